@@ -1,0 +1,15 @@
+const WORDS = {
+  "data.records:read": "See the data in records",
+  "data.records:write": "Create, edit and delete records",
+  "data.recordComments:read": "See comments in records",
+  "data.recordComments:write": "Write and delete comments",
+  "schema.bases:read": "See the structure of bases",
+  "schema.bases:write": "Edit the structure of bases",
+  "workspacesAndBases:read": "See workspaces and collaborators",
+  "webhook:manage": "Manage webhooks",
+  "block:manage": "Release custom extensions",
+  "user.email:read": "See the email address",
+};
+
+/** A scope in words, or as it is if we have none. */
+export const inWords = (scope) => WORDS[scope] ?? scope;

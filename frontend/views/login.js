@@ -1,0 +1,19 @@
+import { h } from "../dom.js";
+import { connectButton } from "./connect-button.js";
+
+/** The start: what will happen, and the button. */
+export function login(app, state) {
+  return h("section", { class: "card hero" },
+    h("p", { class: "eyebrow" }, "Airtable × your app"),
+    h("h1", {}, "Bring your Airtable bases along"),
+    h("p", { class: "lead" },
+      "Connect once and pick the bases this app may see. Airtable asks you first, and you can take the access back there at any time."),
+    state?.from && h("p", { class: "notice", role: "status" }, "Connect first to see that page."),
+    connectButton(app, { label: "Connect Airtable", returnTo: state?.from }),
+    h("ul", { class: "facts" },
+      h("li", {}, "You choose the bases"),
+      h("li", {}, "Your password stays with Airtable"),
+      h("li", {}, "Nothing is shared before you agree"),
+    ),
+  );
+}

@@ -1,0 +1,5 @@
+"""`python -m airtable_oauth`."""
+
+from airtable_oauth.cli import main
+
+main()

@@ -1,0 +1,145 @@
+"""The only code that talks to Airtable: sends what `protocol` wrote and hands it the answer."""
+
+import asyncio
+from collections.abc import AsyncIterable, Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from airtable_oauth.errors import NotSent, UpstreamError, UpstreamTimeout
+from airtable_oauth.protocol import (
+    TOKEN_PATH,
+    Client,
+    TokenSet,
+    form_body,
+    parse_token_response,
+)
+
+_MAX_ANSWER_BYTES = 64 * 1024
+_KEEP_ALIVE_SECONDS = 4.0
+"""Shorter than any server's: a POST on a connection that the server just closed cannot be told
+from one that was lost after it arrived, and is not sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Airtable:
+    """Airtable's authorization server.
+
+    The transport is used directly, without an `httpx.AsyncClient` around it: no redirects, no
+    retries, no cookies, nothing read from the environment.
+    """
+
+    client: Client
+    url: str
+    transport: httpx.AsyncBaseTransport
+    deadline: float
+    """Seconds for a whole call, from connecting to the last byte of the answer."""
+    _headers: dict[str, str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_headers", self.client.token_headers())
+
+    def authorization_url(self, *, state: str, code_challenge: str) -> str:
+        """Where the browser goes to ask for access; see `protocol.Client.authorization_url`."""
+        return self.client.authorization_url(self.url, state=state, code_challenge=code_challenge)
+
+    async def exchange(self, *, code: str, code_verifier: str) -> TokenSet:
+        """Spend an authorization code. One request, never repeated.
+
+        Raises:
+            AirtableError: see `protocol.parse_token_response`; also `NotSent` and
+                `UpstreamTimeout`.
+        """
+        return await self._token_request(
+            self.client.exchange_form(code=code, code_verifier=code_verifier)
+        )
+
+    async def refresh(self, *, refresh_token: str) -> TokenSet:
+        """Spend a refresh token. One request, never repeated.
+
+        Raises:
+            AirtableError: see `protocol.parse_token_response`; also `NotSent` and
+                `UpstreamTimeout`.
+        """
+        return await self._token_request(self.client.refresh_form(refresh_token=refresh_token))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.transport.aclose()
+
+    async def _token_request(self, form: Mapping[str, str]) -> TokenSet:
+        try:
+            async with asyncio.timeout(self.deadline):
+                status, body = await self._post(form)
+        except TimeoutError:
+            raise UpstreamTimeout from None
+        return parse_token_response(
+            status,
+            body,
+            grant_type=form["grant_type"],
+            requested_scope=" ".join(self.client.scopes),
+        )
+
+    async def _post(self, form: Mapping[str, str]) -> tuple[int, bytes]:
+        request = httpx.Request(
+            "POST",
+            f"{self.url}{TOKEN_PATH}",
+            headers=self._headers,
+            content=form_body(form),
+            extensions={"timeout": {"connect": self.deadline / 2}},
+        )
+        try:
+            response = await self.transport.handle_async_request(request)
+            try:
+                return response.status_code, await _read_capped(response)
+            finally:
+                await response.aclose()
+        except httpx.TransportError as error:
+            raise _as_upstream_error(error) from None  # the cause may quote what was sent
+
+
+def new_transport() -> httpx.AsyncBaseTransport:
+    """The transport for token requests: a pool of its own, without a cookie jar.
+
+    httpx's own pool answers a few hundred requests a second under concurrency; aiohttp's, ten
+    times that.
+    """
+
+    def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+
+    return AiohttpTransport(client=session)
+
+
+async def _read_capped(response: httpx.Response) -> bytes:
+    """The body, if it is neither compressed (none was asked for) nor larger than any answer."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise UpstreamError
+    body = bytearray()
+    stream = response.stream
+    if not isinstance(stream, AsyncIterable):  # a transport's contract, told to the type checker
+        raise TypeError("the transport is not an asynchronous one")
+    async for chunk in stream:
+        body += chunk
+        if len(body) > _MAX_ANSWER_BYTES:
+            raise UpstreamError
+    return bytes(body)
+
+
+def _as_upstream_error(error: httpx.TransportError) -> UpstreamError | UpstreamTimeout:
+    """Tell a request that was certainly not sent from one whose fate is unknown.
+
+    The aiohttp transport maps nearly everything to `httpx.ConnectTimeout`; its cause is exact.
+    """
+    not_sent = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+    if isinstance(error.__cause__, not_sent):
+        return NotSent()
+    if isinstance(error, httpx.ConnectError) and error.__cause__ is None:  # other transports
+        return NotSent()
+    return UpstreamError()

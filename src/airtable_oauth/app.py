@@ -1,0 +1,91 @@
+"""The service: an app of its own around `AirtableOAuth`."""
+
+from importlib.metadata import version
+from typing import Any
+
+import httpx
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from airtable_oauth.headers import SecurityHeaders
+from airtable_oauth.integration import AirtableOAuth
+from airtable_oauth.logs import AccessLog
+from airtable_oauth.routers import docs
+from airtable_oauth.routers.route import error_response
+from airtable_oauth.settings import Settings
+from airtable_oauth.stores import Store
+
+_DESCRIPTION = """
+Connects an app to Airtable: OAuth 2.0 with PKCE.
+
+1. `GET /authorization-url`, with credentials, and send the browser to the `authorizationUrl`.
+2. Airtable sends it back to the app's callback route with `code` and `state`.
+3. `POST /token-exchange` with both, from the same browser, and receive the tokens.
+
+Every error has the same body. `error` is for programs, `error_description` for people, `action`
+says what to do: `retry`, `restart_login`, `reconnect` or `fix_config`.
+"""
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    store: Store | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> FastAPI:
+    """The service as an ASGI app. Without `settings` it reads the environment.
+
+    Raises:
+        pydantic.ValidationError: the environment does not hold what `Settings` needs.
+    """
+    settings = settings or Settings()
+    airtable = AirtableOAuth(settings, store=store, transport=transport)
+    app = _Service(
+        settings,
+        title="airtable-oauth",
+        summary="Connect an app to Airtable",
+        description=_DESCRIPTION,
+        version=version("airtable-oauth"),
+        lifespan=airtable.lifespan,
+        openapi_url="/openapi.json" if settings.docs else None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.include_router(airtable.router)
+    if settings.docs:
+        app.include_router(docs.router)
+    for kind in (HTTPException, Exception):
+        app.add_exception_handler(kind, _answer)
+    return app
+
+
+class _Service(FastAPI):
+    """CORS, security headers and the access log lie around the finished app.
+
+    Added as middleware they would lie within the error middleware, whose 500 a browser could then
+    not read.
+    """
+
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        self._settings = settings
+        super().__init__(**options)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The app and its edge, from the inside out."""
+        app: ASGIApp = super().build_middleware_stack()
+        app = CORSMiddleware(
+            app,
+            allow_origins=self._settings.allowed_origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("Content-Type", "X-CSRF"),
+            allow_credentials=True,
+            expose_headers=("Retry-After", "X-Request-ID"),
+        )
+        return AccessLog(SecurityHeaders(app, secure=self._settings.secure))
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    return error_response(request, error)

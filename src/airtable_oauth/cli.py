@@ -1,0 +1,286 @@
+"""`airtable-oauth`: the only place that starts processes."""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import click
+import uvicorn
+from pydantic import ValidationError
+
+from airtable_oauth import pkce
+from airtable_oauth.app import create_app
+from airtable_oauth.frontend import create_frontend
+from airtable_oauth.logs import logging_config
+from airtable_oauth.settings import PREFIX, Settings, faults
+
+_DEMO_SCOPES = "data.records:read schema.bases:read user.email:read"
+_DRAIN_SECONDS = 30
+_KEY_BYTES = 32
+_START_SECONDS = 30.0
+
+_port = click.IntRange(1, 65535)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="airtable-oauth")
+def main() -> None:
+    """Connect an app to Airtable: OAuth 2.0 with PKCE."""
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=3000, show_default=True, type=_port, help="Port to listen on.")
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    envvar="WEB_CONCURRENCY",
+    show_envvar=True,
+    type=click.IntRange(1, 256),
+    help="Processes. More than one needs a store that they share.",
+)
+def serve(host: str, port: int, workers: int) -> None:
+    """Run the service, configured by AIRTABLE_OAUTH_… variables or a .env file."""
+    settings = _settings()
+    if workers > 1 and settings.store_url.get_secret_value().startswith("memory:"):
+        raise click.ClickException(
+            f"{PREFIX}STORE_URL: memory:// belongs to one process, and {workers} workers are asked "
+            "for: use redis://…"
+        )
+    _free(host, port)
+    _run(
+        "airtable_oauth.app:create_app",
+        host=host,
+        port=port,
+        factory=True,
+        workers=workers,
+        log_level=settings.log_level,
+    )
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=4300, show_default=True, type=_port, help="Port to listen on.")
+@click.option("--client-id", default="demo-client", show_default=True)
+@click.option(
+    "--client-secret",
+    default="demo-secret",
+    show_default=True,
+    help="Empty for an integration without a secret.",
+)
+@click.option(
+    "--redirect-uri",
+    "redirect_uris",
+    multiple=True,
+    default=["http://localhost:4200/auth-callback"],
+    show_default=True,
+    help="A registered redirect URI; may be repeated.",
+)
+@click.option("--scopes", default=_DEMO_SCOPES, show_default=True, help="The enabled scopes.")
+def simulator(
+    host: str,
+    port: int,
+    client_id: str,
+    client_secret: str,
+    redirect_uris: tuple[str, ...],
+    scopes: str,
+) -> None:
+    """Run an Airtable to develop against: OAuth, a consent page, three sample bases."""
+    _free(host, port)
+    click.echo(f"Airtable simulator: http://{host}:{port}")
+    _simulator(host, port, client_id, client_secret, redirect_uris, scopes)
+
+
+@main.command()
+@click.option("--port", default=4200, show_default=True, type=_port, help="Port to listen on.")
+@click.option("--api-url", default="http://localhost:3000", show_default=True, help="The service.")
+@click.option(
+    "--airtable-api-url",
+    default="https://api.airtable.com",
+    show_default=True,
+    help="Airtable's Web API.",
+)
+def pages(port: int, api_url: str, airtable_api_url: str) -> None:
+    """Serve the example pages on localhost, for a service that runs elsewhere."""
+    _free("localhost", port)
+    click.echo(f"Open http://localhost:{port}")
+    _pages(port, api_url, airtable_api_url)
+
+
+@main.command()
+@click.option("--port", default=4200, show_default=True, type=_port, help="Port of the pages.")
+@click.option("--api-port", default=3000, show_default=True, type=_port, help="Port of the API.")
+@click.option(
+    "--simulator-port", default=4300, show_default=True, type=_port, help="Port of the simulator."
+)
+def demo(port: int, api_port: int, simulator_port: int) -> None:
+    """Run everything: simulator, service and pages. No account, no database."""
+    spa, api = f"http://localhost:{port}", f"http://localhost:{api_port}"
+    airtable = f"http://127.0.0.1:{simulator_port}"  # another site than localhost, on purpose
+    client_secret = secrets.token_hex(32)
+    redirect_uri = f"{spa}/auth-callback"
+    for each in (port, api_port, simulator_port):
+        _free("localhost", each)
+    _supervise(
+        (_simulator, ("127.0.0.1", simulator_port, "demo-client", client_secret, (redirect_uri,))),
+        (
+            _service,
+            (
+                api_port,
+                {
+                    "CLIENT_ID": "demo-client",
+                    "CLIENT_SECRET": client_secret,
+                    "REDIRECT_URI": redirect_uri,
+                    "SCOPES": _DEMO_SCOPES,
+                    "ALLOWED_ORIGINS": spa,
+                    "PUBLIC_URL": api,
+                    "AIRTABLE_URL": airtable,
+                    "AIRTABLE_API_URL": airtable,
+                },
+            ),
+        ),
+        (_pages, (port, api, airtable)),
+        ports=(simulator_port, api_port, port),
+        ready=(
+            f"\n  Open {spa}\n\n"
+            f"  service    {api}  (its documentation: {api}/docs)\n"
+            f"  simulator  {airtable}\n\n"
+            "  Ctrl-C ends all three.\n"
+        ),
+    )
+
+
+@main.group()
+def keys() -> None:
+    """Keys that encrypt what is stored."""
+
+
+@keys.command()
+def new() -> None:
+    """Print a new key for AIRTABLE_OAUTH_ENCRYPTION_KEYS, alone on its line."""
+    click.echo(pkce.base64url(secrets.token_bytes(_KEY_BYTES)))
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        for fault in faults(error):
+            click.echo(fault, err=True)
+        raise SystemExit(1) from None
+
+
+def _free(host: str, port: int) -> None:
+    """Say it in a line if something else listens there."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+def _run(app: Any, *, host: str, port: int, log_level: str = "info", **options: Any) -> None:
+    """uvicorn, without an access log of its own: it prints query strings, and codes with them."""
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        log_config=logging_config(log_level),
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        **options,
+    )
+
+
+def _simulator(
+    host: str,
+    port: int,
+    client_id: str,
+    client_secret: str,
+    redirect_uris: tuple[str, ...],
+    scopes: str = _DEMO_SCOPES,
+) -> None:
+    try:
+        from airtable_oauth.simulator import Integration, Simulator  # noqa: PLC0415 (an extra)
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"the simulator needs {error.name}: pip install 'airtable-oauth[simulator]'"
+        ) from None
+    integration = Integration(
+        client_id=client_id,
+        client_secret=client_secret,
+        redirect_uris=redirect_uris,
+        scopes=tuple(scopes.split()),
+    )
+    _run(Simulator([integration]).app, host=host, port=port, log_level="warning")
+
+
+def _service(port: int, environment: dict[str, str]) -> None:
+    """The service with these settings alone, whatever the environment and `.env` say."""
+    for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
+        del os.environ[name]
+    os.environ.update({PREFIX + name: value for name, value in environment.items()})
+    _run(create_app(Settings(_env_file=None)), host="localhost", port=port, log_level="warning")
+
+
+def _pages(port: int, api_url: str, airtable_api_url: str) -> None:
+    app = create_frontend(
+        public_url=f"http://localhost:{port}", api_url=api_url, airtable_api_url=airtable_api_url
+    )
+    _run(app, host="localhost", port=port, log_level="warning")
+
+
+def _supervise(
+    *parts: tuple[Callable[..., None], tuple[Any, ...]], ports: tuple[int, ...], ready: str
+) -> None:
+    """Run the parts as processes until one ends or the person has seen enough."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=part, args=arguments) for part, arguments in parts]
+    try:
+        for process in processes:
+            process.start()
+        _wait_for(ports, processes)
+        click.echo(ready)
+        multiprocessing.connection.wait([process.sentinel for process in processes])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+        for process in processes:
+            process.join()
+
+
+def _wait_for(ports: Sequence[int], processes: Sequence[BaseProcess]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not all(_listens(port) for port in ports):
+        if time.monotonic() > deadline or not all(process.is_alive() for process in processes):
+            raise click.ClickException("the demo did not start")
+        time.sleep(0.1)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("localhost", port), timeout=1).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,64 @@
+"""The cookies of this service: their names, attributes and lifetimes."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from airtable_oauth.login import BegunLogin, login_id
+
+_MAX_LOGINS = 8
+"""Logins that one browser may have under way; the oldest goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginCookies:
+    """One cookie per login, so that tabs do not disturb each other.
+
+    Its value is `<milliseconds since 1970>.<browser secret>`; the time tells which is the oldest.
+    """
+
+    name: str
+    secure: bool
+    """Browsers reach this service over https: `__Host-` and `Secure`."""
+    max_age: int
+    """Seconds."""
+    clock: Callable[[], float] = time.time
+
+    def browser_secret(self, cookies: Mapping[str, str], state: str) -> str | None:
+        """The secret of the login with this state, if this browser began it."""
+        value = cookies.get(self._prefix + login_id(state))
+        return value.partition(".")[2] if value else None
+
+    def keep(self, login: BegunLogin, cookies: Mapping[str, str], response: Response) -> None:
+        """Give the browser the secret of a login, and let go of what is too many."""
+        for name in self._superfluous(cookies):
+            self._set(response, name, "", max_age=0)
+        value = f"{int(self.clock() * 1000)}.{login.browser_secret}"
+        self._set(response, self._prefix + login.login_id, value, max_age=self.max_age)
+
+    def _superfluous(self, cookies: Mapping[str, str]) -> list[str]:
+        mine = [name for name in cookies if name.startswith(self._prefix)]
+        mine.sort(key=lambda name: _begun(cookies[name]))
+        return mine[: max(0, len(mine) - _MAX_LOGINS + 1)]
+
+    def _set(self, response: Response, name: str, value: str, *, max_age: int) -> None:
+        response.set_cookie(
+            name,
+            value,
+            max_age=max_age,
+            path="/",
+            secure=self.secure,
+            httponly=True,
+            samesite="strict",
+        )
+
+    @property
+    def _prefix(self) -> str:
+        return f"{'__Host-' if self.secure else ''}{self.name}_login_"
+
+
+def _begun(value: str) -> int:
+    digits = value.partition(".")[0]
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else 0  # noqa: PLR2004

@@ -1,0 +1,264 @@
+"""Every error that this package raises for a reason it knows. Each knows how to answer it.
+
+AirtableOAuthError
+├── InvalidRequest                 400  the request makes no sense
+│   ├── InvalidInput               422  ... its fields do not
+│   ├── NotFound                   404
+│   ├── MethodNotAllowed           405
+│   ├── ContentTooLarge            413
+│   ├── UnsupportedMediaType       415
+│   └── CrossSiteRefused           403  it comes from another site, or could
+├── LoginNotFound                  400  no login of this browser has that state
+├── AuthorizationError             400  Airtable's redirect says no
+├── AirtableError                       Airtable's token endpoint did not answer with tokens
+│   ├── InvalidGrant               400  code or refresh token is spent, expired or foreign
+│   ├── TokenRequestRefused        400  Airtable calls the request malformed
+│   ├── RefreshConflict            409  this refresh token was used a moment ago
+│   ├── ClientRefused              500  Airtable does not accept our client id, secret or set-up
+│   ├── UpstreamError              502  an answer that makes no sense, or none at all
+│   │   └── NotSent                502  the request certainly did not reach Airtable
+│   └── UpstreamTimeout            504  no complete answer in time
+├── ServerError                    500  a defect of ours
+└── Unavailable                    503
+    ├── StoreUnavailable           503  the store does not answer
+    ├── TooManyLogins              503  the login cache is full
+    └── UnknownEncryptionKey       503  a record was sealed with a key that is not configured
+"""
+
+from enum import StrEnum
+from typing import ClassVar, Self
+
+
+class Action(StrEnum):
+    """What to do about an error, for a program as for a person."""
+
+    RETRY = "retry"
+    """The same request may work in a moment."""
+    RESTART_LOGIN = "restart_login"
+    """This login is over: ask for a new authorization URL."""
+    RECONNECT = "reconnect"
+    """The connection to Airtable has ended: the user must grant access again."""
+    FIX_CONFIG = "fix_config"
+    """Whoever runs the service, or wrote its client, must change something."""
+
+
+class AirtableOAuthError(Exception):
+    """The root: carries the whole answer.
+
+    `status` is the HTTP status, `error` the code for programs (RFC 6749 or Airtable's where one
+    exists), `description` the sentence for people. None of it holds anything that a caller sent.
+    """
+
+    status: ClassVar[int] = 500
+    error: str = "server_error"
+    action: Action = Action.RETRY
+    description: str = "Something went wrong on our side."
+    retry_after: ClassVar[int | None] = None
+    """Seconds to wait before the next try, for `Retry-After`."""
+    return_to: str | None = None
+    """Where the user was when the login began, if the client said so."""
+
+    def __init__(self, description: str | None = None) -> None:
+        if description is not None:
+            self.description = description
+        super().__init__(self.description)
+
+    def ending_login(self, return_to: str | None) -> Self:
+        """The same error as the end of a login, which can only start again: its state is spent."""
+        self.return_to = return_to
+        if self.action is not Action.FIX_CONFIG:
+            self.action = Action.RESTART_LOGIN
+        return self
+
+
+class InvalidRequest(AirtableOAuthError):
+    """The request makes no sense."""
+
+    status = 400
+    error = "invalid_request"
+    action = Action.FIX_CONFIG
+    description = "The request is malformed."
+
+
+class InvalidInput(InvalidRequest):
+    """The request's fields do not hold what the documentation asks for."""
+
+    status = 422
+
+
+class NotFound(InvalidRequest):
+    """No such path."""
+
+    status = 404
+    error = "not_found"
+    description = "There is nothing at this path."
+
+
+class MethodNotAllowed(InvalidRequest):
+    """The path does not take this method."""
+
+    status = 405
+    error = "method_not_allowed"
+    description = "This path does not take this method."
+
+
+class ContentTooLarge(InvalidRequest):
+    """The body is larger than any valid request."""
+
+    status = 413
+    error = "content_too_large"
+    description = "The request body is too large."
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body does not say that it is JSON."""
+
+    status = 415
+    error = "unsupported_media_type"
+    description = "Send the body as JSON, with Content-Type: application/json."
+
+
+class CrossSiteRefused(InvalidRequest):
+    """The request comes from another site, or could have been caused by one."""
+
+    status = 403
+    error = "cross_site_request"
+    description = "Requests from this origin, or of this kind, are not accepted."
+
+
+class LoginNotFound(AirtableOAuthError):
+    """No login of this browser is waiting for that state."""
+
+    status = 400
+    error = "login_not_found"
+    action = Action.RESTART_LOGIN
+    description = (
+        "No login of this browser is waiting for this state: it has ended, expired, or was begun "
+        "elsewhere, or the browser did not keep its cookie."
+    )
+
+
+class AuthorizationError(AirtableOAuthError):
+    """Airtable's redirect carried an error (RFC 6749, section 4.1.2.1)."""
+
+    status = 400
+    error = "invalid_request"
+    action = Action.RESTART_LOGIN
+    description = "Airtable did not grant access."
+
+    def __init__(self, error: str, action: Action, description: str) -> None:
+        self.error = error
+        self.action = action
+        super().__init__(description)
+
+
+class AirtableError(AirtableOAuthError):
+    """Airtable's token endpoint did not answer with tokens."""
+
+
+class InvalidGrant(AirtableError):
+    """The code or refresh token is spent, expired, revoked or another client's."""
+
+    status = 400
+    error = "invalid_grant"
+    action = Action.RECONNECT
+    description = "Airtable no longer accepts this grant: it was used, has expired or was revoked."
+
+
+class TokenRequestRefused(AirtableError):
+    """Airtable calls the token request malformed."""
+
+    status = 400
+    error = "invalid_request"
+    action = Action.RECONNECT
+    description = "Airtable did not accept the request for tokens."
+
+
+class RefreshConflict(AirtableError):
+    """Airtable's 409: this refresh token was used a moment ago, somebody else has its pair."""
+
+    status = 409
+    error = "already_refreshed"
+    action = Action.RECONNECT
+    description = "This refresh token was used a moment ago; its successor went to somebody else."
+
+
+class ClientRefused(AirtableError):
+    """Airtable does not accept us: client id, secret or what the integration is allowed to do."""
+
+    status = 500
+    error = "invalid_client"
+    action = Action.FIX_CONFIG
+    description = (
+        "Airtable does not accept this service's client id, secret or set-up. The person who runs "
+        "it must compare them with the integration's page in Airtable."
+    )
+
+    def __init__(self, error: str = "invalid_client") -> None:
+        self.error = error
+        super().__init__()
+
+
+class UpstreamError(AirtableError):
+    """Airtable's answer makes no sense, or the connection broke. What it did is unknown."""
+
+    status = 502
+    error = "airtable_error"
+    action = Action.RETRY
+    description = "Airtable did not give a usable answer."
+
+
+class NotSent(UpstreamError):
+    """Airtable could not be reached: the request was certainly not sent."""
+
+    error = "airtable_unreachable"
+    description = "Airtable could not be reached."
+
+
+class UpstreamTimeout(AirtableError):
+    """Airtable gave no complete answer in time. What it did is unknown."""
+
+    status = 504
+    error = "airtable_timeout"
+    action = Action.RETRY
+    description = "Airtable did not answer in time."
+
+
+class ServerError(AirtableOAuthError):
+    """A defect of ours."""
+
+
+class Unavailable(AirtableOAuthError):
+    """The service cannot do this at the moment."""
+
+    status = 503
+    error = "temporarily_unavailable"
+    retry_after = 5
+    description = "The service cannot do this at the moment."
+
+
+class StoreUnavailable(Unavailable):
+    """The store does not answer, or not in time."""
+
+    error = "store_unavailable"
+    description = "The service cannot reach its store at the moment."
+
+
+class TooManyLogins(Unavailable):
+    """The bounded login cache is full."""
+
+    error = "too_many_logins"
+    retry_after = 60
+    description = "Too many logins are under way; try again in a minute."
+
+
+class UnknownEncryptionKey(Unavailable):
+    """A record was sealed with a key that is not among the configured ones."""
+
+    error = "unknown_encryption_key"
+    action = Action.FIX_CONFIG
+    retry_after = 60
+    description = (
+        "A record was encrypted with a key that this process does not have. The person who runs "
+        "the service must put it back into AIRTABLE_OAUTH_ENCRYPTION_KEYS."
+    )

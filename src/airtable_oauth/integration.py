@@ -1,0 +1,95 @@
+"""The object to mount: everything this package does, for one Airtable integration."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from fastapi import APIRouter, Depends
+
+from airtable_oauth.airtable import Airtable, new_transport
+from airtable_oauth.cookies import LoginCookies
+from airtable_oauth.dependencies import Services
+from airtable_oauth.login import Logins
+from airtable_oauth.pkce import RandomBytes
+from airtable_oauth.protocol import Client
+from airtable_oauth.routers import authorization, health, tokens
+from airtable_oauth.settings import Settings
+from airtable_oauth.stores import Store
+from airtable_oauth.stores.connect import open_store, sealed
+
+
+class AirtableOAuth:
+    """One Airtable integration.
+
+    ```python
+    airtable = AirtableOAuth(Settings())
+    app = FastAPI(lifespan=airtable.lifespan)
+    app.include_router(airtable.router, prefix="/integrations/airtable")
+    ```
+
+    `store` replaces what `STORE_URL` names (it is sealed all the same where there are keys),
+    `transport` what reaches Airtable. Nothing connects before it is used, and nothing global is
+    touched: an app may hold several.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.time,
+        random: RandomBytes = secrets.token_bytes,
+    ) -> None:
+        self.settings = settings
+        self._store = sealed(store or open_store(settings), settings)
+        self._airtable = Airtable(
+            client=Client(
+                client_id=settings.client_id,
+                client_secret=settings.client_secret.get_secret_value(),
+                redirect_uri=settings.redirect_uri,
+                scopes=settings.scopes,
+            ),
+            url=settings.airtable_url,
+            transport=transport or new_transport(),
+            deadline=settings.upstream_timeout,
+        )
+        logins = Logins(
+            store=self._store,
+            airtable=self._airtable,
+            name=settings.name,
+            ttl=settings.login_ttl,
+            random=random,
+        )
+        services = Services(
+            settings=settings,
+            store=self._store,
+            airtable=self._airtable,
+            logins=logins,
+            login_cookies=LoginCookies(
+                name=settings.name,
+                secure=settings.secure,
+                max_age=settings.login_ttl,
+                clock=clock,
+            ),
+        )
+        self.router = APIRouter(dependencies=[Depends(services.bind)], redirect_slashes=False)
+        """All endpoints, for `app.include_router`, under any prefix."""
+        for routes in (authorization, tokens, health):
+            self.router.include_router(routes.router)
+
+    @asynccontextmanager
+    async def lifespan(self, _app: Any = None) -> AsyncIterator[None]:
+        """For `FastAPI(lifespan=…)`, or within a lifespan of the host's own."""
+        try:
+            yield
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections to Airtable and to the store."""
+        await self._airtable.aclose()
+        await self._store.close()

@@ -1,0 +1,33 @@
+"""What an orchestrator asks."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from airtable_oauth.dependencies import StoreDep
+from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.routers.route import OAuthRoute, documented
+
+router = APIRouter(
+    prefix="/health", route_class=OAuthRoute, tags=["health"], redirect_slashes=False
+)
+
+
+class Health(BaseModel):
+    """All is well."""
+
+    status: Literal["ok"] = "ok"
+
+
+@router.get("/live", summary="The process runs", responses=documented())
+async def live() -> Health:
+    """Answers as long as the process does, whatever the store does."""
+    return Health()
+
+
+@router.get("/ready", summary="The store answers", responses=documented(StoreUnavailable))
+async def ready(store: StoreDep) -> Health:
+    """Answers 200 if the store does."""
+    await store.ping()
+    return Health()

@@ -1,0 +1,177 @@
+"""What every route of ours has, in an app of ours or of a host: one error body, and `no-store`."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import Message, Receive
+
+from airtable_oauth.errors import (
+    Action,
+    AirtableOAuthError,
+    ContentTooLarge,
+    InvalidInput,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    ServerError,
+    UnsupportedMediaType,
+)
+from airtable_oauth.logs import logger, request_id
+
+_MAX_BODY_BYTES = 16 * 1024
+_BODY_SECONDS = 10.0
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class ErrorBody(BaseModel):
+    """The one error body."""
+
+    error: str
+    """A code for programs: RFC 6749's or Airtable's where one exists."""
+    error_description: str
+    """A sentence for people."""
+    action: Action
+    """What to do."""
+    request_id: str
+    """The id of this request, as in the service's log."""
+
+
+class LoginErrorBody(ErrorBody):
+    """The error body of a login, which gives back where the user was."""
+
+    return_to: str | None = None
+    """What `/authorization-url` was given; absent if nothing."""
+
+
+class OAuthRoute(APIRoute):
+    """A route that answers every error in the one body and forbids every cache to keep answers.
+
+    A host app that includes our router gets these too: routers bring along neither middleware
+    nor exception handlers.
+    """
+
+    def get_route_handler(self) -> Handler:
+        """The handler, guarded."""
+        handle = super().get_route_handler()
+        takes_body = self.body_field is not None
+
+        async def guarded(request: Request) -> Response:
+            try:
+                response = await handle(await _with_json_body(request) if takes_body else request)
+            except Exception as error:  # noqa: BLE001 (the one place where all of them end)
+                response = error_response(request, error)
+            response.headers["Cache-Control"] = "no-store"
+            return response
+
+        return guarded
+
+
+def error_response(request: Request, error: Exception) -> JSONResponse:
+    """The answer to any exception. What we did not foresee is logged, and told to nobody."""
+    known = _known(error)
+    if isinstance(known, ServerError):
+        logger.error("unexpected error, request %s", request_id(request.scope), exc_info=error)
+    body = {
+        "error": known.error,
+        "error_description": known.description,
+        "action": known.action,
+        "request_id": request_id(request.scope),
+    }
+    if known.return_to is not None:
+        body["return_to"] = known.return_to
+    return JSONResponse(body, known.status, headers=_headers(known, error))
+
+
+def documented(
+    *errors: type[AirtableOAuthError], model: type[ErrorBody] = ErrorBody
+) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: a status each, with the codes that it may carry."""
+    by_status: dict[int | str, list[type[AirtableOAuthError]]] = {}
+    every: tuple[type[AirtableOAuthError], ...] = (*errors, ServerError)
+    for error in every:
+        by_status.setdefault(error.status, []).append(error)
+    return {
+        status: {"model": model, "description": _described(group)}
+        for status, group in sorted(by_status.items(), key=lambda item: str(item[0]))
+    }
+
+
+def _described(errors: Iterable[type[AirtableOAuthError]]) -> str:
+    return "\n\n".join(f"`{error.error}`: {error.description}" for error in errors)
+
+
+def _known(error: Exception) -> AirtableOAuthError:
+    if isinstance(error, AirtableOAuthError):
+        return error
+    if isinstance(error, RequestValidationError):
+        return InvalidInput(_fields(error))
+    if isinstance(error, HTTPException):
+        return _HTTP_ERRORS.get(error.status_code, InvalidRequest)()
+    return ServerError()
+
+
+_HTTP_ERRORS: dict[int, type[AirtableOAuthError]] = {
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: ContentTooLarge,
+    415: UnsupportedMediaType,
+    500: ServerError,
+}
+
+
+def _fields(error: RequestValidationError) -> str:
+    """Which fields are wrong, by the names that we gave them, and never what they held."""
+    places = [fault["loc"][1] for fault in error.errors() if len(fault["loc"]) > 1]
+    names = {place for place in places if isinstance(place, str)}
+    if not names:
+        return "The body must be a JSON object as documented."
+    return f"Missing or malformed: {', '.join(sorted(names))}."
+
+
+def _headers(known: AirtableOAuthError, error: Exception) -> dict[str, str]:
+    headers = {"Cache-Control": "no-store"}
+    if known.retry_after is not None:
+        headers["Retry-After"] = str(known.retry_after)
+    if isinstance(error, HTTPException) and error.headers and "Allow" in error.headers:
+        headers["Allow"] = error.headers["Allow"]
+    return headers
+
+
+async def _with_json_body(request: Request) -> Request:
+    """The request with its body read: declared as JSON, small, and sent without dawdling."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise UnsupportedMediaType
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            body = await _read_capped(request)
+    except TimeoutError:
+        raise InvalidRequest("The request body did not arrive in time.") from None
+    except ClientDisconnect:
+        raise InvalidRequest("The request body did not arrive.") from None
+    return Request(request.scope, _replay(body))
+
+
+async def _read_capped(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            raise ContentTooLarge
+    return bytes(body)
+
+
+def _replay(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive

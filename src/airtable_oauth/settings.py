@@ -1,0 +1,294 @@
+"""Every option, read from the environment, `.env` and Docker secrets; validated before use."""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "AIRTABLE_OAUTH_"
+_SECRETS = Path("/run/secrets")
+_STORES = ("memory", "redis", "rediss")
+_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
+_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_KEY_BYTES = 32
+_KEY_MIN_DISTINCT_BYTES = 16  # 32 random bytes hold about 30 different ones
+
+
+class Settings(BaseSettings):
+    """The configuration of one integration. Frozen; there is no global instance.
+
+    Each field is the variable `AIRTABLE_OAUTH_<FIELD>`. `Settings()` raises
+    `pydantic.ValidationError`; `faults` turns that into a readable line per variable, none of
+    which shows a value.
+    """
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        secrets_dir=_SECRETS if _SECRETS.is_dir() else None,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+        str_strip_whitespace=True,
+    )
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] = "airtable"
+    """Part of cookie names and store keys, so that two integrations can share a host and a store"""
+
+    client_id: Annotated[str, Field(pattern=r"^[\x21-\x39\x3b-\x7e]+$")]
+    """The integration's client ID"""
+
+    client_secret: SecretStr = SecretStr("")
+    """The integration's client secret; empty for an integration without one"""
+
+    redirect_uri: str
+    """Where Airtable sends the browser back: the SPA's callback route, registered byte for byte"""
+
+    scopes: Annotated[tuple[str, ...], NoDecode]
+    """What to ask for, space-delimited, each enabled on the integration's page"""
+
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins of the SPAs that may call this service, comma-separated; none if same-origin"""
+
+    public_url: str = "http://localhost:3000"
+    """Where browsers reach this service; https makes cookies `Secure`"""
+
+    airtable_url: str = "https://airtable.com"
+    """The authorization server"""
+
+    airtable_api_url: str = "https://api.airtable.com"
+    """Airtable's Web API"""
+
+    store_url: SecretStr = SecretStr("memory://")
+    """`memory://` for one process, `redis://…` or `rediss://…` for any number"""
+
+    encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Keys from `airtable-oauth keys new`, comma-separated: the first encrypts, all decrypt"""
+
+    login_ttl: Annotated[int, Field(ge=30, le=600)] = 600
+    """Seconds a person has between asking for the authorization URL and coming back"""
+
+    max_pending_logins: Annotated[int, Field(ge=1)] = 100_000
+    """How many logins `memory://` holds; more are refused until some end"""
+
+    docs: bool = True
+    """Whether `/docs` and `/openapi.json` are served"""
+
+    upstream_timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """Seconds for a whole call to Airtable"""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much is logged"""
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach this service over https."""
+        return self.public_url.startswith("https://")
+
+    @property
+    def own_origin(self) -> str:
+        """The origin of `public_url`."""
+        parts = urlsplit(self.public_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @field_validator("scopes", "allowed_origins", "encryption_keys", mode="before")
+    @classmethod
+    def _split(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str):
+            return value
+        items = value.split() if info.field_name == "scopes" else value.split(",")
+        return tuple(item.strip() for item in items if item.strip())
+
+    @field_validator("client_secret")
+    @classmethod
+    def _printable(cls, value: SecretStr) -> SecretStr:
+        _require(_is_printable(value.get_secret_value()), "holds characters that are not printable")
+        return value
+
+    @field_validator("redirect_uri")
+    @classmethod
+    def _accepted_by_airtable(cls, value: str) -> str:
+        for rule, message in _REDIRECT_URI_RULES:
+            _require(rule(value), message)
+        return value
+
+    @field_validator("scopes")
+    @classmethod
+    def _scope_tokens(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        _require(bool(value), "needs at least one scope")
+        _require(all(_SCOPE_TOKEN.fullmatch(scope) for scope in value), "holds a malformed scope")
+        _require(len(set(value)) == len(value), "names a scope twice, which Airtable refuses")
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            _require("*" not in origin, "takes no wildcard: list each origin")
+            _require(origin != "null", "takes no null origin: any sandboxed page has it")
+            _require(_is_origin(origin), "takes origins as browsers send them: https://host[:port]")
+            _require(_is_https_or_local(origin), "takes http only for localhost and loopback")
+        return value
+
+    @field_validator("public_url", "airtable_url", "airtable_api_url")
+    @classmethod
+    def _base_url(cls, value: str) -> str:
+        parts = _split_url(value)
+        _require(parts is not None and bool(parts.hostname), "must be an absolute http(s) URL")
+        _require(not re.search(r"[?#@]", value), "takes no user, query or fragment")
+        _require(_is_https_or_local(value), "must use https, except on localhost and loopback")
+        return value.rstrip("/")
+
+    @field_validator("store_url")
+    @classmethod
+    def _known_store(cls, value: SecretStr) -> SecretStr:
+        scheme, separator, _ = value.get_secret_value().partition("://")
+        _require(
+            bool(separator) and scheme in _STORES,
+            "must begin with " + ", ".join(f"{scheme}://" for scheme in _STORES),
+        )
+        return value
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _strong_keys(
+        cls, value: tuple[SecretStr, ...], info: ValidationInfo
+    ) -> tuple[SecretStr, ...]:
+        for key in value:
+            _require(
+                _is_strong(key.get_secret_value()),
+                "holds a key that is malformed or weak: make each with `airtable-oauth keys new`",
+            )
+        store_url = info.data.get("store_url")
+        if store_url and not store_url.get_secret_value().startswith("memory:"):
+            _require(
+                bool(value),
+                "is missing, and this store needs it: make one with `airtable-oauth keys new`",
+            )
+        return value
+
+
+def faults(error: ValidationError) -> list[str]:
+    """One readable line per wrong or missing variable, naming it and never its value."""
+    return [
+        f"{PREFIX}{'_'.join(str(part) for part in fault['loc'][:1]).upper()}: {_sentence(fault)}"
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def decode_key(text: str) -> bytes:
+    """The 32 bytes of an encryption key as `airtable-oauth keys new` prints it.
+
+    Raises:
+        ValueError: it is not base64url of 32 bytes.
+    """
+    try:
+        key = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError("not base64url") from error
+    if len(key) != _KEY_BYTES:
+        raise ValueError(f"not {_KEY_BYTES} bytes")
+    return key
+
+
+def _sentence(fault: Any) -> str:
+    if fault["type"] == "missing":
+        return "is missing"
+    if fault["type"] == "string_pattern_mismatch":
+        return "holds characters that are not allowed, or none"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
+
+
+def _require(condition: bool, message: str) -> None:  # noqa: FBT001 (reads as an assertion)
+    if not condition:
+        raise ValueError(message)
+
+
+def _is_strong(text: str) -> bool:
+    try:
+        return len(set(decode_key(text))) >= _KEY_MIN_DISTINCT_BYTES
+    except ValueError:
+        return False
+
+
+def _is_printable(text: str) -> bool:
+    return all("\x21" <= character <= "\x7e" for character in text)
+
+
+def _split_url(url: str) -> SplitResult | None:
+    """The parts of an absolute http(s) URL of printable ASCII, or None."""
+    if not _is_printable(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 (raises on a port that is none)
+    except ValueError:
+        return None
+    return parts if parts.scheme in ("http", "https") and parts.hostname else None
+
+
+def _is_origin(text: str) -> bool:
+    parts = _split_url(text)
+    if parts is None or text != f"{parts.scheme}://{parts.netloc}" or "@" in text:
+        return False
+    default_port = {"http": 80, "https": 443}[parts.scheme]
+    return text == text.lower() and parts.port != default_port
+
+
+def _is_https_or_local(url: str) -> bool:
+    parts = _split_url(url)
+    return parts is not None and (parts.scheme == "https" or _is_loopback(parts.hostname or ""))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def _address(host: str) -> Any:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _is_name_or_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return _is_loopback(host) or (_address(host) is None and "." in host.strip("."))
+
+
+def _has_parent_segment(url: str) -> bool:
+    return ".." in re.split(r"[/\\]", _fully_unquoted(urlsplit(url).path))
+
+
+def _fully_unquoted(text: str) -> str:
+    while (decoded := unquote(text)) != text:
+        text = decoded
+    return text
+
+
+# https://airtable.com/developers/web/api/oauth-reference, "Redirect URI requirements"
+_REDIRECT_URI_RULES: Iterable[tuple[Any, str]] = (
+    (_is_printable, "holds characters that are not printable"),
+    (lambda uri: _split_url(uri) is not None, "must be an absolute http(s) URL"),
+    (_is_https_or_local, "must use https, except for localhost and loopback"),
+    (lambda uri: "#" not in uri, "takes no fragment"),
+    (lambda uri: "*" not in uri, "takes no wildcard"),
+    (lambda uri: "@" not in urlsplit(uri).netloc, "takes no user name or password"),
+    (_is_name_or_loopback, "needs a public host name; of addresses only loopback ones work"),
+    (lambda uri: not _BAD_PERCENT.search(uri), "holds an invalid percent-encoding"),
+    (lambda uri: "%00" not in uri, "takes no %00"),
+    (lambda uri: not _has_parent_segment(uri), "takes no .. in its path"),
+)

@@ -1,0 +1,9 @@
+"""An Airtable to develop and test against: its OAuth rules, its consent page, its Web API.
+
+It follows Airtable's public reference strictly and forgets everything when it stops.
+"""
+
+from airtable_oauth.simulator.app import Simulator
+from airtable_oauth.simulator.model import Clock, Integration, User
+
+__all__ = ["Clock", "Integration", "Simulator", "User"]

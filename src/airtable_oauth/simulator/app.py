@@ -1,0 +1,127 @@
+"""The simulator as one object: its ASGI app, its clock, and what it has seen."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from airtable_oauth.simulator.model import Clock, Integration, User, Vault
+from airtable_oauth.simulator.oauth import AuthorizationServer
+from airtable_oauth.simulator.sample import identifier, sample_bases
+from airtable_oauth.simulator.web_api import WebApi
+
+_LOG_SIZE = 10_000
+_USER = User(identifier("usr", "demo"), "mina@example.com", "Mina Okafor")
+
+
+@dataclass
+class SeenRequest:
+    """A request that the simulator saw, and how it answered."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: str
+    status: int = 0
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The fields of a form body."""
+        return dict(parse_qsl(self.body))
+
+
+class Simulator:
+    """Airtable for a few integrations and one user.
+
+    `app` is an ASGI app for any server; `clock` can be moved; `requests` holds the last 10,000
+    requests. Over HTTP the same: `GET` and `DELETE /_simulator/requests`, and
+    `POST /_simulator/clock` with `{"advance": seconds}`.
+    """
+
+    def __init__(
+        self,
+        integrations: Sequence[Integration],
+        *,
+        user: User = _USER,
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.requests: deque[SeenRequest] = deque(maxlen=_LOG_SIZE)
+        self.bases = sample_bases()
+        vault = Vault(self.clock)
+        server = AuthorizationServer(
+            integrations={integration.client_id: integration for integration in integrations},
+            vault=vault,
+            user=user,
+            bases=self.bases,
+            consents={},
+        )
+        routes = [
+            *server.routes(),
+            WebApi(vault, self.bases).mount(),
+            Route("/_simulator/requests", self._list_requests, methods=["GET"]),
+            Route("/_simulator/requests", self._forget_requests, methods=["DELETE"]),
+            Route("/_simulator/clock", self._advance_clock, methods=["POST"]),
+        ]
+        self.app: ASGIApp = _RequestLog(Starlette(routes=routes), self.requests)
+
+    def token_requests(self) -> list[SeenRequest]:
+        """The token requests seen, oldest first."""
+        return [seen for seen in self.requests if seen.path == "/oauth2/v1/token"]
+
+    async def _list_requests(self, _request: Request) -> Response:
+        fields = ("method", "path", "query", "headers", "body", "status")
+        return JSONResponse(
+            [{name: getattr(seen, name) for name in fields} for seen in self.requests]
+        )
+
+    async def _forget_requests(self, _request: Request) -> Response:
+        self.requests.clear()
+        return Response(status_code=204)
+
+    async def _advance_clock(self, request: Request) -> Response:
+        body: Any = await request.json()
+        self.clock.advance(float(body["advance"]))
+        return JSONResponse({"now": self.clock()})
+
+
+class _RequestLog:
+    """Keeps every request but those of the control API."""
+
+    def __init__(self, app: ASGIApp, log: deque[SeenRequest]) -> None:
+        self._app = app
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        if scope["type"] != "http" or scope["path"].startswith("/_simulator/"):
+            await self._app(scope, receive, send)
+            return
+        seen = SeenRequest(
+            method=scope["method"],
+            path=scope["path"],
+            query=scope["query_string"].decode("latin-1"),
+            headers={name.decode(): value.decode("latin-1") for name, value in scope["headers"]},
+            body="",
+        )
+        self._log.append(seen)
+
+        async def receive_and_note() -> Message:
+            message = await receive()
+            seen.body += message.get("body", b"").decode("utf-8", "replace")
+            return message
+
+        async def send_and_note(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen.status = message["status"]
+            await send(message)
+
+        await self._app(scope, receive_and_note, send_and_note)

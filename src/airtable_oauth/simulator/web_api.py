@@ -1,0 +1,186 @@
+"""Airtable's Web API, as far as reading goes: whoami, bases, tables, records."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from airtable_oauth.simulator.model import AccessToken, Vault
+from airtable_oauth.simulator.sample import Base, Record, Table
+
+_MAX_PAGE = 100
+
+
+class ApiError(Exception):
+    """An error answer of the Web API."""
+
+    def __init__(self, status: int, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.message = message
+
+
+@dataclass(frozen=True)
+class WebApi:
+    """`/v0`, with CORS for everyone and a cookie on every answer, as Airtable has."""
+
+    vault: Vault
+    bases: Sequence[Base]
+    _iterations: dict[str, list[Record]] = field(default_factory=dict)
+
+    def mount(self) -> Mount:
+        """For a Starlette app."""
+        routes = [
+            Route("/meta/whoami", self._answered(self._whoami)),
+            Route("/meta/bases", self._answered(self._list_bases)),
+            Route("/meta/bases/{base}/tables", self._answered(self._list_tables)),
+            Route("/{base}/{table}", self._answered(self._list_records)),
+            Route("/{base}/{table}/{record}", self._answered(self._get_record)),
+        ]
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=["*"],
+            allow_methods=["DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"],
+            allow_headers=["authorization", "content-type", "user-agent", "x-airtable-user-agent"],
+        )
+        return Mount("/v0", routes=routes, middleware=[cors])
+
+    def _answered(self, verb: Any) -> Any:
+        async def endpoint(request: Request) -> Response:
+            try:
+                response = JSONResponse(verb(request, self._token(request)))
+            except ApiError as error:
+                body = {"error": {"type": error.kind, "message": error.message}}
+                response = JSONResponse(body, error.status)
+            response.set_cookie("brw", f"brw{secrets.token_hex(7)}", httponly=True, path="/")
+            return response
+
+        return endpoint
+
+    def _token(self, request: Request) -> AccessToken:
+        scheme, _, value = request.headers.get("authorization", "").partition(" ")
+        token = self.vault.live_access_token(value) if scheme.lower() == "bearer" else None
+        if token is None:
+            raise ApiError(401, "AUTHENTICATION_REQUIRED", "Authentication required")
+        return token
+
+    def _whoami(self, _request: Request, token: AccessToken) -> dict[str, Any]:
+        who = {"id": token.grant.user.id, "scopes": list(token.scopes)}
+        if "user.email:read" in token.scopes:
+            who["email"] = token.grant.user.email
+        return who
+
+    def _list_bases(self, _request: Request, token: AccessToken) -> dict[str, Any]:
+        _need(token, "schema.bases:read")
+        return {
+            "bases": [
+                {"id": base.id, "name": base.name, "permissionLevel": "create"}
+                for base in self.bases
+                if base.id in token.grant.base_ids
+            ]
+        }
+
+    def _list_tables(self, request: Request, token: AccessToken) -> dict[str, Any]:
+        _need(token, "schema.bases:read")
+        return {"tables": [table.schema() for table in self._base(request, token).tables]}
+
+    def _list_records(self, request: Request, token: AccessToken) -> dict[str, Any]:
+        _need(token, "data.records:read")
+        table = self._table(request, token)
+        if "filterByFormula" in request.query_params:
+            raise ApiError(422, "INVALID_FILTER_BY_FORMULA", "The simulator evaluates no formulas.")
+        start, iteration, records = self._iteration(request, table)
+        end = start + _page_size(request)
+        page: dict[str, Any] = {
+            "records": [_shown(record, request) for record in records[start:end]]
+        }
+        if end < len(records):
+            page["offset"] = f"{iteration}/{end}"
+        return page
+
+    def _get_record(self, request: Request, token: AccessToken) -> dict[str, Any]:
+        _need(token, "data.records:read")
+        wanted = request.path_params["record"]
+        for record in self._table(request, token).records:
+            if record.id == wanted:
+                return _shown(record, request)
+        raise _not_found()
+
+    def _iteration(self, request: Request, table: Table) -> tuple[int, str, list[Record]]:
+        """Where a listing stands: a fresh one, or the one that an offset continues."""
+        if offset := request.query_params.get("offset"):
+            iteration, _, position = offset.partition("/")
+            if iteration not in self._iterations or not position.isdecimal():
+                raise ApiError(
+                    422, "LIST_RECORDS_ITERATOR_NOT_AVAILABLE", "The offset is no longer known."
+                )
+            return int(position), iteration, self._iterations[iteration]
+        iteration = f"itr{secrets.token_hex(7)}"
+        self._iterations[iteration] = _sorted(request, table)
+        return 0, iteration, self._iterations[iteration]
+
+    def _base(self, request: Request, token: AccessToken) -> Base:
+        wanted = request.path_params["base"]
+        for base in self.bases:
+            if base.id == wanted and base.id in token.grant.base_ids:
+                return base
+        raise _not_found()
+
+    def _table(self, request: Request, token: AccessToken) -> Table:
+        wanted = request.path_params["table"]
+        for table in self._base(request, token).tables:
+            if wanted in (table.id, table.name):
+                return table
+        raise _not_found()
+
+
+def _need(token: AccessToken, scope: str) -> None:
+    if scope not in token.scopes:
+        raise _not_found()
+
+
+def _not_found() -> ApiError:
+    return ApiError(
+        403,
+        "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND",
+        "Invalid permissions, or the requested model was not found. Check that both your user and "
+        "your token have the required permissions, and that the model names and/or ids are right.",
+    )
+
+
+def _page_size(request: Request) -> int:
+    text = request.query_params.get("pageSize", str(_MAX_PAGE))
+    if not text.isdecimal() or not 1 <= int(text) <= _MAX_PAGE:
+        raise ApiError(422, "INVALID_REQUEST_UNKNOWN", "pageSize must be from 1 to 100.")
+    return int(text)
+
+
+def _sorted(request: Request, table: Table) -> list[Record]:
+    records = list(table.records)
+    title = request.query_params.get("sort[0][field]")
+    if title is not None:
+        if title not in {column.name for column in table.fields}:
+            raise ApiError(422, "UNKNOWN_FIELD_NAME", "Unknown field name in sort.")
+        descending = request.query_params.get("sort[0][direction]") == "desc"
+        records.sort(key=lambda record: _order(record.cells.get(title)), reverse=descending)
+    limit = request.query_params.get("maxRecords", "")
+    return records[: int(limit)] if limit.isdecimal() else records
+
+
+def _order(cell: Any) -> tuple[int, float, str]:
+    if cell is None:
+        return (0, 0.0, "")
+    return (1, float(cell), "") if isinstance(cell, int | float) else (2, 0.0, str(cell))
+
+
+def _shown(record: Record, request: Request) -> dict[str, Any]:
+    wanted = request.query_params.getlist("fields[]")
+    cells = {title: cell for title, cell in record.cells.items() if not wanted or title in wanted}
+    return {"id": record.id, "createdTime": record.created_time, "fields": cells}

@@ -1,0 +1,67 @@
+"""Where logins (and later sessions and connections) are kept, all of them with an expiry."""
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple, Protocol
+
+
+class Entry(NamedTuple):
+    """A stored value and its version."""
+
+    value: bytes
+    version: bytes
+    """The bytes as stored: what `replace` and `discard` compare, also through encryption."""
+
+
+class Store(Protocol):
+    """A key-value store whose every verb is one atomic operation.
+
+    Keys look like `name:namespace:digest`. Every value has a time to live, in seconds, counted by
+    the store's own clock. One suite, `tests/stores/test_contract.py`, says what each verb does.
+
+    Every verb raises `errors.StoreUnavailable` when the store does not answer in time; what it
+    did then is unknown.
+    """
+
+    async def get(self, key: str) -> Entry | None:
+        """The live entry under a key."""
+        ...
+
+    async def put(self, key: str, value: bytes, ttl: float) -> None:
+        """Store a value, whatever was there.
+
+        Raises:
+            TooManyLogins: the store is bounded, and full.
+        """
+        ...
+
+    async def add(self, key: str, value: bytes, ttl: float) -> bool:
+        """Store a value if nothing is there; whether it was stored.
+
+        Raises:
+            TooManyLogins: the store is bounded, and full.
+        """
+        ...
+
+    async def pop(self, key: str) -> bytes | None:
+        """Take a value out: of any number of callers, on any number of machines, one gets it."""
+        ...
+
+    async def replace(self, key: str, value: bytes, ttl: float, *, version: bytes) -> bool:
+        """Store a value if this version is still there; whether it was stored."""
+        ...
+
+    async def discard(self, key: str, *, version: bytes) -> bool:
+        """Remove a value if this version is still there; whether it was removed."""
+        ...
+
+    def scan(self, namespace: str) -> AsyncIterator[str]:
+        """All live keys below `namespace:`, for maintenance; keys of the meantime may be missed."""
+        ...
+
+    async def ping(self) -> None:
+        """Return if the store answers."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open."""
+        ...

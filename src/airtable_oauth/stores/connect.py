@@ -1,0 +1,30 @@
+"""From the settings to a store."""
+
+from airtable_oauth.settings import Settings, decode_key
+from airtable_oauth.stores import Store
+from airtable_oauth.stores.encrypted import EncryptedStore
+from airtable_oauth.stores.memory import MemoryStore
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that `STORE_URL` names. Connects on first use; drivers are loaded only here.
+
+    Raises:
+        ModuleNotFoundError: the driver's extra is not installed.
+    """
+    url = settings.store_url.get_secret_value()
+    if url.startswith("memory:"):
+        return MemoryStore(limits={f"{settings.name}:login": settings.max_pending_logins})
+    try:
+        from airtable_oauth.stores.redis import RedisStore  # noqa: PLC0415 (0.2 s to import)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "redis:// needs a driver: pip install 'airtable-oauth[redis]'"
+        ) from error
+    return RedisStore(url)
+
+
+def sealed(store: Store, settings: Settings) -> Store:
+    """The store behind encryption, if there are keys."""
+    keys = [decode_key(key.get_secret_value()) for key in settings.encryption_keys]
+    return EncryptedStore(store, keys) if keys else store

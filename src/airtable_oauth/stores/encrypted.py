@@ -1,0 +1,104 @@
+"""Seals what any store holds, so that a copy of the store gives nothing away."""
+
+import hashlib
+import os
+from collections.abc import AsyncIterator, Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+
+from airtable_oauth.errors import UnknownEncryptionKey
+from airtable_oauth.pkce import RandomBytes
+from airtable_oauth.stores import Entry, Store
+
+_FORMAT = b"\x01"
+_KEY_ID_BYTES = 8
+_NONCE_BYTES = 12
+_HEADER_BYTES = len(_FORMAT) + _KEY_ID_BYTES + _NONCE_BYTES
+
+
+class EncryptedStore:
+    """Wraps a store with AES-256-GCM-SIV (RFC 8452), bound to the key that a value lies under.
+
+    A sealed value is `format ‖ key id ‖ nonce ‖ ciphertext and tag`. GCM-SIV stays safe with
+    random nonces for far more messages than one key will ever seal. A value that was edited or
+    moved to another key reads as absent; one that names a key which is not configured raises
+    `UnknownEncryptionKey` and stays where it is.
+    """
+
+    def __init__(
+        self, store: Store, keys: Sequence[bytes], *, random: RandomBytes = os.urandom
+    ) -> None:
+        self._store = store
+        self._ciphers = {_key_id(key): AESGCMSIV(key) for key in keys}
+        self._first = _key_id(keys[0])
+        self._random = random
+
+    async def get(self, key: str) -> Entry | None:
+        """See `Store.get`."""
+        entry = await self._store.get(key)
+        if entry is None:
+            return None
+        value = self._open(key, entry.value)
+        return None if value is None else Entry(value, entry.version)
+
+    async def put(self, key: str, value: bytes, ttl: float) -> None:
+        """See `Store.put`."""
+        await self._store.put(key, self._seal(key, value), ttl)
+
+    async def add(self, key: str, value: bytes, ttl: float) -> bool:
+        """See `Store.add`."""
+        return await self._store.add(key, self._seal(key, value), ttl)
+
+    async def pop(self, key: str) -> bytes | None:
+        """See `Store.pop`.
+
+        Opened first and then discarded by version, so that a value which cannot be opened stays;
+        of many callers one succeeds in discarding it.
+        """
+        entry = await self.get(key)
+        if entry is None or not await self._store.discard(key, version=entry.version):
+            return None
+        return entry.value
+
+    async def replace(self, key: str, value: bytes, ttl: float, *, version: bytes) -> bool:
+        """See `Store.replace`."""
+        return await self._store.replace(key, self._seal(key, value), ttl, version=version)
+
+    async def discard(self, key: str, *, version: bytes) -> bool:
+        """See `Store.discard`."""
+        return await self._store.discard(key, version=version)
+
+    def scan(self, namespace: str) -> AsyncIterator[str]:
+        """See `Store.scan`."""
+        return self._store.scan(namespace)
+
+    async def ping(self) -> None:
+        """See `Store.ping`."""
+        await self._store.ping()
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self._store.close()
+
+    def _seal(self, key: str, value: bytes) -> bytes:
+        nonce = self._random(_NONCE_BYTES)
+        header = _FORMAT + self._first + nonce
+        return header + self._ciphers[self._first].encrypt(nonce, value, key.encode())
+
+    def _open(self, key: str, sealed: bytes) -> bytes | None:
+        header, ciphertext = sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES:]
+        if len(header) < _HEADER_BYTES or not header.startswith(_FORMAT):
+            return None
+        key_id = header[len(_FORMAT) : -_NONCE_BYTES]
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise UnknownEncryptionKey
+        try:
+            return cipher.decrypt(header[-_NONCE_BYTES:], ciphertext, key.encode())
+        except InvalidTag:
+            return None
+
+
+def _key_id(key: bytes) -> bytes:
+    return hashlib.sha256(b"airtable-oauth key id\0" + key).digest()[:_KEY_ID_BYTES]

@@ -1,0 +1,123 @@
+"""The embedded store: one process, no durability, bounded."""
+
+import heapq
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from airtable_oauth.errors import TooManyLogins
+from airtable_oauth.stores import Entry
+
+_SLACK = 64
+
+
+class MemoryStore:
+    """Holds entries in a dictionary, and their deadlines in a heap.
+
+    Each verb runs without awaiting anything, which makes it atomic within its event loop.
+    `limits` bounds namespaces (`{"airtable:login": 100_000}`): when one is full, new keys are
+    refused and those it holds stay.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Mapping[str, int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limits = dict(limits or {})
+        self._clock = clock
+        self._entries: dict[str, tuple[bytes, float]] = {}
+        self._deadlines: list[tuple[float, str]] = []
+        self._sizes: Counter[str] = Counter()
+
+    async def get(self, key: str) -> Entry | None:
+        """See `Store.get`."""
+        value = self._live(key)
+        return None if value is None else Entry(value, value)
+
+    async def put(self, key: str, value: bytes, ttl: float) -> None:
+        """See `Store.put`."""
+        self._expire()
+        self._set(key, value, ttl)
+
+    async def add(self, key: str, value: bytes, ttl: float) -> bool:
+        """See `Store.add`."""
+        self._expire()
+        if key in self._entries:
+            return False
+        self._set(key, value, ttl)
+        return True
+
+    async def pop(self, key: str) -> bytes | None:
+        """See `Store.pop`."""
+        value = self._live(key)
+        if value is not None:
+            self._remove(key)
+        return value
+
+    async def replace(self, key: str, value: bytes, ttl: float, *, version: bytes) -> bool:
+        """See `Store.replace`."""
+        if self._live(key) != version:
+            return False
+        self._set(key, value, ttl)
+        return True
+
+    async def discard(self, key: str, *, version: bytes) -> bool:
+        """See `Store.discard`."""
+        if self._live(key) != version:
+            return False
+        self._remove(key)
+        return True
+
+    async def scan(self, namespace: str) -> AsyncIterator[str]:
+        """See `Store.scan`."""
+        self._expire()
+        for key in [key for key in self._entries if key.startswith(f"{namespace}:")]:
+            yield key
+
+    async def ping(self) -> None:
+        """See `Store.ping`."""
+
+    async def close(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+        self._deadlines.clear()
+        self._sizes.clear()
+
+    def _live(self, key: str) -> bytes | None:
+        self._expire()
+        entry = self._entries.get(key)
+        return None if entry is None else entry[0]
+
+    def _set(self, key: str, value: bytes, ttl: float) -> None:
+        namespace = _namespace(key)
+        if key not in self._entries:
+            if self._sizes[namespace] >= self._limits.get(namespace, self._sizes[namespace] + 1):
+                raise TooManyLogins
+            self._sizes[namespace] += 1
+        deadline = self._clock() + ttl
+        self._entries[key] = (value, deadline)
+        heapq.heappush(self._deadlines, (deadline, key))
+        self._compact()
+
+    def _remove(self, key: str) -> None:
+        del self._entries[key]
+        self._sizes[_namespace(key)] -= 1
+
+    def _expire(self) -> None:
+        now = self._clock()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            deadline, key = heapq.heappop(self._deadlines)
+            if self._entries.get(key, (b"", None))[1] == deadline:
+                self._remove(key)
+
+    def _compact(self) -> None:
+        """Drop the deadlines of entries that are gone once they outnumber the others."""
+        if len(self._deadlines) > 2 * len(self._entries) + _SLACK:
+            self._deadlines = [(deadline, key) for key, (_, deadline) in self._entries.items()]
+            heapq.heapify(self._deadlines)
+
+
+def _namespace(key: str) -> str:
+    return key.rpartition(":")[0]

@@ -1,0 +1,105 @@
+"""The shared store: Redis 6.2 or newer, or Valkey."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, cast
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.stores import Entry
+
+_DEADLINE = 2.0
+"""Seconds for one verb, waiting for a connection included."""
+_CONNECTIONS = 50
+
+_REPLACE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1
+"""
+_DISCARD = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+
+
+class RedisStore:
+    """One command or one script per verb.
+
+    Nothing is retried: a lost reply to `GETDEL` or `SET NX` would read as "was not there" though
+    it was done.
+    """
+
+    def __init__(self, url: str) -> None:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=_DEADLINE,
+            socket_timeout=_DEADLINE,
+            socket_connect_timeout=_DEADLINE,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._redis = Redis.from_pool(pool)
+
+    async def get(self, key: str) -> Entry | None:
+        """See `Store.get`."""
+        value = await _answer(self._redis.get(key))
+        return None if value is None else Entry(value, value)
+
+    async def put(self, key: str, value: bytes, ttl: float) -> None:
+        """See `Store.put`."""
+        await _answer(self._redis.set(key, value, px=_milliseconds(ttl)))
+
+    async def add(self, key: str, value: bytes, ttl: float) -> bool:
+        """See `Store.add`."""
+        return bool(await _answer(self._redis.set(key, value, px=_milliseconds(ttl), nx=True)))
+
+    async def pop(self, key: str) -> bytes | None:
+        """See `Store.pop`."""
+        return cast("bytes | None", await _answer(self._redis.getdel(key)))
+
+    async def replace(self, key: str, value: bytes, ttl: float, *, version: bytes) -> bool:
+        """See `Store.replace`."""
+        milliseconds = _milliseconds(ttl)
+        return bool(await _answer(self._redis.eval(_REPLACE, 1, key, version, value, milliseconds)))
+
+    async def discard(self, key: str, *, version: bytes) -> bool:
+        """See `Store.discard`."""
+        return bool(await _answer(self._redis.eval(_DISCARD, 1, key, version)))
+
+    async def scan(self, namespace: str) -> AsyncIterator[str]:
+        """See `Store.scan`."""
+        cursor = 0
+        while True:
+            cursor, keys = await _answer(
+                self._redis.scan(cursor, match=f"{namespace}:*", count=500)
+            )
+            for key in keys:
+                yield key.decode()
+            if cursor == 0:
+                return
+
+    async def ping(self) -> None:
+        """See `Store.ping`."""
+        await _answer(self._redis.ping())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+
+async def _answer(command: Awaitable[Any] | Any) -> Any:
+    """The reply, in time. redis-py drops a connection whose reply was not read."""
+    try:
+        async with asyncio.timeout(_DEADLINE):
+            return await command
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StoreUnavailable from error
+
+
+def _milliseconds(ttl: float) -> int:
+    return max(1, round(ttl * 1000))

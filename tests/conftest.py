@@ -1,0 +1,53 @@
+"""Fixtures that every test may ask for."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+
+from airtable_oauth.app import create_app
+from airtable_oauth.simulator import Simulator
+from airtable_oauth.stores.memory import MemoryStore
+from tests.helpers import FakeClock, make_settings, make_simulator
+from tests.stores.backends import redis_server
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Asyncio is the loop that the service runs on."""
+    return "asyncio"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands still until it is moved."""
+    return FakeClock()
+
+
+@pytest.fixture
+def simulator() -> Simulator:
+    """An Airtable of one's own."""
+    return make_simulator()
+
+
+@pytest.fixture
+def store(clock: FakeClock) -> MemoryStore:
+    """The embedded store, on the fake clock."""
+    return MemoryStore(limits={"airtable:login": 100}, clock=clock)
+
+
+@pytest.fixture
+async def browser(simulator: Simulator, store: MemoryStore) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with a cookie jar, talking to the service, which talks to the simulator."""
+    app = create_app(make_settings(), store=store, transport=httpx.ASGITransport(simulator.app))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis for this run."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url

@@ -1,0 +1,106 @@
+"""What the tests build their scenes from."""
+
+import socket
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+from airtable_oauth.settings import Settings
+from airtable_oauth.simulator import Integration, Simulator
+
+SCOPES = ("data.records:read", "schema.bases:read", "user.email:read")
+REDIRECT_URI = "http://localhost:4200/auth-callback"
+ORIGIN = "http://localhost:4200"
+AIRTABLE = "https://airtable.com"
+CSRF = {"X-CSRF": "1"}
+
+
+class FakeClock:
+    """Seconds that pass only when told."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+def make_settings(**overrides: Any) -> Settings:
+    """Valid settings, whatever the environment holds for those that tests care about."""
+    values: dict[str, Any] = {
+        "client_id": "test-client",
+        "client_secret": "test-secret",
+        "redirect_uri": REDIRECT_URI,
+        "scopes": " ".join(SCOPES),
+        "allowed_origins": ORIGIN,
+        "airtable_url": AIRTABLE,
+    }
+    return Settings(_env_file=None, **(values | overrides))
+
+
+def make_simulator(**overrides: Any) -> Simulator:
+    """A simulator that knows the client of `make_settings`."""
+    values: dict[str, Any] = {
+        "client_id": "test-client",
+        "client_secret": "test-secret",
+        "redirect_uris": (REDIRECT_URI,),
+        "scopes": SCOPES,
+    }
+    return Simulator([Integration(**(values | overrides))])
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def query_of(url: str) -> dict[str, str]:
+    """The query parameters of a URL, each of which must be there once."""
+    parameters = parse_qs(urlsplit(url).query, keep_blank_values=True, strict_parsing=True)
+    assert all(len(values) == 1 for values in parameters.values()), "a parameter is repeated"
+    return {name: values[0] for name, values in parameters.items()}
+
+
+async def begin(browser: httpx.AsyncClient, **parameters: str) -> str:
+    """Begin a login; the authorization URL."""
+    response = await browser.get("/authorization-url", params=parameters)
+    assert response.status_code == 200, response.text
+    url: str = response.json()["authorizationUrl"]
+    return url
+
+
+async def consent(
+    simulator: Simulator, authorization_url: str, *, decision: str = "grant"
+) -> dict[str, str]:
+    """Open the consent page and decide; the parameters of the redirect."""
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(simulator.app), base_url=AIRTABLE
+    ) as person:
+        return await decide(person, authorization_url, decision=decision)
+
+
+async def decide(
+    person: httpx.AsyncClient, authorization_url: str, *, decision: str = "grant"
+) -> dict[str, str]:
+    """The same over any client that reaches a simulator."""
+    page = await person.get(authorization_url)
+    assert page.status_code == 200, page.text
+    fields = {"consent": _attribute(page.text, 'name="consent" value="'), "decision": decision}
+    bases = [part.partition('"')[0] for part in page.text.split('name="base" value="')[1:]]
+    answer = await person.post(
+        str(page.url.join("/oauth2/v1/authorize")), data=fields | {"base": bases}
+    )
+    assert answer.status_code == 302, answer.text
+    return query_of(answer.headers["location"])
+
+
+def _attribute(html: str, before: str) -> str:
+    return html.partition(before)[2].partition('"')[0]

@@ -1,0 +1,187 @@
+"""What every store does, whatever it is made of."""
+
+import asyncio
+
+import pytest
+
+from airtable_oauth.stores import Store
+from tests.stores.backends import Backend
+
+KEY = "airtable:login:one"
+
+
+@pytest.fixture
+def store(backend: Backend) -> Store:
+    return backend.store
+
+
+async def version_of(store: Store, key: str = KEY) -> bytes:
+    entry = await store.get(key)
+    assert entry is not None
+    return entry.version
+
+
+async def test_nothing_is_there_at_first(store: Store) -> None:
+    """No verb finds what was never stored."""
+    assert await store.get(KEY) is None
+    assert await store.pop(KEY) is None
+    assert not await store.discard(KEY, version=b"x")
+    assert not await store.replace(KEY, b"new", 60, version=b"x")
+    assert await store.get(KEY) is None
+
+
+@pytest.mark.parametrize("value", [b"v", b"", bytes(range(256)), b"x" * 100_000])
+async def test_value_comes_back_as_it_was(store: Store, value: bytes) -> None:
+    """Any bytes, the empty ones included."""
+    await store.put(KEY, value, 60)
+    entry = await store.get(KEY)
+    assert entry is not None
+    assert entry.value == value
+    assert await store.pop(KEY) == value
+
+
+async def test_put_overwrites(store: Store) -> None:
+    """Whatever was there."""
+    await store.put(KEY, b"old", 60)
+    await store.put(KEY, b"new", 60)
+    assert await store.pop(KEY) == b"new"
+
+
+async def test_add_stores_only_where_nothing_is(store: Store) -> None:
+    """And says whether it did."""
+    assert await store.add(KEY, b"first", 60)
+    assert not await store.add(KEY, b"second", 60)
+    assert await store.pop(KEY) == b"first"
+
+
+async def test_pop_takes_out(store: Store) -> None:
+    """The second one finds nothing."""
+    await store.put(KEY, b"v", 60)
+    assert await store.pop(KEY) == b"v"
+    assert await store.pop(KEY) is None
+    assert await store.get(KEY) is None
+
+
+async def test_of_many_pops_one_wins(store: Store) -> None:
+    """At the same moment, too."""
+    await store.put(KEY, b"v", 60)
+    found = await asyncio.gather(*(store.pop(KEY) for _ in range(50)))
+    assert found.count(b"v") == 1
+    assert found.count(None) == 49
+
+
+async def test_of_many_adds_one_wins(store: Store) -> None:
+    """At the same moment, too."""
+    stored = await asyncio.gather(*(store.add(KEY, b"%d" % n, 60) for n in range(50)))
+    assert stored.count(True) == 1
+    assert await store.pop(KEY) == b"%d" % stored.index(True)
+
+
+async def test_replace_needs_the_version(store: Store) -> None:
+    """Whoever read an older one does not overwrite a newer one."""
+    await store.put(KEY, b"one", 60)
+    version = await version_of(store)
+    assert await store.replace(KEY, b"two", 60, version=version)
+    assert not await store.replace(KEY, b"three", 60, version=version)
+    assert await store.pop(KEY) == b"two"
+
+
+async def test_of_many_replaces_one_wins(store: Store) -> None:
+    """Compare and set are one operation."""
+    await store.put(KEY, b"v", 60)
+    version = await version_of(store)
+    done = await asyncio.gather(
+        *(store.replace(KEY, b"%d" % n, 60, version=version) for n in range(50))
+    )
+    assert done.count(True) == 1
+    assert await store.pop(KEY) == b"%d" % done.index(True)
+
+
+async def test_discard_needs_the_version(store: Store) -> None:
+    """Compare and remove are one operation."""
+    await store.put(KEY, b"one", 60)
+    version = await version_of(store)
+    await store.put(KEY, b"two", 60)
+    assert not await store.discard(KEY, version=version)
+    assert await store.discard(KEY, version=await version_of(store))
+    assert await store.get(KEY) is None
+
+
+async def test_of_many_discards_one_wins(store: Store) -> None:
+    """At the same moment, too."""
+    await store.put(KEY, b"v", 60)
+    version = await version_of(store)
+    done = await asyncio.gather(*(store.discard(KEY, version=version) for _ in range(50)))
+    assert done.count(True) == 1
+
+
+async def test_everything_ends_with_its_time_to_live(backend: Backend) -> None:
+    """For every verb."""
+    store = backend.store
+    await store.put(KEY, b"v", 30)
+    version = await version_of(store)
+    await backend.advance(29)
+    assert await store.get(KEY) is not None
+    await backend.advance(2)
+    assert await store.get(KEY) is None
+    assert await store.pop(KEY) is None
+    assert not await store.discard(KEY, version=version)
+    assert not await store.replace(KEY, b"new", 30, version=version)
+    assert await store.add(KEY, b"again", 30)
+
+
+async def test_replace_gives_a_new_time_to_live(backend: Backend) -> None:
+    """The old one no longer counts."""
+    store = backend.store
+    await store.put(KEY, b"v", 30)
+    await backend.advance(20)
+    assert await store.replace(KEY, b"w", 30, version=await version_of(store))
+    await backend.advance(20)
+    assert await store.pop(KEY) == b"w"
+
+
+async def test_nothing_lacks_an_expiry(backend: Backend) -> None:
+    """Whichever verb stored it."""
+    store = backend.store
+    await store.put("airtable:login:put", b"v", 30)
+    await store.add("airtable:login:add", b"v", 30)
+    await store.put(KEY, b"v", 600)
+    await store.replace(KEY, b"w", 30, version=await version_of(store))
+    for key in ("airtable:login:put", "airtable:login:add", KEY):
+        assert 0 < await backend.ttl(key) <= 30
+
+
+async def test_scan_finds_a_namespace(store: Store) -> None:
+    """All of it, and nothing of its neighbours."""
+    wanted = {f"airtable:login:{number}" for number in range(1500)}
+    for key in wanted:
+        await store.put(key, b"v", 60)
+    await store.put("airtable:session:1", b"v", 60)
+    await store.put("other:login:1", b"v", 60)
+    assert {key async for key in store.scan("airtable:login")} == wanted
+
+
+async def test_scan_leaves_out_what_has_ended(backend: Backend) -> None:
+    """It lists live keys."""
+    await backend.store.put(KEY, b"v", 30)
+    await backend.advance(31)
+    assert [key async for key in backend.store.scan("airtable:login")] == []
+
+
+async def test_ping_returns(store: Store) -> None:
+    """From a store that answers."""
+    await store.ping()
+
+
+async def test_cancelled_verb_does_not_disturb_the_next(store: Store) -> None:
+    """A reply that nobody read must not be handed to somebody else (CVE-2023-28858)."""
+    for number in range(20):
+        await store.put(f"airtable:login:{number}", b"%d" % number, 60)
+    for _ in range(20):
+        cancelled = [asyncio.ensure_future(store.get(f"airtable:login:{n}")) for n in range(20)]
+        await asyncio.sleep(0)
+        for task in cancelled:
+            task.cancel()
+        await asyncio.gather(*cancelled, return_exceptions=True)
+        found = await asyncio.gather(*(store.get(f"airtable:login:{n}") for n in range(20)))
+        assert [entry and entry.value for entry in found] == [b"%d" % n for n in range(20)]

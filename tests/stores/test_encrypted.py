@@ -1,0 +1,74 @@
+import pytest
+
+from airtable_oauth.errors import UnknownEncryptionKey
+from airtable_oauth.stores.encrypted import EncryptedStore
+from tests.stores.backends import KEYS, Backend
+
+KEY = "airtable:login:one"
+
+
+async def test_what_is_stored_shows_nothing(plain: Backend) -> None:
+    """Neither the value nor the encryption key; and twice the same looks different."""
+    store = EncryptedStore(plain.store, KEYS)
+    await store.put(KEY, b"CANARY", 60)
+    first = await plain.stored(KEY)
+    await store.put(KEY, b"CANARY", 60)
+    second = await plain.stored(KEY)
+    assert first is not None
+    assert second is not None
+    assert first != second
+    assert b"CANARY" not in first
+    assert KEYS[0] not in first
+
+
+async def test_first_key_encrypts_and_all_decrypt(plain: Backend) -> None:
+    """A key is changed by putting the new one in front."""
+    await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"v", 60)
+    assert await EncryptedStore(plain.store, [KEYS[1], KEYS[0]]).pop(KEY) == b"v"
+    await EncryptedStore(plain.store, [KEYS[1], KEYS[0]]).put(KEY, b"w", 60)
+    assert await EncryptedStore(plain.store, [KEYS[1]]).pop(KEY) == b"w"
+
+
+async def test_unknown_key_is_a_configuration_error_and_the_record_stays(plain: Backend) -> None:
+    """Nobody is logged out because a key was left out."""
+    await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"v", 60)
+    stranger = EncryptedStore(plain.store, [KEYS[1]])
+    with pytest.raises(UnknownEncryptionKey):
+        await stranger.get(KEY)
+    with pytest.raises(UnknownEncryptionKey):
+        await stranger.pop(KEY)
+    assert await EncryptedStore(plain.store, [KEYS[0]]).pop(KEY) == b"v"
+
+
+async def test_value_moved_to_another_key_reads_as_absent(plain: Backend) -> None:
+    """It is bound to the key that it was stored under."""
+    store = EncryptedStore(plain.store, KEYS)
+    await store.put(KEY, b"mine", 60)
+    await store.put("airtable:login:two", b"theirs", 60)
+    theirs = await plain.stored("airtable:login:two")
+    assert theirs is not None
+    await plain.overwrite(KEY, theirs)
+    assert await store.get(KEY) is None
+    assert await store.pop(KEY) is None
+
+
+async def test_edited_value_reads_as_absent(plain: Backend) -> None:
+    """Wherever it was edited after the id of its key."""
+    store = EncryptedStore(plain.store, KEYS)
+    await store.put(KEY, b"value", 60)
+    sealed = await plain.stored(KEY)
+    assert sealed is not None
+    for position in (0, *range(9, len(sealed))):
+        edited = bytearray(sealed)
+        edited[position] ^= 1
+        await plain.overwrite(KEY, bytes(edited))
+        assert await store.get(KEY) is None
+    await plain.overwrite(KEY, sealed)
+    assert await store.pop(KEY) == b"value"
+
+
+@pytest.mark.parametrize("junk", [b"", b"\x01", b"plain text, longer than any header"])
+async def test_junk_reads_as_absent(plain: Backend, junk: bytes) -> None:
+    """So does what was stored before there was a key."""
+    await plain.store.put(KEY, junk, 60)
+    assert await EncryptedStore(plain.store, KEYS).get(KEY) is None

@@ -1,0 +1,237 @@
+import logging
+import re
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from airtable_oauth import AirtableOAuth
+from airtable_oauth.app import create_app
+from airtable_oauth.stores import Entry
+from airtable_oauth.stores.memory import MemoryStore
+from tests.helpers import CSRF, ORIGIN, begin, make_settings
+
+
+class BrokenStore(MemoryStore):
+    """A store with a defect that nobody foresaw."""
+
+    async def get(self, key: str) -> Entry | None:
+        raise RuntimeError(f"CANARY {key}")
+
+    async def pop(self, key: str) -> bytes | None:
+        raise RuntimeError(f"CANARY {key}")
+
+    async def put(self, key: str, value: bytes, ttl: float) -> None:
+        raise RuntimeError(f"CANARY {key} {value!r} {ttl}")
+
+
+def client_of(app: FastAPI, base_url: str = "http://localhost:3000") -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url=base_url)
+
+
+async def many_statuses(**overrides: Any) -> dict[int, httpx.Response]:
+    """An answer of every status that is easily had."""
+    app = create_app(make_settings(**overrides), store=MemoryStore(limits={"airtable:login": 0}))
+    broken = create_app(make_settings(**overrides), store=BrokenStore())
+    origin = {"Origin": ORIGIN}
+    async with client_of(app) as client, client_of(broken) as breaking:
+        answers = [
+            await client.get("/health/live", headers=origin),
+            await client.get("/nowhere", headers=origin),
+            await client.put("/token-exchange", headers=origin),
+            await client.post("/token-exchange", json={}, headers=origin | CSRF),
+            await client.post("/token-exchange", content=b"x", headers=origin | CSRF),
+            await client.post("/token-exchange", json=["x" * 20_000], headers=origin | CSRF),
+            await client.get("/authorization-url", headers=origin),
+            await client.get("/authorization-url", headers=origin | {"Sec-Fetch-Site": "none"}),
+            await breaking.get("/authorization-url", headers=origin),
+        ]
+    return {answer.status_code: answer for answer in answers}
+
+
+async def test_every_answer_has_cors_and_security_headers() -> None:
+    """On 200 as on 500: a browser must be able to read our error."""
+    answers = await many_statuses()
+    assert set(answers) == {200, 403, 404, 405, 413, 415, 422, 500, 503}
+    for answer in answers.values():
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
+        assert answer.headers["access-control-allow-credentials"] == "true"
+        assert "Origin" in answer.headers["vary"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        csp = "default-src 'none'; frame-ancestors 'none'"
+        assert answer.headers["content-security-policy"] == csp
+        assert "strict-transport-security" not in answer.headers
+
+
+async def test_every_error_has_the_one_body() -> None:
+    """Ours, FastAPI's and Starlette's alike, with the id that the header has, too."""
+    for status, answer in (await many_statuses()).items():
+        if status == 200:
+            continue
+        body = answer.json()
+        assert set(body) == {"error", "error_description", "action", "request_id"}
+        assert body["action"] in ("retry", "restart_login", "reconnect", "fix_config")
+        assert body["request_id"] == answer.headers["x-request-id"]
+        assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_https_brings_hsts() -> None:
+    """As `PUBLIC_URL` says."""
+    for answer in (await many_statuses(public_url="https://api.example.com")).values():
+        assert answer.headers["strict-transport-security"] == "max-age=31536000"
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", f"{ORIGIN}.evil.example"])
+async def test_unlisted_origin_gets_no_cors_headers(
+    browser: httpx.AsyncClient, origin: str
+) -> None:
+    """Neither with a request nor with a preflight."""
+    preflight = {"Access-Control-Request-Method": "POST"}
+    for answer in (
+        await browser.get("/health/live", headers={"Origin": origin}),
+        await browser.get("/authorization-url", headers={"Origin": origin}),
+        await browser.options("/token-exchange", headers={"Origin": origin} | preflight),
+    ):
+        assert "access-control-allow-origin" not in answer.headers
+        assert "Origin" in answer.headers["vary"]
+
+
+async def test_preflight_of_a_listed_origin(browser: httpx.AsyncClient) -> None:
+    """The methods and headers that the endpoints need."""
+    answer = await browser.options(
+        "/token-exchange",
+        headers={
+            "Origin": ORIGIN,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type,x-csrf",
+        },
+    )
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert answer.headers["access-control-allow-credentials"] == "true"
+
+
+async def test_error_that_nobody_foresaw_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """The client gets an id; the log, under that id, the traceback."""
+    answer = (await many_statuses())[500]
+    assert "CANARY" not in answer.text
+    assert answer.json()["request_id"] in caplog.text
+    assert "RuntimeError" in caplog.text
+
+
+async def test_slash_at_the_end_is_not_redirected(browser: httpx.AsyncClient) -> None:
+    """A redirect would carry the code in its URL once more."""
+    answer = await browser.get("/token-exchange/", params={"code": "CANARY", "state": "x"})
+    assert answer.status_code == 404
+    assert "CANARY" not in str(answer.headers)
+
+
+async def test_log_line_has_no_query_and_no_control_characters(
+    browser: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A code in a URL ends up in no log of ours, and nobody writes lines of his own."""
+    caplog.set_level(logging.DEBUG, "airtable_oauth")
+    answer = await browser.get("/token-exchange%0aINFO%1b[31m", params={"code": "CANARY"})
+    lines = [record.getMessage() for record in caplog.records if "404" in record.getMessage()]
+    assert len(lines) == 1
+    assert re.fullmatch(
+        rf"GET /token-exchange\\nINFO\\x1b\[31m 404 [\d.]+ms {answer.headers['x-request-id']}",
+        lines[0],
+    )
+
+
+def documented_operations(app: FastAPI) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (path, method, operation)
+        for path, operations in app.openapi()["paths"].items()
+        for method, operation in operations.items()
+    ]
+
+
+def test_openapi_documents_every_route_and_its_errors() -> None:
+    """Each error with the one body, each 2xx with a body of its own."""
+    app = create_app(make_settings())
+    operations = documented_operations(app)
+    assert {(path, method) for path, method, _ in operations} == {
+        (context.path, method.lower())
+        for context in iter_route_contexts(app.routes)
+        for method in context.methods or ()
+        if getattr(context, "include_in_schema", True) and context.path != "/openapi.json"
+    }
+    for path, _method, operation in operations:
+        responses = operation["responses"]
+        assert "500" in responses, path
+        for status, response in responses.items():
+            schema = response["content"]["application/json"]["schema"]["$ref"]
+            assert ("Error" in schema) == (status >= "400"), (path, status)
+            assert "HTTPValidationError" not in schema
+
+
+def test_openapi_documents_the_statuses_of_the_contract() -> None:
+    """Which the other tests of this suite bring about."""
+    documented = {
+        (path, method): set(operation["responses"])
+        for path, method, operation in documented_operations(create_app(make_settings()))
+    }
+    exchange = {"200", "400", "403", "422", "500", "502", "503", "504"}
+    assert documented == {
+        ("/authorization-url", "get"): {"200", "403", "422", "500", "503"},
+        ("/token-exchange", "get"): exchange,
+        ("/token-exchange", "post"): exchange | {"413", "415"},
+        ("/token-refresh", "post"): {
+            *("200", "400", "409", "413", "415", "422", "500", "502", "504"),
+        },
+        ("/health/live", "get"): {"200", "500"},
+        ("/health/ready", "get"): {"200", "500", "503"},
+    }
+
+
+async def test_docs_come_from_us_alone(browser: httpx.AsyncClient) -> None:
+    """No CDN, no inline script, a policy of its own."""
+    page = await browser.get("/docs")
+    assert page.status_code == 200
+    assert "//" not in page.text.replace("<!doctype html>", "")
+    assert "'unsafe-inline'" not in page.headers["content-security-policy"].split("style-src")[0]
+    for asset in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        assert (await browser.get(f"/{asset}")).status_code == 200
+    assert (await browser.get("/docs/../../setup.py")).status_code == 404
+    assert (await browser.get("/docs/redoc.standalone.js")).status_code == 404
+
+
+async def test_docs_can_be_switched_off() -> None:
+    """With everything that belongs to them."""
+    async with client_of(create_app(make_settings(docs=False))) as client:
+        for path in ("/docs", "/openapi.json", "/docs/swagger-ui.css", "/redoc"):
+            assert (await client.get(path)).status_code == 404
+
+
+async def test_two_integrations_share_a_host_app(store: MemoryStore) -> None:
+    """Each with its own name, prefix and cookies; nothing global is touched."""
+    app = FastAPI()
+    for name in ("one", "two"):
+        airtable = AirtableOAuth(make_settings(name=name, client_id=f"client-{name}"), store=store)
+        app.include_router(airtable.router, prefix=f"/{name}")
+    async with client_of(app) as client:
+        for name in ("one", "two"):
+            response = await client.get(f"/{name}/authorization-url")
+            assert f"client_id=client-{name}&" in response.json()["authorizationUrl"]
+            assert response.headers["cache-control"] == "no-store"
+            missing = await client.post(f"/{name}/token-exchange", json={}, headers=CSRF)
+            assert missing.json()["error"] == "invalid_request"
+    assert sorted(cookie.partition("_login_")[0] for cookie in client.cookies) == ["one", "two"]
+
+
+async def test_lifespan_closes_what_is_open(store: MemoryStore) -> None:
+    """A host enters it with its own."""
+    airtable = AirtableOAuth(make_settings(), store=store)
+    app = FastAPI(lifespan=airtable.lifespan)
+    app.include_router(airtable.router)
+    async with airtable.lifespan(app), client_of(app) as client:
+        await begin(client)
+        assert [key async for key in store.scan("airtable:login")]
+    assert not [key async for key in store.scan("airtable:login")]

@@ -1,0 +1,99 @@
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from airtable_oauth.cli import main
+from airtable_oauth.settings import PREFIX, decode_key
+
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+VALID = {
+    f"{PREFIX}CLIENT_ID": "an-id",
+    f"{PREFIX}REDIRECT_URI": "http://localhost:4200/auth-callback",
+    f"{PREFIX}SCOPES": "data.records:read",
+}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No `.env` and no variables but the test's own."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+
+
+def test_key_is_alone_on_its_line() -> None:
+    """Good to pipe into a secret store; never the same twice."""
+    keys = {CliRunner().invoke(main, ["keys", "new"]).output for _ in range(10)}
+    assert len(keys) == 10
+    for line in keys:
+        assert len(decode_key(line.removesuffix("\n"))) == 32
+
+
+def test_serve_names_every_fault_on_a_line() -> None:
+    """And starts nothing."""
+    result = CliRunner().invoke(main, ["serve"], env={f"{PREFIX}ALLOWED_ORIGINS": "CANARY"})
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"{PREFIX}CLIENT_ID: is missing",
+        f"{PREFIX}REDIRECT_URI: is missing",
+        f"{PREFIX}SCOPES: is missing",
+        f"{PREFIX}ALLOWED_ORIGINS: takes origins as browsers send them: https://host[:port]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [(["--workers", "2"], {}), ([], {"WEB_CONCURRENCY": "2"})],
+)
+def test_memory_store_belongs_to_one_process(
+    arguments: list[str], environment: dict[str, str]
+) -> None:
+    """A login begun in one worker would be unknown in the next."""
+    result = CliRunner().invoke(main, ["serve", *arguments], env=VALID | environment)
+    assert result.exit_code == 1
+    assert f"{PREFIX}STORE_URL: memory:// belongs to one process" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["serve"],
+        ["simulator"],
+        ["pages"],
+        ["demo", "--api-port", "3999", "--simulator-port", "3998"],
+    ],
+)
+def test_port_that_is_taken_is_a_clear_error(command: list[str]) -> None:
+    """One line, not a traceback of the event loop's."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = CliRunner().invoke(main, [*command, "--port", port], env=VALID)
+    assert result.exit_code == 1
+    assert f":{port}: Address already in use" in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_settings_come_from_a_dotenv_file(tmp_path: Path) -> None:
+    """In the directory that it is started from."""
+    lines = [f"{name}={value}" for name, value in VALID.items()]
+    (tmp_path / ".env").write_text("\n".join([*lines, f"{PREFIX}STORE_URL=redis://localhost"]))
+    result = CliRunner().invoke(main, ["serve"])
+    assert result.stderr.splitlines() == [
+        f"{PREFIX}ENCRYPTION_KEYS: is missing, and this store needs it: make one with "
+        "`airtable-oauth keys new`"
+    ]
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["demo"], ["pages"], ["simulator"], ["keys"], ["keys", "new"]]
+)
+def test_help_helps(command: list[str]) -> None:
+    """Every command and option says what it is for."""
+    result = CliRunner().invoke(main, [*command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
