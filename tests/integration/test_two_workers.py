@@ -1,0 +1,163 @@
+"""The login over real processes and sockets: one process in memory, two workers on Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from tests.helpers import CSRF, begin, decide
+from tests.processes import Stack, stack
+
+pytestmark = pytest.mark.integration
+
+on_redis = pytest.mark.parametrize("service", ["redis"], indirect=True)
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+
+
+@pytest.fixture(scope="module", params=["memory", "redis"])
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    directory = tmp_path_factory.mktemp(request.param)
+    if request.param == "memory":
+        with stack(directory) as made:
+            yield made
+    else:
+        redis_url = request.getfixturevalue("redis_url")
+        with stack(directory, workers=2, STORE_URL=redis_url, ENCRYPTION_KEYS=KEY) as made:
+            yield made
+
+
+@pytest.fixture
+async def browser(service: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    async with new_browser(service) as client:
+        yield client
+
+
+def new_browser(service: Stack) -> httpx.AsyncClient:
+    """A cookie jar; a new connection each time, so that any worker may get the next request."""
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return httpx.AsyncClient(base_url=service.api, limits=limits, timeout=30)
+
+
+async def connect(
+    browser: httpx.AsyncClient, *, decision: str = "grant", url: str | None = None
+) -> dict[str, str]:
+    url = url or await begin(browser)
+    async with httpx.AsyncClient() as person:
+        return await decide(person, url, decision=decision)
+
+
+async def finish(browser: httpx.AsyncClient, parameters: dict[str, str]) -> httpx.Response:
+    return await browser.post("/token-exchange", json=parameters, headers=CSRF)
+
+
+def error_of(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["error"]
+
+
+async def test_fifty_parallel_exchanges_send_one_request(
+    service: Stack, browser: httpx.AsyncClient
+) -> None:
+    """Whichever worker they reach."""
+    parameters = await connect(browser)
+    before = service.token_requests()
+    answers = await asyncio.gather(*(finish(browser, parameters) for _ in range(50)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 49
+    assert service.token_requests() == before + 1
+
+
+async def test_any_worker_finishes_what_another_began(browser: httpx.AsyncClient) -> None:
+    """Twenty logins, each request on a connection of its own."""
+    for _ in range(20):
+        assert (await finish(browser, await connect(browser))).status_code == 200
+
+
+async def test_other_browser_finds_nothing(service: Stack, browser: httpx.AsyncClient) -> None:
+    """With and without a login of its own; the first one still finishes."""
+    parameters = await connect(browser)
+    before = service.token_requests()
+    async with new_browser(service) as other:
+        assert error_of(await finish(other, parameters)) == (400, "login_not_found")
+        await begin(other)
+        assert error_of(await finish(other, parameters)) == (400, "login_not_found")
+    assert service.token_requests() == before
+    assert (await finish(browser, parameters)).status_code == 200
+
+
+async def test_two_tabs_that_begin_at_the_same_moment_both_finish(
+    browser: httpx.AsyncClient,
+) -> None:
+    """One cookie jar, two logins, the second finished first."""
+    urls = await asyncio.gather(begin(browser), begin(browser))
+    tabs = [await connect(browser, url=url) for url in urls]
+    assert (await finish(browser, tabs[1])).status_code == 200
+    assert (await finish(browser, tabs[0])).status_code == 200
+
+
+async def test_every_outcome_spends_the_state(service: Stack, browser: httpx.AsyncClient) -> None:
+    """Success, a denied consent, a code that fails, and `code` together with `error`."""
+    granted, spoiled, both = [await connect(browser) for _ in range(3)]
+    denied = await connect(browser, decision="deny")
+    assert (await finish(browser, granted)).status_code == 200
+    assert error_of(await finish(browser, denied)) == (400, "access_denied")
+    wrong = await finish(browser, spoiled | {"code": "wrong"})
+    assert error_of(wrong) == (400, "invalid_grant")
+    refused = await finish(browser, both | {"error": "access_denied"})
+    assert error_of(refused) == (400, "invalid_request")
+    before = service.token_requests()
+    for parameters in (granted, denied, spoiled, both):
+        assert error_of(await finish(browser, parameters)) == (400, "login_not_found")
+    assert service.token_requests() == before
+
+
+async def test_log_shows_no_code_state_or_secret(
+    service: Stack, browser: httpx.AsyncClient, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Not even of a GET, whose query uvicorn would print."""
+    parameters = await connect(browser)
+    answer = await browser.get("/token-exchange", params=parameters)
+    logs = "".join(log.read_text() for log in tmp_path_factory.getbasetemp().glob("*/serve.log"))
+    assert "GET /token-exchange 200" in logs
+    secrets = (*parameters.values(), answer.json()["access_token"], "test-secret")
+    assert [secret for secret in secrets if secret in logs] == []
+
+
+@on_redis
+async def test_login_ends_with_its_time(browser: httpx.AsyncClient, redis_url: str) -> None:
+    """Every key has an expiry of at most ten minutes; when that passes, the login is over."""
+    parameters = await connect(browser)
+    client = Redis.from_url(redis_url)
+    try:
+        keys = [key async for key in client.scan_iter()]
+        assert keys
+        for key in keys:
+            assert 0 < await client.pttl(key) <= 600_000
+            await client.pexpire(key, await client.pttl(key) - 600_000)
+    finally:
+        await client.aclose()
+    assert error_of(await finish(browser, parameters)) == (400, "login_not_found")
+
+
+@on_redis
+async def test_redis_holds_no_secret_in_clear(
+    service: Stack, browser: httpx.AsyncClient, redis_url: str
+) -> None:
+    """Keys are hashes, values are sealed: neither state nor cookie nor verifier shows."""
+    parameters = await connect(browser)
+    cookies = [value.partition(".")[2] for value in dict(browser.cookies).values()]
+    client = Redis.from_url(redis_url)
+    try:
+        dump = b"".join(
+            [key + b"=" + (await client.get(key) or b"") async for key in client.scan_iter()]
+        )
+    finally:
+        await client.aclose()
+    assert b"airtable:login:" in dump
+    assert (await finish(browser, parameters)).status_code == 200
+    verifier = httpx.QueryParams(service.seen()[-1]["body"])["code_verifier"]
+    for secret in (parameters["state"], verifier, *cookies):
+        assert secret
+        assert secret.encode() not in dump

@@ -1,0 +1,117 @@
+"""The real commands as real processes, on ports of their own."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from airtable_oauth.settings import PREFIX
+from tests.helpers import SCOPES, free_port
+
+_START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Service, pages and simulator."""
+
+    api: str
+    pages: str
+    airtable: str
+    """On 127.0.0.1: another site than localhost, as airtable.com is."""
+
+    @property
+    def redirect_uri(self) -> str:
+        return f"{self.pages}/auth-callback"
+
+    def token_requests(self) -> int:
+        """How many token requests the simulator saw."""
+        return sum(request["path"] == "/oauth2/v1/token" for request in self.seen())
+
+    def seen(self) -> list[dict[str, Any]]:
+        """The requests that the simulator saw, oldest first."""
+        requests: list[dict[str, Any]] = httpx.get(f"{self.airtable}/_simulator/requests").json()
+        return requests
+
+    def advance_clock(self, seconds: float) -> None:
+        """Let time pass at Airtable."""
+        httpx.post(f"{self.airtable}/_simulator/clock", json={"advance": seconds})
+
+
+@contextmanager
+def stack(directory: Path, *, workers: int = 1, **settings: str) -> Iterator[Stack]:
+    """Start all three; what they log goes to files in `directory`."""
+    api_port, pages_port, airtable_port = free_port(), free_port(), free_port()
+    made = Stack(
+        api=f"http://localhost:{api_port}",
+        pages=f"http://localhost:{pages_port}",
+        airtable=f"http://127.0.0.1:{airtable_port}",
+    )
+    environment = {
+        "CLIENT_ID": "test-client",
+        "CLIENT_SECRET": "test-secret",
+        "REDIRECT_URI": made.redirect_uri,
+        "SCOPES": " ".join(SCOPES),
+        "ALLOWED_ORIGINS": made.pages,
+        "PUBLIC_URL": made.api,
+        "AIRTABLE_URL": made.airtable,
+        "AIRTABLE_API_URL": made.airtable,
+    } | settings
+    simulator = [
+        *("simulator", "--port", str(airtable_port)),
+        *("--client-id", "test-client", "--client-secret", "test-secret"),
+        *("--redirect-uri", made.redirect_uri),
+    ]
+    serve = ["serve", "--host", "localhost", "--port", str(api_port), "--workers", str(workers)]
+    pages = [
+        *("pages", "--port", str(pages_port)),
+        *("--api-url", made.api, "--airtable-api-url", made.airtable),
+    ]
+    with ExitStack() as processes:
+        for arguments in (simulator, serve, pages):
+            processes.enter_context(command(arguments, directory, environment))
+        for url in (made.airtable, made.api, made.pages):
+            wait_for(url)
+        yield made
+
+
+@contextmanager
+def command(
+    arguments: list[str], directory: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`airtable-oauth …` as a process, ended with SIGTERM; its output goes to a file."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    environment |= {PREFIX + name: value for name, value in (settings or {}).items()}
+    with (directory / f"{arguments[0]}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airtable_oauth", *arguments],
+            env=environment,
+            cwd=directory,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=40)
+
+
+def wait_for(url: str) -> None:
+    """Return once something answers there."""
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            httpx.get(url)
+        except httpx.TransportError:
+            assert time.monotonic() < deadline, f"nothing answers at {url}"
+            time.sleep(0.05)
+        else:
+            return
