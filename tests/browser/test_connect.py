@@ -1,0 +1,359 @@
+"""What a person does, in a real browser against the real processes."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
+
+from tests.helpers import free_port, query_of
+from tests.processes import Stack, command, wait_for
+
+pytestmark = pytest.mark.browser
+
+
+def click(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def expect_heading(page: Page, text: str) -> None:
+    expect(page.get_by_role("heading", level=1)).to_have_text(text)
+
+
+def connect(page: Page) -> None:
+    page.goto("/")
+    click(page, "Connect Airtable")
+    click(page, "Grant access")
+    expect_heading(page, "Your Airtable is connected")
+
+
+def stopped_at_callback(page: Page, service: Stack) -> str:
+    """Grant access, but do not follow Airtable's redirect; the URL that it leads to."""
+    urls: list[str] = []
+
+    def note(route: Route) -> None:
+        if route.request.method == "GET":
+            route.continue_()
+            return
+        urls.append(route.fetch(max_redirects=0).headers["location"])
+        route.fulfill(status=200, content_type="text/plain", body="stopped")
+
+    page.route(f"{service.airtable}/oauth2/v1/authorize*", note)
+    page.goto("/")
+    click(page, "Connect Airtable")
+    click(page, "Grant access")
+    expect(page.get_by_text("stopped")).to_be_visible()
+    page.unroute_all()
+    assert urls[0].startswith(f"{service.redirect_uri}?")
+    return urls[0]
+
+
+def requests_to(page: Page, path: str) -> list[Request]:
+    seen: list[Request] = []
+    page.on("request", lambda request: seen.append(request) if path in request.url else None)
+    return seen
+
+
+def test_connect_browse_reload_log_out(page: Page, service: Stack) -> None:
+    """The whole flow, as it should go."""
+    connect(page)
+    expect(page).to_have_url(f"{service.pages}/login-success")
+    expect(page.get_by_text("mina@example.com")).to_be_visible()
+    for base in ("Product launch", "Content calendar", "Inventory and orders"):
+        expect(page.get_by_text(base, exact=True)).to_be_visible()
+    for scope in ("data.records:read", "schema.bases:read", "user.email:read"):
+        expect(page.get_by_text(scope, exact=True)).to_be_visible()
+    expect(page.get_by_text("Access ends")).to_be_visible()
+
+    page.reload()
+    expect_heading(page, "Your Airtable is connected")
+    expect(page.get_by_text("Product launch", exact=True)).to_be_visible()
+
+    click(page, "Log out")
+    expect_heading(page, "Bring your Airtable bases along")
+    assert (
+        page.evaluate("Object.keys(sessionStorage).length + Object.keys(localStorage).length") == 0
+    )
+    page.goto("/login-success")
+    expect(page).to_have_url(f"{service.pages}/")
+    expect_heading(page, "Bring your Airtable bases along")
+
+
+def test_guard_leads_to_login_and_back(page: Page, service: Stack) -> None:
+    """A page that needs a connection asks for one first, and is what one sees then."""
+    page.goto("/login-success?from=bookmark")
+    expect(page).to_have_url(f"{service.pages}/")
+    expect(page.get_by_text("Connect first to see that page.")).to_be_visible()
+    click(page, "Connect Airtable")
+    click(page, "Grant access")
+    expect(page).to_have_url(f"{service.pages}/login-success?from=bookmark")
+    expect_heading(page, "Your Airtable is connected")
+
+
+def test_only_the_chosen_bases_show(page: Page) -> None:
+    """The person decides on the consent page."""
+    page.goto("/")
+    click(page, "Connect Airtable")
+    page.get_by_label("Content calendar").uncheck()
+    click(page, "Grant access")
+    expect(page.get_by_text("Product launch", exact=True)).to_be_visible()
+    expect(page.get_by_text("Content calendar", exact=True)).to_have_count(0)
+
+
+def test_denied_consent_says_so_and_offers_another_try(page: Page, service: Stack) -> None:
+    """Nothing is connected; the second try works."""
+    page.goto("/")
+    click(page, "Connect Airtable")
+    click(page, "Deny")
+    expect_heading(page, "Access was not granted")
+    expect(page).to_have_url(f"{service.pages}/login-failure")
+    page.goto("/login-success")
+    expect_heading(page, "Bring your Airtable bases along")
+    page.go_back()
+    expect_heading(page, "Access was not granted")
+    click(page, "Try again")
+    click(page, "Grant access")
+    expect_heading(page, "Your Airtable is connected")
+
+
+def test_code_leaves_address_bar_and_history(page: Page, service: Stack) -> None:
+    """It is dropped as soon as it is read; going back shows no trace of it."""
+    opened: list[str] = []
+    page.on("framenavigated", lambda frame: opened.append(frame.url))
+    connect(page)
+    assert any("code=" in url for url in opened), "the callback was never opened"
+    addresses = [page.url]
+    for _ in range(3):
+        page.go_back()
+        addresses.append(page.url)
+    assert [url for url in addresses if "code=" in url] == []
+
+
+def test_callback_that_this_tab_did_not_begin_is_refused(
+    page: Page, chromium: Browser, service: Stack
+) -> None:
+    """Somebody's link must not connect this browser to their Airtable account."""
+    stranger = chromium.new_context(base_url=service.pages)
+    url = stopped_at_callback(stranger.new_page(), service)
+    cookies = stranger.cookies()
+    stranger.close()
+
+    for cookie in cookies:  # even a stranger's login cookie does not help
+        page.context.add_cookies(
+            [{"name": cookie["name"], "value": cookie["value"], "url": service.api}]
+        )
+    exchanges = requests_to(page, "/token-exchange")
+    page.goto(url)
+    expect_heading(page, "This login did not start here")
+    assert exchanges == []
+    page.goto("/login-success")
+    expect_heading(page, "Bring your Airtable bases along")
+
+
+def test_login_finishes_only_in_the_browser_that_began_it(
+    page: Page, chromium: Browser, service: Stack
+) -> None:
+    """Even a page that believes in the state cannot finish elsewhere; nothing is burned."""
+    url = stopped_at_callback(page, service)
+    before = service.token_requests()
+
+    elsewhere = chromium.new_context(base_url=service.pages)
+    other = elsewhere.new_page()
+    other.goto("/")
+    other.evaluate(
+        "state => sessionStorage.setItem('airtable-oauth.state', state)", query_of(url)["state"]
+    )
+    other.goto(url)
+    expect_heading(other, "This login has ended")
+    elsewhere.close()
+    assert service.token_requests() == before
+
+    page.goto(url)
+    expect_heading(page, "Your Airtable is connected")
+
+
+def test_two_tabs_that_begin_at_the_same_moment_both_finish(
+    person: BrowserContext, service: Stack
+) -> None:
+    """The second one to finish, too."""
+    tabs = [person.new_page() for _ in range(2)]
+    for tab in tabs:
+        tab.goto("/")
+    for tab in tabs:  # neither waits for the other
+        tab.evaluate("setTimeout(() => document.querySelector('button').click(), 200)")
+    for tab in tabs:
+        expect(tab.get_by_role("button", name="Grant access")).to_be_visible()
+    for tab in reversed(tabs):
+        click(tab, "Grant access")
+        expect_heading(tab, "Your Airtable is connected")
+
+
+def test_callback_that_runs_twice_sends_one_exchange(page: Page, service: Stack) -> None:
+    """A framework's double run shares the first run's answer."""
+    url = stopped_at_callback(page, service)
+    before = service.token_requests()
+    page.goto("/login-failure")
+    ends = page.evaluate(
+        """async (query) => {
+            const { createAirtableOAuth } = await import("/airtable-oauth.js");
+            const { config } = await import("/config.js");
+            const oauth = createAirtableOAuth(config);
+            const parameters = new URLSearchParams(query);
+            return Promise.all([oauth.finish(parameters), oauth.finish(parameters)]);
+        }""",
+        urlsplit(url).query,
+    )
+    assert ends == [{"returnTo": None}, {"returnTo": None}]
+    assert service.token_requests() == before + 1
+
+
+def test_callback_opened_again_keeps_the_connection(page: Page, service: Stack) -> None:
+    """A restored tab or a bookmark of the callback changes nothing."""
+    opened: list[str] = []
+    page.on("framenavigated", lambda frame: opened.append(frame.url))
+    connect(page)
+    before = service.token_requests()
+    page.goto(next(url for url in opened if "code=" in url))
+    expect_heading(page, "Your Airtable is connected")
+    assert service.token_requests() == before
+
+
+def test_back_button_after_connecting_keeps_the_connection(page: Page) -> None:
+    """Back to the start page means on to the guarded one."""
+    connect(page)
+    page.goto("/")
+    expect_heading(page, "Your Airtable is connected")
+    page.go_back()
+    expect_heading(page, "Your Airtable is connected")
+
+
+def test_back_button_after_logging_out_does_not_log_in(page: Page) -> None:
+    """What was on the screen is gone."""
+    connect(page)
+    click(page, "Log out")
+    expect_heading(page, "Bring your Airtable bases along")
+    page.go_back()
+    expect_heading(page, "Bring your Airtable bases along")
+
+
+def test_callback_without_parameters_is_a_failure_page(page: Page) -> None:
+    """As for anyone who opens it by hand."""
+    page.goto("/auth-callback")
+    expect_heading(page, "This login did not start here")
+
+
+def test_unknown_path_leads_to_the_start(page: Page, service: Stack) -> None:
+    """The history fallback serves the app; the app knows its routes."""
+    page.goto("/somewhere/else")
+    expect(page).to_have_url(f"{service.pages}/")
+
+
+def test_access_that_ended_can_be_renewed_by_hand(page: Page, service: Stack) -> None:
+    """Airtable's 401 is explained, and nothing is renewed silently."""
+    connect(page)
+    service.advance_clock(3601)
+    before = service.token_requests()
+    page.reload()
+    expect(page.get_by_text("Airtable no longer accepts this access")).to_be_visible()
+    assert service.token_requests() == before
+    click(page, "Renew now")
+    expect(page.get_by_text("Product launch", exact=True)).to_be_visible()
+    assert service.token_requests() == before + 1
+
+
+def test_page_of_an_unlisted_origin_gets_nothing(
+    person: BrowserContext, service: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The same pages on a port that is not in the list."""
+    port = free_port()
+    pages = ["pages", "--port", str(port), "--api-url", service.api]
+    with command(pages, tmp_path_factory.mktemp("unlisted")):
+        wait_for(f"http://localhost:{port}")
+        page = person.new_page()
+        page.goto(f"http://localhost:{port}/")
+        click(page, "Connect Airtable")
+        expect_heading(page, "The service cannot be reached")
+        answer = page.evaluate(
+            "url => fetch(url, {credentials: 'include'}).then(() => 'read', () => 'refused')",
+            f"{service.api}/health/live",
+        )
+    assert answer == "refused"
+    assert person.cookies(service.api) == []
+
+
+def test_login_cookie_is_out_of_reach_for_scripts(page: Page, service: Stack) -> None:
+    """`HttpOnly` and strict."""
+    page.goto("/")
+    click(page, "Connect Airtable")
+    expect(page.get_by_role("button", name="Grant access")).to_be_visible()
+    cookies = page.context.cookies(service.api)
+    assert len(cookies) == 1
+    assert cookies[0].get("httpOnly")
+    assert cookies[0].get("sameSite") == "Strict"
+    page.goto("/")
+    assert page.evaluate("document.cookie") == ""
+
+
+def test_loopback_address_leads_to_localhost(page: Page, service: Stack) -> None:
+    """Where the cookie would be lost, nobody starts."""
+    page.goto(service.pages.replace("localhost", "127.0.0.1"))
+    expect(page).to_have_url(f"{service.pages}/")
+
+
+def test_keyboard_is_enough(page: Page) -> None:
+    """Tab reaches what matters, Enter works it, and the focus follows the view."""
+    page.goto("/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Connect Airtable")).to_be_focused()
+    page.keyboard.press("Enter")
+    click(page, "Grant access")
+    expect_heading(page, "Your Airtable is connected")
+    expect(page.get_by_role("main")).to_be_focused()
+    expect(page).to_have_title("Connected · Connect Airtable")
+
+
+def test_failure_is_announced(page: Page) -> None:
+    """An alert for screen readers, with the details to pass on."""
+    page.goto("/")
+    click(page, "Connect Airtable")
+    click(page, "Deny")
+    expect(page.get_by_role("alert")).to_contain_text("You declined in Airtable")
+    page.get_by_text("Details").click()
+    expect(page.get_by_text("access_denied")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_nothing_is_cut_off(chromium: Browser, service: Stack, width: int) -> None:
+    """No page scrolls sideways, however narrow."""
+    context = chromium.new_context(base_url=service.pages, viewport={"width": width, "height": 800})
+    page = context.new_page()
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    page.goto("/")
+    assert page.evaluate(overflow) == 0
+    click(page, "Connect Airtable")
+    expect(page.get_by_role("button", name="Grant access")).to_be_visible()
+    assert page.evaluate(overflow) == 0
+    click(page, "Grant access")
+    expect(page.get_by_text("Product launch", exact=True)).to_be_visible()
+    assert page.evaluate(overflow) == 0
+    page.goto("/login-failure")
+    assert page.evaluate(overflow) == 0
+    context.close()
+
+
+def test_docs_work_under_their_policy(page: Page, service: Stack) -> None:
+    """Swagger UI starts from our own files, and *Try it out* reaches the service."""
+    others: list[str] = []
+    page.on(
+        "request",
+        lambda request: (
+            others.append(request.url)
+            if not request.url.startswith((service.api, "data:"))
+            else None
+        ),
+    )
+    page.goto(f"{service.api}/docs")
+    page.get_by_text("Begin a login").click()
+    click(page, "Try it out")
+    click(page, "Execute")
+    expect(page.get_by_text('"authorizationUrl"').first).to_be_visible()
+    assert others == []
