@@ -179,7 +179,7 @@ async def test_dripping_answer_ends_with_the_deadline() -> None:
             await writer.drain()
             await asyncio.sleep(0.01)
 
-    async with upstream(answer, deadline=0.2) as subject:
+    async with upstream(answer, deadline=0.2) as subject, asyncio.timeout(5):
         with pytest.raises(UpstreamTimeout):
             await subject.exchange(code="c", code_verifier="v")
 
@@ -191,7 +191,7 @@ async def test_silence_ends_with_the_deadline() -> None:
         await reader.read(100_000)
         await asyncio.sleep(5)
 
-    async with upstream(answer, deadline=0.2) as subject:
+    async with upstream(answer, deadline=0.2) as subject, asyncio.timeout(5):
         with pytest.raises(UpstreamTimeout):
             await subject.exchange(code="c", code_verifier="v")
 

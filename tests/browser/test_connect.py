@@ -128,6 +128,20 @@ def test_code_leaves_address_bar_and_history(page: Page, service: Stack) -> None
     assert [url for url in addresses if "code=" in url] == []
 
 
+def test_code_leaves_the_address_bar_before_the_answer_comes(page: Page, service: Stack) -> None:
+    """An extension, a shared screen or a crash report sees the address meanwhile."""
+    held: list[Route] = []
+    page.route(f"{service.api}/token-exchange", lambda route: held.append(route))  # noqa: PLW0108 (it must be a function of Python's)
+    page.goto("/")
+    click(page, "Connect Airtable")
+    with page.expect_request(f"{service.api}/token-exchange"):
+        click(page, "Grant access")
+    expect(page.get_by_role("status")).to_contain_text("Connecting to Airtable…")
+    assert page.url == f"{service.pages}/auth-callback"
+    held[0].continue_()
+    expect_heading(page, "Your Airtable is connected")
+
+
 def test_callback_that_this_tab_did_not_begin_is_refused(
     page: Page, chromium: Browser, service: Stack
 ) -> None:

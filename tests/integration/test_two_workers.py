@@ -61,12 +61,13 @@ def error_of(response: httpx.Response) -> tuple[int, str]:
 async def test_fifty_parallel_exchanges_send_one_request(
     service: Stack, browser: httpx.AsyncClient
 ) -> None:
-    """Whichever worker they reach."""
-    parameters = await connect(browser)
-    before = service.token_requests()
-    answers = await asyncio.gather(*(finish(browser, parameters) for _ in range(50)))
-    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 49
-    assert service.token_requests() == before + 1
+    """Whichever worker they reach; more than once, since it is a race."""
+    for _ in range(5):
+        parameters = await connect(browser)
+        before = service.token_requests()
+        answers = await asyncio.gather(*(finish(browser, parameters) for _ in range(50)))
+        assert sorted(answer.status_code for answer in answers) == [200] + [400] * 49
+        assert service.token_requests() == before + 1
 
 
 async def test_any_worker_finishes_what_another_began(browser: httpx.AsyncClient) -> None:

@@ -1,6 +1,8 @@
 """What every store does, whatever it is made of."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -8,11 +10,19 @@ from airtable_oauth.stores import Store
 from tests.stores.backends import Backend
 
 KEY = "airtable:login:one"
+ROUNDS = pytest.mark.parametrize("round_number", range(3))
 
 
 @pytest.fixture
 def store(backend: Backend) -> Store:
     return backend.store
+
+
+async def at_once(store: Store, verb: Callable[[int], Awaitable[Any]]) -> list[Any]:
+    """Fifty calls that are all under way before the first is answered."""
+    for _ in range(2):  # else they would queue for connections, one after the other
+        await asyncio.gather(*(store.get("airtable:login:none") for _ in range(50)))
+    return list(await asyncio.gather(*(verb(number) for number in range(50))))
 
 
 async def version_of(store: Store, key: str = KEY) -> bytes:
@@ -62,17 +72,19 @@ async def test_pop_takes_out(store: Store) -> None:
     assert await store.get(KEY) is None
 
 
-async def test_of_many_pops_one_wins(store: Store) -> None:
+@ROUNDS
+async def test_of_many_pops_one_wins(store: Store, round_number: int) -> None:
     """At the same moment, too."""
     await store.put(KEY, b"v", 60)
-    found = await asyncio.gather(*(store.pop(KEY) for _ in range(50)))
+    found = await at_once(store, lambda _: store.pop(KEY))
     assert found.count(b"v") == 1
     assert found.count(None) == 49
 
 
-async def test_of_many_adds_one_wins(store: Store) -> None:
+@ROUNDS
+async def test_of_many_adds_one_wins(store: Store, round_number: int) -> None:
     """At the same moment, too."""
-    stored = await asyncio.gather(*(store.add(KEY, b"%d" % n, 60) for n in range(50)))
+    stored = await at_once(store, lambda n: store.add(KEY, b"%d" % n, 60))
     assert stored.count(True) == 1
     assert await store.pop(KEY) == b"%d" % stored.index(True)
 
@@ -86,13 +98,12 @@ async def test_replace_needs_the_version(store: Store) -> None:
     assert await store.pop(KEY) == b"two"
 
 
-async def test_of_many_replaces_one_wins(store: Store) -> None:
+@ROUNDS
+async def test_of_many_replaces_one_wins(store: Store, round_number: int) -> None:
     """Compare and set are one operation."""
     await store.put(KEY, b"v", 60)
     version = await version_of(store)
-    done = await asyncio.gather(
-        *(store.replace(KEY, b"%d" % n, 60, version=version) for n in range(50))
-    )
+    done = await at_once(store, lambda n: store.replace(KEY, b"%d" % n, 60, version=version))
     assert done.count(True) == 1
     assert await store.pop(KEY) == b"%d" % done.index(True)
 
@@ -107,11 +118,12 @@ async def test_discard_needs_the_version(store: Store) -> None:
     assert await store.get(KEY) is None
 
 
-async def test_of_many_discards_one_wins(store: Store) -> None:
+@ROUNDS
+async def test_of_many_discards_one_wins(store: Store, round_number: int) -> None:
     """At the same moment, too."""
     await store.put(KEY, b"v", 60)
     version = await version_of(store)
-    done = await asyncio.gather(*(store.discard(KEY, version=version) for _ in range(50)))
+    done = await at_once(store, lambda _: store.discard(KEY, version=version))
     assert done.count(True) == 1
 
 
