@@ -1,0 +1,83 @@
+"""Pictures of the running product: `docs/images/guarded-page.png`, and every page if asked."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import click
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.conftest import ARGUMENTS
+from tests.processes import Stack, stack
+
+_README = Path(__file__).parents[2] / "docs/images/guarded-page.png"
+
+
+@click.command(help=__doc__)
+@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+def main(folder: Path | None) -> None:
+    """Start everything, look at it, save what is seen."""
+    with (
+        tempfile.TemporaryDirectory() as logs,
+        stack(Path(logs)) as service,
+        sync_playwright() as playwright,
+    ):
+        chromium = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=ARGUMENTS
+        )
+        page = _open(chromium, service, "light", 1100, 760)
+        _connect(page)
+        _README.parent.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=_README)
+        for scheme in ("light", "dark") if folder else ():
+            for width in (390, 1200):
+                _every_page(
+                    _open(chromium, service, scheme, width, 800), f"{folder}/{scheme}-{width}"
+                )
+        chromium.close()
+
+
+def _open(chromium: Browser, service: Stack, scheme: str, width: int, height: int) -> Page:
+    context = chromium.new_context(
+        base_url=service.pages,
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if scheme == "dark" else "light",
+        locale="en-GB",
+    )
+    return context.new_page()
+
+
+def _connect(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Connect Airtable").click()
+    page.get_by_role("button", name="Grant access").click()
+    page.get_by_text("Inventory and orders").wait_for()
+    page.get_by_text("mina@example.com").wait_for()
+
+
+def _every_page(page: Page, prefix: str) -> None:
+    def shoot(name: str) -> None:
+        page.screenshot(path=f"{prefix}-{name}.png", full_page=True)
+
+    page.goto("/login-success")
+    page.get_by_role("button", name="Connect Airtable").wait_for()
+    shoot("login")
+    page.get_by_role("button", name="Connect Airtable").click()
+    page.get_by_role("button", name="Grant access").wait_for()
+    shoot("consent")
+    page.get_by_role("button", name="Deny").click()
+    page.get_by_text("Details").click()
+    shoot("login-failure")
+    page.route("**/token-exchange", lambda _route: None)
+    page.goto("/")
+    page.get_by_role("button", name="Connect Airtable").click()
+    page.get_by_role("button", name="Grant access").click()
+    page.get_by_text("Connecting to Airtable").wait_for()
+    shoot("auth-callback")
+    page.unroute_all()
+    _connect(page)
+    shoot("login-success")
+
+
+if __name__ == "__main__":
+    main()
