@@ -18,7 +18,7 @@ from airtable_oauth.errors import (
     UpstreamTimeout,
 )
 from airtable_oauth.protocol import Client
-from tests.helpers import AIRTABLE, REDIRECT_URI
+from tests.helpers import AIRTABLE, REDIRECT_URI, query_of
 
 TOKENS = json.dumps(
     {"access_token": "a", "refresh_token": "r", "token_type": "Bearer", "expires_in": 3600}
@@ -67,6 +67,21 @@ def answering(head: str, body: bytes = b"") -> Answer:
         await writer.drain()
 
     return answer
+
+
+def test_authorization_url_carries_each_parameter_once() -> None:
+    """RFC 6749, section 4.1.1, and RFC 7636, section 4.3."""
+    url = airtable(new_transport()).authorization_url(state="st", code_challenge="ch")
+    assert url.startswith("https://airtable.com/oauth2/v1/authorize?")
+    assert query_of(url) == {
+        "client_id": "an-id",
+        "redirect_uri": REDIRECT_URI,
+        "response_type": "code",
+        "scope": "a:read",
+        "state": "st",
+        "code_challenge": "ch",
+        "code_challenge_method": "S256",
+    }
 
 
 async def test_exchange_is_one_form_post_with_basic() -> None:

@@ -145,6 +145,13 @@ async def test_log_line_has_no_query_and_no_control_characters(
     )
 
 
+def test_telemetry_of_the_framework_is_off() -> None:
+    """It records query strings: a code in a URL would end up in a span."""
+    app = create_app(make_settings())
+    assert not app._native_telemetry.enabled()  # noqa: SLF001 (nothing public tells)
+    assert app._telemetry["tracing"] is False  # noqa: SLF001
+
+
 def documented_operations(app: FastAPI) -> list[tuple[str, str, dict[str, Any]]]:
     return [
         (path, method, operation)

@@ -22,7 +22,7 @@ from airtable_oauth.protocol import (
     form_body,
     parse_token_response,
 )
-from tests.helpers import REDIRECT_URI, query_of
+from tests.helpers import REDIRECT_URI
 
 TOKENS: dict[str, Any] = {
     "access_token": "oaa.1",
@@ -41,21 +41,6 @@ def client(client_secret: str = "s3cret") -> Client:
 def parse(body: Any, status: int = 200, grant_type: str = "refresh_token") -> TokenSet:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return parse_token_response(status, data, grant_type=grant_type, requested_scope="as:requested")
-
-
-def test_authorization_url_carries_each_parameter_once() -> None:
-    """RFC 6749, section 4.1.1, and RFC 7636, section 4.3."""
-    url = client().authorization_url("https://airtable.com", state="st", code_challenge="ch")
-    assert url.startswith("https://airtable.com/oauth2/v1/authorize?")
-    assert query_of(url) == {
-        "client_id": "an-id",
-        "redirect_uri": REDIRECT_URI,
-        "response_type": "code",
-        "scope": "data.records:read user.email:read",
-        "state": "st",
-        "code_challenge": "ch",
-        "code_challenge_method": "S256",
-    }
 
 
 def test_confidential_client_authenticates_with_basic() -> None:

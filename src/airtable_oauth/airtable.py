@@ -36,14 +36,16 @@ class Airtable:
     transport: httpx.AsyncBaseTransport
     deadline: float
     """Seconds for a whole call, from connecting to the last byte of the answer."""
+    _authorization_url: str = field(init=False, repr=False)
     _headers: dict[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_authorization_url", self.client.authorization_url(self.url))
         object.__setattr__(self, "_headers", self.client.token_headers())
 
     def authorization_url(self, *, state: str, code_challenge: str) -> str:
         """Where the browser goes to ask for access; see `protocol.Client.authorization_url`."""
-        return self.client.authorization_url(self.url, state=state, code_challenge=code_challenge)
+        return f"{self._authorization_url}&state={state}&code_challenge={code_challenge}"
 
     async def exchange(self, *, code: str, code_verifier: str) -> TokenSet:
         """Spend an authorization code. One request, never repeated.

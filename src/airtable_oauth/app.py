@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI, Request, Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
@@ -27,6 +28,15 @@ Connects an app to Airtable: OAuth 2.0 with PKCE.
 Every error has the same body. `error` is for programs, `error_description` for people, `action`
 says what to do: `retry`, `restart_login`, `reconnect` or `fix_config`.
 """
+
+# FastAPI's own would record query strings, and with them codes.
+_NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
 
 
 def create_app(
@@ -52,7 +62,8 @@ def create_app(
         openapi_url="/openapi.json" if settings.docs else None,
         docs_url=None,
         redoc_url=None,
-        redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
+        redirect_slashes=False,  # a redirect would repeat a code that is in the URL
     )
     app.include_router(airtable.router)
     if settings.docs:

@@ -44,15 +44,9 @@ class LoginCookies:
         return mine[: max(0, len(mine) - _MAX_LOGINS + 1)]
 
     def _set(self, response: Response, name: str, value: str, *, max_age: int) -> None:
-        response.set_cookie(
-            name,
-            value,
-            max_age=max_age,
-            path="/",
-            secure=self.secure,
-            httponly=True,
-            samesite="strict",
-        )
+        attributes = f"Max-Age={max_age}; Path=/; HttpOnly; SameSite=Strict"
+        secure = "; Secure" if self.secure else ""
+        response.headers.append("Set-Cookie", f"{name}={value}; {attributes}{secure}")
 
     @property
     def _prefix(self) -> str:

@@ -2,7 +2,6 @@
 
 import functools
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airtable_oauth.logs import request_id
@@ -18,14 +17,14 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, *, secure: bool, csp: str = API_CSP) -> None:
         self._app = app
-        self._headers = {
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
-            "Cross-Origin-Resource-Policy": "same-origin",
-            "Content-Security-Policy": csp,
-        }
+        self._csp = (b"content-security-policy", csp.encode())
+        self._headers = [
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"cross-origin-resource-policy", b"same-origin"),
+        ]
         if secure:
-            self._headers["Strict-Transport-Security"] = "max-age=31536000"
+            self._headers.append((b"strict-transport-security", b"max-age=31536000"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -36,8 +35,9 @@ class SecurityHeaders:
 
     async def _send(self, scope: Scope, send: Send, message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(raw=message["headers"])
-            for name, value in self._headers.items():
-                headers.setdefault(name, value)
-            headers["X-Request-ID"] = request_id(scope)
+            headers = [*message["headers"], *self._headers]
+            if not any(name == self._csp[0] for name, _ in headers):
+                headers.append(self._csp)
+            headers.append((b"x-request-id", request_id(scope).encode()))
+            message["headers"] = headers
         await send(message)

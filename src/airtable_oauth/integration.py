@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from airtable_oauth.airtable import Airtable, new_transport
 from airtable_oauth.cookies import LoginCookies
@@ -15,7 +15,9 @@ from airtable_oauth.dependencies import Services
 from airtable_oauth.login import Logins
 from airtable_oauth.pkce import RandomBytes
 from airtable_oauth.protocol import Client
-from airtable_oauth.routers import authorization, health, tokens
+from airtable_oauth.routers.authorization import authorization_router
+from airtable_oauth.routers.health import health_router
+from airtable_oauth.routers.tokens import exchange_router, refresh_router
 from airtable_oauth.settings import Settings
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.connect import open_store, sealed
@@ -76,10 +78,15 @@ class AirtableOAuth:
                 clock=clock,
             ),
         )
-        self.router = APIRouter(dependencies=[Depends(services.bind)], redirect_slashes=False)
+        self.router = APIRouter(
+            routes=[
+                *authorization_router(services).routes,
+                *exchange_router(services).routes,
+                *refresh_router(services).routes,
+                *health_router(services).routes,
+            ]
+        )
         """All endpoints, for `app.include_router`, under any prefix."""
-        for routes in (authorization, tokens, health):
-            self.router.include_router(routes.router)
 
     @asynccontextmanager
     async def lifespan(self, _app: Any = None) -> AsyncIterator[None]:

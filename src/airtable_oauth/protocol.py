@@ -60,15 +60,16 @@ class Client:
     redirect_uri: str
     scopes: Sequence[str]
 
-    def authorization_url(self, airtable_url: str, *, state: str, code_challenge: str) -> str:
-        """The URL of the authorization request (RFC 6749, section 4.1.1; RFC 7636, section 4.3)."""
+    def authorization_url(self, airtable_url: str) -> str:
+        """The URL of the authorization request (RFC 6749, section 4.1.1; RFC 7636, section 4.3).
+
+        `&state=…&code_challenge=…` belong behind it: the part that differs between logins.
+        """
         query = {
             "client_id": self.client_id,
             "redirect_uri": self.redirect_uri,
             "response_type": "code",
             "scope": " ".join(self.scopes),
-            "state": state,
-            "code_challenge": code_challenge,
             "code_challenge_method": "S256",
         }
         return f"{airtable_url}{AUTHORIZE_PATH}?{urlencode(query, quote_via=quote)}"

@@ -71,7 +71,7 @@ async def test_login_cookie_of_https(store: MemoryStore) -> None:
         response = await client.get("/authorization-url")
     cookie = response.headers["set-cookie"]
     assert cookie.startswith("__Host-airtable_login_")
-    for attribute in ("HttpOnly", "SameSite=strict", "Path=/", "Secure"):
+    for attribute in ("HttpOnly", "SameSite=Strict", "Path=/", "Secure"):
         assert attribute in cookie
     assert "Domain" not in cookie
 

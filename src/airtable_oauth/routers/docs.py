@@ -9,7 +9,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from airtable_oauth.errors import NotFound
 from airtable_oauth.routers.route import OAuthRoute
 
-router = APIRouter(route_class=OAuthRoute, include_in_schema=False, redirect_slashes=False)
+router = APIRouter(route_class=OAuthRoute, include_in_schema=False)
 
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "

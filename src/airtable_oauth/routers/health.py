@@ -5,13 +5,9 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from airtable_oauth.dependencies import StoreDep
+from airtable_oauth.dependencies import Services
 from airtable_oauth.errors import StoreUnavailable
 from airtable_oauth.routers.route import OAuthRoute, documented
-
-router = APIRouter(
-    prefix="/health", route_class=OAuthRoute, tags=["health"], redirect_slashes=False
-)
 
 
 class Health(BaseModel):
@@ -20,14 +16,19 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-@router.get("/live", summary="The process runs", responses=documented())
-async def live() -> Health:
-    """Answers as long as the process does, whatever the store does."""
-    return Health()
+def health_router(services: Services) -> APIRouter:
+    """The routes of this module, for one integration."""
+    router = APIRouter(prefix="/health", route_class=OAuthRoute, tags=["health"])
 
+    @router.get("/live", summary="The process runs", responses=documented())
+    async def live() -> Health:
+        """Answers as long as the process does, whatever the store does."""
+        return Health()
 
-@router.get("/ready", summary="The store answers", responses=documented(StoreUnavailable))
-async def ready(store: StoreDep) -> Health:
-    """Answers 200 if the store does."""
-    await store.ping()
-    return Health()
+    @router.get("/ready", summary="The store answers", responses=documented(StoreUnavailable))
+    async def ready() -> Health:
+        """Answers 200 if the store does."""
+        await services.store.ping()
+        return Health()
+
+    return router

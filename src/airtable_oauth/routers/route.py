@@ -1,7 +1,7 @@
 """What every route of ours has, in an app of ours or of a host: one error body, and `no-store`."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from typing import Any
 
 from fastapi import Request, Response
@@ -17,6 +17,7 @@ from airtable_oauth.errors import (
     Action,
     AirtableOAuthError,
     ContentTooLarge,
+    CrossSiteRefused,
     InvalidInput,
     InvalidRequest,
     MethodNotAllowed,
@@ -25,6 +26,7 @@ from airtable_oauth.errors import (
     UnsupportedMediaType,
 )
 from airtable_oauth.logs import logger, request_id
+from airtable_oauth.settings import Settings
 
 _MAX_BODY_BYTES = 16 * 1024
 _BODY_SECONDS = 10.0
@@ -59,6 +61,9 @@ class OAuthRoute(APIRoute):
     nor exception handlers.
     """
 
+    def refuse(self, request: Request) -> None:
+        """Raise if the request must not be served. This one serves all."""
+
     def get_route_handler(self) -> Handler:
         """The handler, guarded."""
         handle = super().get_route_handler()
@@ -66,6 +71,7 @@ class OAuthRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             try:
+                self.refuse(request)
                 response = await handle(await _with_json_body(request) if takes_body else request)
             except Exception as error:  # noqa: BLE001 (the one place where all of them end)
                 response = error_response(request, error)
@@ -73,6 +79,17 @@ class OAuthRoute(APIRoute):
             return response
 
         return guarded
+
+
+def cookie_route(settings: Settings) -> type[OAuthRoute]:
+    """A route class for what a cookie authenticates: it refuses what other sites could cause."""
+    origins = frozenset((*settings.allowed_origins, settings.own_origin))
+
+    class CookieRoute(OAuthRoute):
+        def refuse(self, request: Request) -> None:
+            _refuse_cross_site(request, origins)
+
+    return CookieRoute
 
 
 def error_response(request: Request, error: Exception) -> JSONResponse:
@@ -103,6 +120,23 @@ def documented(
         status: {"model": model, "description": _described(group)}
         for status, group in sorted(by_status.items(), key=lambda item: str(item[0]))
     }
+
+
+def _refuse_cross_site(request: Request, origins: Collection[str]) -> None:
+    """Absence is neutral: a same-origin GET has no `Origin`, a plain-http host no `Sec-Fetch-*`.
+
+    No form can send `X-CSRF`, and no other origin without our leave.
+    """
+    headers = request.headers
+    origin = headers.get("origin")
+    if (
+        (origin is not None and origin not in origins)
+        or headers.get("sec-fetch-site") in ("cross-site", "none")
+        or headers.get("sec-fetch-mode") in ("no-cors", "navigate")
+    ):
+        raise CrossSiteRefused
+    if request.method not in ("GET", "HEAD") and headers.get("x-csrf") != "1":
+        raise CrossSiteRefused("Send the header X-CSRF: 1.")
 
 
 def _described(errors: Iterable[type[AirtableOAuthError]]) -> str:

@@ -5,13 +5,7 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from airtable_oauth.dependencies import (
-    AirtableDep,
-    CsrfHeader,
-    LoginCookiesDep,
-    LoginsDep,
-    SameSite,
-)
+from airtable_oauth.dependencies import Services
 from airtable_oauth.errors import (
     AuthorizationError,
     ClientRefused,
@@ -30,9 +24,7 @@ from airtable_oauth.errors import (
     UpstreamTimeout,
 )
 from airtable_oauth.protocol import Callback
-from airtable_oauth.routers.route import LoginErrorBody, OAuthRoute, documented
-
-router = APIRouter(route_class=OAuthRoute, tags=["login"], redirect_slashes=False)
+from airtable_oauth.routers.route import LoginErrorBody, OAuthRoute, cookie_route, documented
 
 _Parameter = Annotated[str, Field(min_length=1, max_length=4096)]
 
@@ -101,76 +93,77 @@ _EXCHANGE_ERRORS = (
 )
 
 
-@router.post(
-    "/token-exchange",
-    summary="Finish a login",
-    dependencies=[SameSite, CsrfHeader],
-    response_model_exclude_unset=True,
-    responses=documented(
-        *_EXCHANGE_ERRORS, ContentTooLarge, UnsupportedMediaType, model=LoginErrorBody
-    ),
-)
-async def token_exchange(
-    parameters: CallbackParameters, request: Request, logins: LoginsDep, cookies: LoginCookiesDep
-) -> LoginTokens:
-    """Exchange the code of Airtable's redirect for tokens.
+def exchange_router(services: Services) -> APIRouter:
+    """`/token-exchange`, which the login's cookie authenticates."""
+    router = APIRouter(route_class=cookie_route(services.settings), tags=["login"])
 
-    Takes the redirect's parameters, in the browser that began the login. Whatever the answer, the
-    state is spent.
-    """
-    return await _finish(parameters.callback(), request, logins, cookies)
+    @router.post(
+        "/token-exchange",
+        summary="Finish a login",
+        response_model_exclude_unset=True,
+        responses=documented(
+            *_EXCHANGE_ERRORS, ContentTooLarge, UnsupportedMediaType, model=LoginErrorBody
+        ),
+    )
+    async def token_exchange(parameters: CallbackParameters, request: Request) -> LoginTokens:
+        """Exchange the code of Airtable's redirect for tokens.
 
+        Takes the redirect's parameters, in the browser that began the login, with the header
+        `X-CSRF: 1`. Whatever the answer, the state is spent.
+        """
+        return await finish(parameters.callback(), request)
 
-@router.get(
-    "/token-exchange",
-    summary="Finish a login (as the Node service does)",
-    dependencies=[SameSite],
-    response_model_exclude_unset=True,
-    responses=documented(*_EXCHANGE_ERRORS, model=LoginErrorBody),
-)
-async def token_exchange_by_query(
-    parameters: Annotated[CallbackParameters, Query()],
-    request: Request,
-    logins: LoginsDep,
-    cookies: LoginCookiesDep,
-) -> LoginTokens:
-    """The same with the parameters in the query, for clients that cannot POST.
+    @router.get(
+        "/token-exchange",
+        summary="Finish a login (as the Node service does)",
+        response_model_exclude_unset=True,
+        responses=documented(*_EXCHANGE_ERRORS, model=LoginErrorBody),
+    )
+    async def token_exchange_by_query(
+        parameters: Annotated[CallbackParameters, Query()], request: Request
+    ) -> LoginTokens:
+        """The same with the parameters in the query, for clients that cannot POST.
 
-    A code in a URL ends up in logs along the way: prefer POST.
-    """
-    return await _finish(parameters.callback(), request, logins, cookies)
+        A code in a URL ends up in logs along the way: prefer POST.
+        """
+        return await finish(parameters.callback(), request)
 
+    async def finish(callback: Callback, request: Request) -> LoginTokens:
+        secret = services.login_cookies.browser_secret(request.cookies, callback.state)
+        login = await services.logins.finish(callback, secret)
+        tokens = LoginTokens.model_validate(login.tokens, from_attributes=True)
+        return tokens if login.return_to is None else tokens.returning_to(login.return_to)
 
-@router.post(
-    "/token-refresh",
-    summary="Renew tokens that the client holds",
-    responses=documented(
-        InvalidGrant,
-        TokenRequestRefused,
-        RefreshConflict,
-        ContentTooLarge,
-        UnsupportedMediaType,
-        InvalidInput,
-        ClientRefused,
-        UpstreamError,
-        NotSent,
-        UpstreamTimeout,
-    ),
-)
-async def token_refresh(parameters: RefreshParameters, airtable: AirtableDep) -> Tokens:
-    """Exchange a refresh token for a new pair.
-
-    The old refresh token and the old access token are dead once Airtable answers. Store the new
-    pair before anything else, and never send the same refresh token twice.
-    """
-    tokens = await airtable.refresh(refresh_token=parameters.refresh_token)
-    return Tokens.model_validate(tokens, from_attributes=True)
+    return router
 
 
-async def _finish(
-    callback: Callback, request: Request, logins: LoginsDep, cookies: LoginCookiesDep
-) -> LoginTokens:
-    secret = cookies.browser_secret(request.cookies, callback.state)
-    login = await logins.finish(callback, secret)
-    tokens = LoginTokens.model_validate(login.tokens, from_attributes=True)
-    return tokens if login.return_to is None else tokens.returning_to(login.return_to)
+def refresh_router(services: Services) -> APIRouter:
+    """`/token-refresh`, which no cookie authenticates: who has the refresh token may use it."""
+    router = APIRouter(route_class=OAuthRoute, tags=["login"])
+
+    @router.post(
+        "/token-refresh",
+        summary="Renew tokens that the client holds",
+        responses=documented(
+            InvalidGrant,
+            TokenRequestRefused,
+            RefreshConflict,
+            ContentTooLarge,
+            UnsupportedMediaType,
+            InvalidInput,
+            ClientRefused,
+            UpstreamError,
+            NotSent,
+            UpstreamTimeout,
+        ),
+    )
+    async def token_refresh(parameters: RefreshParameters) -> Tokens:
+        """Exchange a refresh token for a new pair.
+
+        The old refresh token and the old access token are dead once Airtable answers. Store the
+        new pair before anything else, and never send the same refresh token twice.
+        """
+        tokens = await services.airtable.refresh(refresh_token=parameters.refresh_token)
+        return Tokens.model_validate(tokens, from_attributes=True)
+
+    return router
