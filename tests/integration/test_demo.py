@@ -1,0 +1,62 @@
+"""`airtable-oauth demo` as one process that minds three."""
+
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.helpers import CSRF, decide, free_port
+from tests.processes import command, wait_for
+
+pytestmark = pytest.mark.integration
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def ports() -> dict[str, str]:
+    return {name: str(free_port()) for name in ("--port", "--api-port", "--simulator-port")}
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+async def test_demo_connects_and_leaves_nothing_behind(
+    tmp_path: Path, ports: dict[str, str], ending: signal.Signals
+) -> None:
+    """It says what to open, works without any setting, and ends as a whole."""
+    pages, api = (f"http://localhost:{ports[name]}" for name in ("--port", "--api-port"))
+    arguments = [part for option in ports.items() for part in option]
+    with command(["demo", *arguments], tmp_path, {"STORE_URL": "redis://127.0.0.1:1"}) as process:
+        wait_for(pages)
+        async with httpx.AsyncClient(base_url=api) as browser, httpx.AsyncClient() as person:
+            url = (await browser.get("/authorization-url")).json()["authorizationUrl"]
+            answer = await browser.post(
+                "/token-exchange", json=await decide(person, url), headers=CSRF
+            )
+            assert answer.status_code == 200, answer.text
+        assert f"Open {pages}" in (tmp_path / "demo.log").read_text()
+        process.send_signal(ending)
+        process.wait(timeout=30)
+    assert [port for port in ports.values() if listens(int(port))] == []
+
+
+def test_demo_ends_when_a_part_does(tmp_path: Path, ports: dict[str, str]) -> None:
+    """A demo without its service would only confuse."""
+    arguments = [part for option in ports.items() for part in option]
+    with command(["demo", *arguments], tmp_path) as process:
+        wait_for(f"http://localhost:{ports['--port']}")
+        children = subprocess.run(
+            ["pgrep", "-P", str(process.pid), "-f", "spawn_main"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        assert len(children) == 3
+        subprocess.run(["kill", children[1]], check=True)
+        process.wait(timeout=30)
+    assert [port for port in ports.values() if listens(int(port))] == []
