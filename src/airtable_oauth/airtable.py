@@ -54,9 +54,7 @@ class Airtable:
             AirtableError: see `protocol.parse_token_response`; also `NotSent` and
                 `UpstreamTimeout`.
         """
-        return await self._token_request(
-            self.client.exchange_form(code=code, code_verifier=code_verifier)
-        )
+        return await self._tokens(self.client.exchange_form(code=code, code_verifier=code_verifier))
 
     async def refresh(self, *, refresh_token: str) -> TokenSet:
         """Spend a refresh token. One request, never repeated.
@@ -65,18 +63,26 @@ class Airtable:
             AirtableError: see `protocol.parse_token_response`; also `NotSent` and
                 `UpstreamTimeout`.
         """
-        return await self._token_request(self.client.refresh_form(refresh_token=refresh_token))
+        return await self._tokens(self.client.refresh_form(refresh_token=refresh_token))
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self.transport.aclose()
 
-    async def _token_request(self, form: Mapping[str, str]) -> TokenSet:
+    async def token_request(self, form: Mapping[str, str]) -> tuple[int, bytes]:
+        """Status and body of one token request, as Airtable gave them, unjudged.
+
+        Raises:
+            UpstreamError, NotSent, UpstreamTimeout: there is no such answer.
+        """
         try:
             async with asyncio.timeout(self.deadline):
-                status, body = await self._post(form)
+                return await self._post(form)
         except TimeoutError:
             raise UpstreamTimeout from None
+
+    async def _tokens(self, form: Mapping[str, str]) -> TokenSet:
+        status, body = await self.token_request(form)
         return parse_token_response(
             status,
             body,

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 
 from airtable_oauth.airtable import Airtable
 from airtable_oauth.cookies import LoginCookies
-from airtable_oauth.login import Logins
+from airtable_oauth.login import Logins, UnboundLogins
 from airtable_oauth.settings import Settings
 from airtable_oauth.stores import Store
 
@@ -21,6 +21,7 @@ class Services:
     store: Store
     airtable: Airtable
     logins: Logins
+    unbound_logins: UnboundLogins
     login_cookies: LoginCookies
 
 

@@ -12,11 +12,12 @@ from fastapi import APIRouter
 from airtable_oauth.airtable import Airtable, new_transport
 from airtable_oauth.cookies import LoginCookies
 from airtable_oauth.dependencies import Services
-from airtable_oauth.login import Logins
+from airtable_oauth.login import Logins, UnboundLogins
 from airtable_oauth.pkce import RandomBytes
 from airtable_oauth.protocol import Client
 from airtable_oauth.routers.authorization import authorization_router
 from airtable_oauth.routers.health import health_router
+from airtable_oauth.routers.node_compat import node_compat_router
 from airtable_oauth.routers.tokens import exchange_router, refresh_router
 from airtable_oauth.settings import Settings
 from airtable_oauth.stores import Store
@@ -66,11 +67,19 @@ class AirtableOAuth:
             ttl=settings.login_ttl,
             random=random,
         )
+        unbound_logins = UnboundLogins(
+            store=self._store,
+            airtable=self._airtable,
+            name=settings.name,
+            ttl=settings.login_ttl,
+            random=random,
+        )
         services = Services(
             settings=settings,
             store=self._store,
             airtable=self._airtable,
             logins=logins,
+            unbound_logins=unbound_logins,
             login_cookies=LoginCookies(
                 name=settings.name,
                 secure=settings.secure,
@@ -84,6 +93,7 @@ class AirtableOAuth:
                 *exchange_router(services).routes,
                 *refresh_router(services).routes,
                 *health_router(services).routes,
+                *(node_compat_router(services).routes if settings.node_compat else ()),
             ]
         )
         """All endpoints, for `app.include_router`, under any prefix."""

@@ -97,6 +97,46 @@ class Logins:
 
 
 @dataclass(frozen=True, slots=True)
+class UnboundLogins:
+    """Logins that any browser may finish, for clients of the Node service, which send no cookies.
+
+    They lie in a namespace of their own: a state from here is unknown to `Logins`, and the
+    reverse.
+    """
+
+    store: Store
+    airtable: Airtable
+    name: str
+    ttl: float
+    random: Callable[[int], bytes] = secrets.token_bytes
+
+    async def begin(self) -> str:
+        """Start a login; its authorization URL.
+
+        Raises:
+            Unavailable: it could not be stored.
+        """
+        state = pkce.state(self.random)
+        code_verifier = pkce.code_verifier(self.random)
+        await self.store.put(self._key(state), code_verifier.encode(), self.ttl)
+        return self.airtable.authorization_url(
+            state=state, code_challenge=pkce.code_challenge(code_verifier)
+        )
+
+    async def take(self, state: str) -> str | None:
+        """End the login with this state; its verifier. Of concurrent calls one gets it.
+
+        Raises:
+            Unavailable: the store does not answer.
+        """
+        code_verifier = await self.store.pop(self._key(state))
+        return None if code_verifier is None else code_verifier.decode()
+
+    def _key(self, state: str) -> str:
+        return f"{self.name}:unbound:{_digest('unbound login', state)}"
+
+
+@dataclass(frozen=True, slots=True)
 class _Record:
     """A login as stored."""
 

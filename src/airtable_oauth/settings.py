@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     max_pending_logins: Annotated[int, Field(ge=1)] = 100_000
     """How many logins `memory://` holds; more are refused until some end"""
 
+    node_compat: bool = False
+    """Whether the Node service's two routes are served, whose logins any browser can finish"""
+
     docs: bool = True
     """Whether `/docs` and `/openapi.json` are served"""
 

@@ -14,7 +14,10 @@ def open_store(settings: Settings) -> Store:
     """
     url = settings.store_url.get_secret_value()
     if url.startswith("memory:"):
-        return MemoryStore(limits={f"{settings.name}:login": settings.max_pending_logins})
+        most = settings.max_pending_logins
+        return MemoryStore(
+            limits={f"{settings.name}:login": most, f"{settings.name}:unbound": most}
+        )
     try:
         from airtable_oauth.stores.redis import RedisStore  # noqa: PLC0415 (0.2 s to import)
     except ModuleNotFoundError as error:
