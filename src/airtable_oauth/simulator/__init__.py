@@ -4,6 +4,7 @@ It follows Airtable's public reference strictly and forgets everything when it s
 """
 
 from airtable_oauth.simulator.app import Simulator
+from airtable_oauth.simulator.faults import Fault
 from airtable_oauth.simulator.model import Clock, Integration, User
 
-__all__ = ["Clock", "Integration", "Simulator", "User"]
+__all__ = ["Clock", "Fault", "Integration", "Simulator", "User"]

@@ -3,15 +3,14 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from airtable_oauth.simulator.control import control_routes
+from airtable_oauth.simulator.faults import Droppable, Faults
 from airtable_oauth.simulator.model import Clock, Integration, User, Vault
 from airtable_oauth.simulator.oauth import AuthorizationServer
 from airtable_oauth.simulator.sample import identifier, sample_bases
@@ -42,8 +41,8 @@ class Simulator:
     """Airtable for a few integrations and one user.
 
     `app` is an ASGI app for any server; `clock` can be moved; `requests` holds the last 10,000
-    requests. Over HTTP the same: `GET` and `DELETE /_simulator/requests`, and
-    `POST /_simulator/clock` with `{"advance": seconds}`.
+    requests; `faults` makes things go wrong. `/_simulator/…` offers the same over HTTP: see
+    `simulator.control`.
     """
 
     def __init__(
@@ -56,45 +55,27 @@ class Simulator:
         self.clock = clock or Clock()
         self.requests: deque[SeenRequest] = deque(maxlen=_LOG_SIZE)
         self.bases = sample_bases()
-        vault = Vault(self.clock)
-        server = AuthorizationServer(
+        self.vault = Vault(self.clock)
+        self.authorization_server = AuthorizationServer(
             integrations={integration.client_id: integration for integration in integrations},
-            vault=vault,
+            vault=self.vault,
             user=user,
             bases=self.bases,
-            consents={},
         )
-        routes = [
-            *server.routes(),
-            WebApi(vault, self.bases).mount(),
-            Route("/_simulator/requests", self._list_requests, methods=["GET"]),
-            Route("/_simulator/requests", self._forget_requests, methods=["DELETE"]),
-            Route("/_simulator/clock", self._advance_clock, methods=["POST"]),
-        ]
-        self.app: ASGIApp = _RequestLog(Starlette(routes=routes), self.requests)
+        api = WebApi(self.vault, self.bases)
+        airtable = Starlette(routes=[*self.authorization_server.routes(), api.mount()])
+        self.faults = Faults(airtable)
+        control = Mount("/_simulator", routes=control_routes(self))
+        log = Mount("/", app=_RequestLog(self.faults, self.requests))
+        self.app: ASGIApp = Droppable(Starlette(routes=[control, log]))
 
     def token_requests(self) -> list[SeenRequest]:
         """The token requests seen, oldest first."""
         return [seen for seen in self.requests if seen.path == "/oauth2/v1/token"]
 
-    async def _list_requests(self, _request: Request) -> Response:
-        fields = ("method", "path", "query", "headers", "body", "status")
-        return JSONResponse(
-            [{name: getattr(seen, name) for name in fields} for seen in self.requests]
-        )
-
-    async def _forget_requests(self, _request: Request) -> Response:
-        self.requests.clear()
-        return Response(status_code=204)
-
-    async def _advance_clock(self, request: Request) -> Response:
-        body: Any = await request.json()
-        self.clock.advance(float(body["advance"]))
-        return JSONResponse({"now": self.clock()})
-
 
 class _RequestLog:
-    """Keeps every request but those of the control API."""
+    """Keeps every request."""
 
     def __init__(self, app: ASGIApp, log: deque[SeenRequest]) -> None:
         self._app = app
@@ -102,7 +83,7 @@ class _RequestLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        if scope["type"] != "http" or scope["path"].startswith("/_simulator/"):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         seen = SeenRequest(

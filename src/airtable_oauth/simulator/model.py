@@ -2,12 +2,15 @@
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 CODE_SECONDS = 600
 ACCESS_TOKEN_SECONDS = 3600
 REFRESH_TOKEN_SECONDS = 60 * 24 * 3600
+REFRESHES_A_SECOND = 10
+"""With one refresh token; more may end the grant, and here they do."""
 GRACE_SECONDS = 10
 """How long a refresh token that was just used answers 409 and not yet `invalid_grant`."""
 
@@ -83,6 +86,7 @@ class Grant:
     user: User
     scopes: tuple[str, ...]
     base_ids: frozenset[str]
+    revoked: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ class RefreshToken:
     access_token: str
     expires_at: float
     used_at: float | None = None
+    attempts: deque[float] = field(default_factory=lambda: deque(maxlen=REFRESHES_A_SECOND + 1))
 
 
 @dataclass
@@ -156,6 +161,25 @@ class Vault:
     def live_access_token(self, token: str) -> AccessToken | None:
         """The access token, if it is known and has not expired."""
         access_token = self.access_tokens.get(token)
-        if access_token is None or access_token.expires_at <= self.clock():
+        if (
+            access_token is None
+            or access_token.grant.revoked
+            or access_token.expires_at <= self.clock()
+        ):
             return None
         return access_token
+
+    def asks_too_often(self, token: RefreshToken) -> bool:
+        """Note an attempt; whether there were too many within a second."""
+        token.attempts.append(self.clock())
+        full = len(token.attempts) > REFRESHES_A_SECOND
+        return full and token.attempts[-1] - token.attempts[0] < 1
+
+    def revoke(self, grant: Grant) -> None:
+        """End a grant: its tokens are dead."""
+        grant.revoked = True
+
+    def revoke_all(self) -> None:
+        """End every grant."""
+        for token in self.refresh_tokens.values():
+            self.revoke(token.grant)

@@ -5,7 +5,7 @@ import binascii
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -63,6 +63,14 @@ class _BrokenRequest(Exception):
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """What every authorization request comes back with, whatever it asks for."""
+
+    error: str = "access_denied"
+    error_description: str = "Your enterprise does not allow this integration."
+
+
+@dataclass
 class AuthorizationServer:
     """`/oauth2/v1/authorize` with its consent page, and `/oauth2/v1/token`."""
 
@@ -70,7 +78,8 @@ class AuthorizationServer:
     vault: Vault
     user: User
     bases: Iterable[Base]
-    consents: dict[str, AuthorizationRequest]
+    consents: dict[str, AuthorizationRequest] = field(default_factory=dict)
+    refusal: Refusal | None = None
 
     def routes(self) -> list[Route]:
         """For a Starlette app."""
@@ -91,6 +100,8 @@ class AuthorizationServer:
         except _AuthorizationFailure as error:
             state = dict(parameters).get("state")
             return _redirect(redirect_uri, state, error=error.error, error_description=str(error))
+        if self.refusal is not None:
+            return _redirect(redirect_uri, wanted.state, **asdict(self.refusal))
         consent = secrets.token_urlsafe(16)
         self.consents[consent] = wanted
         return _page(
@@ -174,7 +185,9 @@ class AuthorizationServer:
     def _usable(self, integration: Integration, refresh_token: str) -> RefreshToken:
         now = self.vault.clock()
         token = self.vault.refresh_tokens.get(refresh_token)
-        if token is None or token.grant.client_id != integration.client_id:
+        if token is not None and self.vault.asks_too_often(token):
+            self.vault.revoke(token.grant)
+        if token is None or token.grant.revoked or token.grant.client_id != integration.client_id:
             raise TokenError("invalid_grant", "The refresh token is not valid.")
         if token.used_at is not None and now < token.used_at + GRACE_SECONDS:
             raise TokenError("invalid_request", "The token was refreshed a moment ago.", 409)

@@ -1,6 +1,7 @@
 """Airtable's Web API, as far as reading goes: whoami, bases, tables, records."""
 
 import secrets
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from airtable_oauth.simulator.model import AccessToken, Vault
 from airtable_oauth.simulator.sample import Base, Record, Table
 
 _MAX_PAGE = 100
+_A_SECOND = 5
+_PAUSE_SECONDS = 30
 
 
 class ApiError(Exception):
@@ -34,6 +37,8 @@ class WebApi:
     vault: Vault
     bases: Sequence[Base]
     _iterations: dict[str, list[Record]] = field(default_factory=dict)
+    _recent: dict[str, deque[float]] = field(default_factory=dict)
+    _paused: dict[str, float] = field(default_factory=dict)
 
     def mount(self) -> Mount:
         """For a Starlette app."""
@@ -55,7 +60,9 @@ class WebApi:
     def _answered(self, verb: Any) -> Any:
         async def endpoint(request: Request) -> Response:
             try:
-                response = JSONResponse(verb(request, self._token(request)))
+                token = self._token(request)
+                self._pace(request)
+                response = JSONResponse(verb(request, token))
             except ApiError as error:
                 body = {"error": {"type": error.kind, "message": error.message}}
                 response = JSONResponse(body, error.status)
@@ -70,6 +77,19 @@ class WebApi:
         if token is None:
             raise ApiError(401, "AUTHENTICATION_REQUIRED", "Authentication required")
         return token
+
+    def _pace(self, request: Request) -> None:
+        """Five requests a second for each base; past that, nothing for thirty seconds."""
+        base = request.path_params.get("base")
+        if base is None:
+            return
+        now = self.vault.clock()
+        recent = self._recent.setdefault(base, deque(maxlen=_A_SECOND))
+        if len(recent) == _A_SECOND and now - recent[0] < 1:
+            self._paused[base] = now + _PAUSE_SECONDS
+        if now < self._paused.get(base, 0):
+            raise ApiError(429, "RATE_LIMIT_REACHED", "Wait 30 seconds before the next request.")
+        recent.append(now)
 
     def _whoami(self, _request: Request, token: AccessToken) -> dict[str, Any]:
         who = {"id": token.grant.user.id, "scopes": list(token.scopes)}

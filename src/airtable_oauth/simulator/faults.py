@@ -1,0 +1,161 @@
+"""Faults on request: what Airtable, or the way to it, could do wrong."""
+
+import asyncio
+import gzip
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import httpx
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+JUNK: dict[str, bytes] = {
+    "empty": b"",
+    "html": b"<!doctype html><title>Maintenance</title>",
+    "list": b"[]",
+    "object": b"{}",
+    "text": b"OK",
+    "not utf-8": b"\xff\xfe\x00",
+    "missing token": b'{"token_type": "Bearer", "expires_in": 3600, "scope": "x"}',
+    "wrong types": (
+        b'{"access_token": 1, "refresh_token": [], "token_type": "Bearer", "expires_in": "x"}'
+    ),
+    "infinity": (
+        b'{"access_token": "a", "refresh_token": "r", "token_type": "Bearer", "expires_in": 1e400}'
+    ),
+    "brackets": b"[" * 100_000,
+    "megabytes": b" " * 5_000_000,
+}
+"""Bodies that are no answer, by name."""
+
+
+@dataclass
+class Fault:
+    """Something that goes wrong for the next `times` requests below a path.
+
+    The fields combine: a fault may wait, let Airtable do its work (`commit`), and then drop the
+    connection (`drop`) or answer something else (`status`, `body`, `junk`, `headers`, `gzip`,
+    `drip`). With only `delay` set it is plain latency.
+    """
+
+    path: str = "/oauth2/v1/token"
+    times: int = 1
+    delay: float = 0.0
+    """Seconds before anything happens."""
+    commit: bool = False
+    """Whether the request is carried out all the same."""
+    drop: bool = False
+    """Close the connection without an answer."""
+    status: int | None = None
+    body: str | None = None
+    junk: str | None = None
+    """A name in `JUNK`."""
+    headers: Iterable[tuple[str, str]] = ()
+    gzip: bool = False
+    """Compress the body, and say so."""
+    drip: float = 0.0
+    """Seconds between single bytes of the body."""
+    fired: int = 0
+    """How many requests it has hit."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether it replaces the answer."""
+        return self.status is not None or self.body is not None or self.junk is not None
+
+    def content(self) -> bytes:
+        """The body that it answers."""
+        content = JUNK[self.junk] if self.junk is not None else (self.body or "").encode()
+        return gzip.compress(content) if self.gzip else content
+
+
+_SEND = "airtable_oauth.simulator.send"
+
+
+class Droppable:
+    """Lies outside everything else and keeps the server's own `send`, which can be cut."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        scope[_SEND] = send
+        await self._app(scope, receive, send)
+
+
+class Faults:
+    """An ASGI app around another that does what it was told to do wrong."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.planned: list[Fault] = []
+
+    def add(self, fault: Fault) -> Fault:
+        """Plan a fault; those of one path take turns in the order they were planned."""
+        self.planned.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        """Plan nothing."""
+        self.planned.clear()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        fault = self._next(scope["path"]) if scope["type"] == "http" else None
+        if fault is None:
+            await self._app(scope, receive, send)
+            return
+        fault.fired += 1
+        await asyncio.sleep(fault.delay)
+        if not (fault.drop or fault.answers):
+            await self._app(scope, receive, send)
+            return
+        if fault.commit:
+            await self._app(scope, receive, _swallow)
+        else:
+            await _drain(receive)
+        if fault.drop:
+            _drop(scope)
+            return
+        await _answer(fault, send)
+
+    def _next(self, path: str) -> Fault | None:
+        for fault in self.planned:
+            if path.startswith(fault.path) and fault.fired < fault.times:
+                return fault
+        return None
+
+
+async def _swallow(_message: Message) -> None:
+    """Where an answer goes that nobody gets."""
+
+
+async def _drain(receive: Receive) -> None:
+    """Take the request in, so that the log holds all of it."""
+    while (await receive()).get("more_body"):
+        pass
+
+
+async def _answer(fault: Fault, send: Send) -> None:
+    content = fault.content()
+    headers = [(name.lower().encode(), value.encode()) for name, value in fault.headers]
+    headers.append((b"content-length", str(len(content)).encode()))
+    if fault.gzip:
+        headers.append((b"content-encoding", b"gzip"))
+    start = {"type": "http.response.start", "status": fault.status or 200, "headers": headers}
+    await send(start)
+    if fault.drip:
+        for position in range(len(content)):
+            chunk = content[position : position + 1]
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await asyncio.sleep(fault.drip)
+        content = b""
+    await send({"type": "http.response.body", "body": content, "more_body": False})
+
+
+def _drop(scope: Scope) -> None:
+    """Cut the connection. Over uvicorn that is its transport; in process it is an exception."""
+    transport = getattr(getattr(scope[_SEND], "__self__", None), "transport", None)
+    if transport is None:
+        raise httpx.ReadError("dropped, as planned")
+    transport.abort()

@@ -1,0 +1,176 @@
+"""The simulator's dark side, in process."""
+
+import gzip
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from airtable_oauth.simulator import Fault, Simulator
+from airtable_oauth.simulator.faults import JUNK
+from tests.helpers import AIRTABLE, query_of
+from tests.simulator.test_oauth import (
+    AUTHORIZATION,
+    assert_refused,
+    connect,
+    exchange_form,
+    new_code,
+    refresh_form,
+    send,
+    whoami,
+)
+
+
+@pytest.fixture
+async def person(simulator: Simulator) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(simulator.app), base_url=AIRTABLE
+    ) as client:
+        yield client
+
+
+async def test_fault_fires_as_often_as_planned(
+    person: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """And only below its path."""
+    fault = simulator.faults.add(Fault(status=503, body="busy", times=2))
+    assert (await person.get("/v0/meta/whoami")).status_code == 401
+    for _ in range(2):
+        answer = await send(person, exchange_form("c"))
+        assert (answer.status_code, answer.text) == (503, "busy")
+    assert fault.fired == 2
+    assert_refused(await send(person, exchange_form("c")), 400, "invalid_grant")
+
+
+async def test_fault_without_commit_spends_nothing(
+    person: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """The code is still good; the request was seen all the same."""
+    code = await new_code(person)
+    simulator.faults.add(Fault(status=500))
+    assert (await send(person, exchange_form(code))).status_code == 500
+    assert simulator.token_requests()[-1].form["code"] == code
+    assert (await send(person, exchange_form(code))).status_code == 200
+
+
+async def test_fault_after_the_commit_spends_the_token(
+    person: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """The new pair exists, and nobody has it."""
+    tokens = await connect(person)
+    simulator.faults.add(Fault(status=502, commit=True))
+    assert (await send(person, refresh_form(tokens))).status_code == 502
+    assert await whoami(person, tokens["access_token"]) == 401
+    assert (await send(person, refresh_form(tokens))).status_code == 409
+
+
+async def test_dropped_connection(person: httpx.AsyncClient, simulator: Simulator) -> None:
+    """There is no answer."""
+    simulator.faults.add(Fault(drop=True))
+    with pytest.raises(httpx.ReadError):
+        await send(person, exchange_form("c"))
+
+
+@pytest.mark.parametrize("name", JUNK)
+async def test_junk(person: httpx.AsyncClient, simulator: Simulator, name: str) -> None:
+    """Under a 200, as the real thing would."""
+    simulator.faults.add(Fault(junk=name))
+    answer = await send(person, exchange_form("c"))
+    assert (answer.status_code, answer.content) == (200, JUNK[name])
+
+
+async def test_gzip_bomb(person: httpx.AsyncClient, simulator: Simulator) -> None:
+    """Small on the wire."""
+    simulator.faults.add(Fault(junk="megabytes", gzip=True))
+    async with person.stream("POST", "/oauth2/v1/token") as answer:
+        raw = b"".join([chunk async for chunk in answer.aiter_raw()])
+    assert len(raw) < 10_000
+    assert len(gzip.decompress(raw)) == 5_000_000
+
+
+async def test_redirect(person: httpx.AsyncClient, simulator: Simulator) -> None:
+    """Headers are the fault's."""
+    simulator.faults.add(Fault(status=307, headers=[("Location", "https://evil.example")]))
+    answer = await send(person, exchange_form("c"))
+    assert answer.headers["location"] == "https://evil.example"
+
+
+async def test_latency_and_dripping(person: httpx.AsyncClient, simulator: Simulator) -> None:
+    """Both take their time; latency leaves the answer as it is."""
+    simulator.faults.add(Fault(delay=0.05))
+    simulator.faults.add(Fault(body="x" * 10, drip=0.005))
+    started = time.monotonic()
+    assert_refused(await send(person, exchange_form("c")), 400, "invalid_grant")
+    assert (await send(person, exchange_form("c"))).text == "x" * 10
+    assert time.monotonic() - started >= 0.1
+
+
+async def test_revoked_grant(person: httpx.AsyncClient, simulator: Simulator) -> None:
+    """Both tokens are dead at once."""
+    tokens = await connect(person)
+    await person.post("/_simulator/revocation")
+    assert await whoami(person, tokens["access_token"]) == 401
+    assert_refused(await send(person, refresh_form(tokens)), 400, "invalid_grant")
+    assert await whoami(person, (await connect(person))["access_token"]) == 200
+
+
+async def test_refreshing_too_often_ends_the_grant(
+    person: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """More than ten a second with one token."""
+    old = await connect(person)
+    new = (await send(person, refresh_form(old))).json()
+    for _ in range(9):
+        assert (await send(person, refresh_form(old))).status_code == 409
+    assert await whoami(person, new["access_token"]) == 200
+    assert_refused(await send(person, refresh_form(old)), 400, "invalid_grant")
+    assert await whoami(person, new["access_token"]) == 401
+    assert_refused(await send(person, refresh_form(new)), 400, "invalid_grant")
+
+
+async def test_enterprise_that_forbids_the_integration(person: httpx.AsyncClient) -> None:
+    """The browser comes back with `access_denied`, until that ends."""
+    await person.post("/_simulator/refusal", json={})
+    answer = await person.get("/oauth2/v1/authorize", params=AUTHORIZATION)
+    assert answer.status_code == 200, "an empty refusal is none"
+    refusal = {"error": "access_denied", "error_description": "Forbidden by your enterprise."}
+    await person.post("/_simulator/refusal", json=refusal)
+    answer = await person.get("/oauth2/v1/authorize", params=AUTHORIZATION)
+    assert query_of(answer.headers["location"]) == refusal | {"state": AUTHORIZATION["state"]}
+    await person.delete("/_simulator/refusal")
+    answer = await person.get("/oauth2/v1/authorize", params=AUTHORIZATION)
+    assert answer.status_code == 200
+
+
+async def test_base_takes_five_requests_a_second(
+    person: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """Past that it is closed for thirty seconds; other bases are not."""
+    tokens = await connect(person)
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    first, second, _ = (base.id for base in simulator.bases)
+
+    async def tables(base: str) -> httpx.Response:
+        return await person.get(f"/v0/meta/bases/{base}/tables", headers=headers)
+
+    assert [(await tables(first)).status_code for _ in range(6)] == [200] * 5 + [429]
+    assert (await tables(first)).json()["error"]["type"] == "RATE_LIMIT_REACHED"
+    assert (await tables(second)).status_code == 200
+    simulator.clock.advance(31)
+    assert (await tables(first)).status_code == 200
+
+
+@pytest.mark.parametrize("body", [{"nonsense": 1}, {"times": 1, "unknown": 2}])
+async def test_control_api_plans_faults(
+    person: httpx.AsyncClient, simulator: Simulator, body: dict[str, Any]
+) -> None:
+    """It says what it does not know, counts what fired, and forgets on demand."""
+    assert (await person.post("/_simulator/faults", json=body)).status_code == 422
+    await person.post("/_simulator/faults", json={"status": 500})
+    await send(person, exchange_form("c"))
+    planned = (await person.get("/_simulator/faults")).json()
+    assert [(fault["status"], fault["fired"]) for fault in planned] == [(500, 1)]
+    await person.delete("/_simulator/faults")
+    assert simulator.faults.planned == []
