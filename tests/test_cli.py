@@ -90,10 +90,32 @@ def test_settings_come_from_a_dotenv_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["demo"], ["pages"], ["simulator"], ["keys"], ["keys", "new"]]
+    "command",
+    [[], ["serve"], ["demo"], ["pages"], ["check"], ["simulator"], ["keys"], ["keys", "new"]],
 )
 def test_help_helps(command: list[str]) -> None:
     """Every command and option says what it is for."""
     result = CliRunner().invoke(main, [*command, "--help"])
     assert result.exit_code == 0
     assert "Usage:" in result.output
+
+
+@pytest.mark.parametrize(
+    ("environment", "status", "words"),
+    [
+        ({f"{PREFIX}ALLOWED_ORIGINS": "http://localhost:4200"}, 0, "ok       redirect URI"),
+        ({}, 1, f"fault    {PREFIX}ALLOWED_ORIGINS: lacks http://localhost:4200"),
+        (
+            {f"{PREFIX}STORE_URL": "redis://127.0.0.1:1", f"{PREFIX}ENCRYPTION_KEYS": KEY},
+            1,
+            f"fault    {PREFIX}STORE_URL: the store does not answer",
+        ),
+    ],
+)
+def test_check_reports_and_tells_by_its_status(
+    environment: dict[str, str], status: int, words: str
+) -> None:
+    """0 without a fault, 1 with one."""
+    result = CliRunner().invoke(main, ["check"], env=VALID | environment)
+    assert result.exit_code == status, result.output
+    assert words in result.output

@@ -1,5 +1,6 @@
 """`airtable-oauth`: the only place that starts processes."""
 
+import asyncio
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -15,7 +16,7 @@ import click
 import uvicorn
 from pydantic import ValidationError
 
-from airtable_oauth import pkce
+from airtable_oauth import doctor, pkce
 from airtable_oauth.app import create_app
 from airtable_oauth.frontend import create_frontend
 from airtable_oauth.logs import logging_config
@@ -156,6 +157,30 @@ def demo(port: int, api_port: int, simulator_port: int) -> None:
             "  Ctrl-C ends all three.\n"
         ),
     )
+
+
+@main.command()
+@click.option(
+    "--online",
+    is_flag=True,
+    help="Also ask Airtable whether it accepts the client, by a made-up code.",
+)
+def check(online: bool) -> None:  # noqa: FBT001 (an option)
+    """Say line by line what is right about the settings and what is not.
+
+    The output holds no secret: it is good to paste into an issue. Exit status 1 on a fault.
+    """
+
+    async def report() -> bool:
+        healthy = True
+        async for finding in doctor.examine(settings, os.environ, online=online):
+            click.echo(str(finding))
+            healthy = healthy and finding.level is not doctor.Level.FAULT
+        return healthy
+
+    settings = _settings()
+    if not asyncio.run(report()):
+        raise SystemExit(1)
 
 
 @main.group()

@@ -49,17 +49,7 @@ class AirtableOAuth:
     ) -> None:
         self.settings = settings
         self._store = sealed(store or open_store(settings), settings)
-        self._airtable = Airtable(
-            client=Client(
-                client_id=settings.client_id,
-                client_secret=settings.client_secret.get_secret_value(),
-                redirect_uri=settings.redirect_uri,
-                scopes=settings.scopes,
-            ),
-            url=settings.airtable_url,
-            transport=transport or new_transport(),
-            deadline=settings.upstream_timeout,
-        )
+        self._airtable = airtable_of(settings, transport or new_transport())
         logins = Logins(
             store=self._store,
             airtable=self._airtable,
@@ -110,3 +100,18 @@ class AirtableOAuth:
         """Close the connections to Airtable and to the store."""
         await self._airtable.aclose()
         await self._store.close()
+
+
+def airtable_of(settings: Settings, transport: httpx.AsyncBaseTransport) -> Airtable:
+    """The authorization server that the settings name, for the client that they name."""
+    return Airtable(
+        client=Client(
+            client_id=settings.client_id,
+            client_secret=settings.client_secret.get_secret_value(),
+            redirect_uri=settings.redirect_uri,
+            scopes=settings.scopes,
+        ),
+        url=settings.airtable_url,
+        transport=transport,
+        deadline=settings.upstream_timeout,
+    )

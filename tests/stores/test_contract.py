@@ -1,6 +1,7 @@
 """What every store does, whatever it is made of."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -178,6 +179,11 @@ async def test_scan_leaves_out_what_has_ended(backend: Backend) -> None:
     await backend.store.put(KEY, b"v", 30)
     await backend.advance(31)
     assert [key async for key in backend.store.scan("airtable:login")] == []
+
+
+async def test_store_has_a_clock(store: Store) -> None:
+    """Seconds since 1970; here it runs on the same machine."""
+    assert abs(await store.now() - time.time()) < 5
 
 
 async def test_ping_returns(store: Store) -> None:

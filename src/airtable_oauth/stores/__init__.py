@@ -58,6 +58,10 @@ class Store(Protocol):
         """All live keys below `namespace:`, for maintenance; keys of the meantime may be missed."""
         ...
 
+    async def now(self) -> float:
+        """The store's own clock: seconds since 1970."""
+        ...
+
     async def ping(self) -> None:
         """Return if the store answers."""
         ...

@@ -73,6 +73,10 @@ class EncryptedStore:
         """See `Store.scan`."""
         return self._store.scan(namespace)
 
+    async def now(self) -> float:
+        """See `Store.now`."""
+        return await self._store.now()
+
     async def ping(self) -> None:
         """See `Store.ping`."""
         await self._store.ping()

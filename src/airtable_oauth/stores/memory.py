@@ -76,6 +76,10 @@ class MemoryStore:
         for key in [key for key in self._entries if key.startswith(f"{namespace}:")]:
             yield key
 
+    async def now(self) -> float:
+        """See `Store.now`. This process has one clock only."""
+        return time.time()
+
     async def ping(self) -> None:
         """See `Store.ping`."""
 

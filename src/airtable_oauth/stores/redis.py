@@ -84,6 +84,11 @@ class RedisStore:
             if cursor == 0:
                 return
 
+    async def now(self) -> float:
+        """See `Store.now`."""
+        seconds, microseconds = await _answer(self._redis.time())
+        return float(seconds) + float(microseconds) / 1e6
+
     async def ping(self) -> None:
         """See `Store.ping`."""
         await _answer(self._redis.ping())

@@ -1,0 +1,173 @@
+from typing import Any
+
+import httpx
+import pytest
+
+from airtable_oauth.doctor import Finding, Level, examine
+from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.simulator import Simulator
+from airtable_oauth.stores.memory import MemoryStore
+from tests.helpers import make_settings
+
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+PRODUCTION = {
+    "redirect_uri": "https://app.example.com/auth-callback",
+    "allowed_origins": "https://app.example.com",
+    "public_url": "https://api.example.com",
+}
+
+
+async def findings(
+    environment: dict[str, str] | None = None,
+    *,
+    store: MemoryStore | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+    **settings: Any,
+) -> list[Finding]:
+    stream = examine(
+        make_settings(**settings),
+        environment or {},
+        online=transport is not None,
+        store=store or MemoryStore(),
+        transport=transport,
+    )
+    return [finding async for finding in stream]
+
+
+async def troubles(*arguments: Any, **options: Any) -> list[str]:
+    found = await findings(*arguments, **options)
+    return [str(finding) for finding in found if finding.level is not Level.OK]
+
+
+async def test_sound_settings_have_no_fault() -> None:
+    """On this machine and in production; each line says what is right."""
+    assert await troubles() == []
+    assert await troubles(**PRODUCTION) == []
+    assert len(await findings()) >= 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "level", "words"),
+    [
+        ({"allowed_origins": "http://localhost:9"}, "fault", "lacks http://localhost:4200"),
+        (
+            {"public_url": "http://127.0.0.1:3000"},
+            "fault",
+            "http://localhost:4200 and http://127.0.0.1:3000 are two sites",
+        ),
+        (PRODUCTION | {"public_url": "https://api.example.org"}, "fault", "are two sites"),
+        (
+            PRODUCTION
+            | {
+                "redirect_uri": "https://a.co.uk/cb",
+                "allowed_origins": "https://a.co.uk",
+                "public_url": "https://b.co.uk",
+            },
+            "fault",
+            "are two sites",
+        ),
+        (PRODUCTION | {"public_url": "http://localhost:3000"}, "fault", "is http while the pages"),
+        ({"scopes": "data.record:read"}, "fault", "Did you mean data.records:read?"),
+        ({"scopes": "zzz"}, "fault", "zzz is no scope of Airtable's."),
+        ({"client_secret": ""}, "warning", "AIRTABLE_OAUTH_CLIENT_SECRET: is empty"),
+        ({"node_compat": True}, "warning", "AIRTABLE_OAUTH_NODE_COMPAT: is on"),
+    ],
+)
+async def test_fault_is_named_with_its_remedy(
+    settings: dict[str, Any], level: str, words: str
+) -> None:
+    """One line of the right weight."""
+    found = await troubles(**settings)
+    assert [line for line in found if line.startswith(level) and words in line]
+
+
+@pytest.mark.parametrize("host", ["api.example.co.uk", "example.co.uk", "x.y.example.co.uk"])
+async def test_hosts_below_one_domain_are_one_site(host: str) -> None:
+    """Also where the domain has three labels."""
+    settings = {
+        "redirect_uri": "https://app.example.co.uk/cb",
+        "allowed_origins": "https://app.example.co.uk",
+        "public_url": f"https://{host}",
+    }
+    assert await troubles(**settings) == []
+
+
+async def test_several_workers_need_a_shared_store() -> None:
+    """As uvicorn would read it."""
+    assert "memory:// belongs to one process" in (await troubles({"WEB_CONCURRENCY": "4"}))[0]
+    shared = {"store_url": "redis://127.0.0.1:1", "encryption_keys": KEY}
+    assert await troubles({"WEB_CONCURRENCY": "4"}, **shared) == []
+
+
+async def test_variable_that_is_misspelt() -> None:
+    """With a guess; what Kubernetes puts there for a service of our name is left alone."""
+    environment = {
+        "AIRTABLE_OAUTH_ALOWED_ORIGINS": "CANARY",
+        "AIRTABLE_OAUTH_PORT_3000_TCP_ADDR": "10.0.0.1",
+        "AIRTABLE_OAUTH_SERVICE_HOST": "10.0.0.1",
+    }
+    assert await troubles(environment) == [
+        "warning  AIRTABLE_OAUTH_ALOWED_ORIGINS: there is no such setting; did you mean "
+        "AIRTABLE_OAUTH_ALLOWED_ORIGINS?"
+    ]
+
+
+class OtherStore(MemoryStore):
+    """A store whose clock is off, or that is gone."""
+
+    def __init__(self, now: float | None) -> None:
+        super().__init__()
+        self._store_now = now
+
+    async def now(self) -> float:
+        if self._store_now is None:
+            raise StoreUnavailable
+        return self._store_now
+
+
+async def test_store_that_is_gone_or_lives_in_another_time() -> None:
+    """The one is a fault, the other a warning."""
+    assert "the store does not answer" in (await troubles(store=OtherStore(None)))[0]
+    assert "s apart" in (await troubles(store=OtherStore(1000.0)))[0]
+
+
+async def test_online_asks_airtable(simulator: Simulator) -> None:
+    """With a made-up code, once."""
+    transport = httpx.ASGITransport(simulator.app)
+    assert await troubles(transport=transport) == []
+    assert len(simulator.token_requests()) == 1
+    refused = await troubles(transport=transport, client_secret="CANARY")
+    assert "Airtable does not accept it with this secret (invalid_client)" in refused[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (503, {}, "no usable answer (airtable_error)"),
+        (
+            200,
+            {"access_token": "a", "refresh_token": "r", "token_type": "Bearer", "expires_in": 1},
+            "gives tokens for a made-up code",
+        ),
+    ],
+)
+async def test_online_meets_something_else(status: int, body: Any, words: str) -> None:
+    """Down, or no Airtable at all."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, json=body))
+    assert words in (await troubles(transport=transport))[0]
+
+
+async def test_report_holds_no_secret(simulator: Simulator) -> None:
+    """It is made to be pasted into an issue."""
+    found = await findings(
+        {"AIRTABLE_OAUTH_X": "CANARY-1"},
+        transport=httpx.ASGITransport(simulator.app),
+        store=OtherStore(None),
+        client_secret="CANARY-2",
+        store_url="redis://:CANARY-3@127.0.0.1:1",
+        encryption_keys=KEY,
+    )
+    report = "\n".join(str(finding) for finding in found)
+    assert "fault" in report
+    assert "CANARY" not in report
+    assert KEY not in report
