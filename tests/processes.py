@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,12 +106,20 @@ def command(
 
 def wait_for(url: str) -> None:
     """Return once something answers there."""
+    wait_until(lambda: _answers(url))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return once a condition holds that another process brings about."""
     deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            httpx.get(url)
-        except httpx.TransportError:
-            assert time.monotonic() < deadline, f"nothing answers at {url}"
-            time.sleep(0.05)
-        else:
-            return
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+def _answers(url: str) -> bool:
+    try:
+        httpx.get(url)
+    except httpx.TransportError:
+        return False
+    return True

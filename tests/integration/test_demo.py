@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.helpers import CSRF, decide, free_port
-from tests.processes import command, wait_for
+from tests.processes import command, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -32,14 +32,13 @@ async def test_demo_connects_and_leaves_nothing_behind(
     pages, api = (f"http://localhost:{ports[name]}" for name in ("--port", "--api-port"))
     arguments = [part for option in ports.items() for part in option]
     with command(["demo", *arguments], tmp_path, {"STORE_URL": "redis://127.0.0.1:1"}) as process:
-        wait_for(pages)
+        wait_until(lambda: f"Open {pages}" in (tmp_path / "demo.log").read_text())
         async with httpx.AsyncClient(base_url=api) as browser, httpx.AsyncClient() as person:
             url = (await browser.get("/authorization-url")).json()["authorizationUrl"]
             answer = await browser.post(
                 "/token-exchange", json=await decide(person, url), headers=CSRF
             )
             assert answer.status_code == 200, answer.text
-        assert f"Open {pages}" in (tmp_path / "demo.log").read_text()
         process.send_signal(ending)
         process.wait(timeout=30)
     assert [port for port in ports.values() if listens(int(port))] == []
@@ -49,7 +48,7 @@ def test_demo_ends_when_a_part_does(tmp_path: Path, ports: dict[str, str]) -> No
     """A demo without its service would only confuse."""
     arguments = [part for option in ports.items() for part in option]
     with command(["demo", *arguments], tmp_path) as process:
-        wait_for(f"http://localhost:{ports['--port']}")
+        wait_until(lambda: "Open http" in (tmp_path / "demo.log").read_text())
         children = subprocess.run(
             ["pgrep", "-P", str(process.pid), "-f", "spawn_main"],
             capture_output=True,
