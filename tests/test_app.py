@@ -121,7 +121,9 @@ async def test_error_that_nobody_foresaw_tells_nothing(caplog: pytest.LogCapture
     answer = (await many_statuses())[500]
     assert "CANARY" not in answer.text
     assert answer.json()["request_id"] in caplog.text
-    assert "RuntimeError" in caplog.text
+    assert "builtins.RuntimeError" in caplog.text
+    assert "test_app.py" in caplog.text
+    assert "CANARY" not in caplog.text
 
 
 async def test_slash_at_the_end_is_not_redirected(browser: httpx.AsyncClient) -> None:
@@ -139,10 +141,8 @@ async def test_log_line_has_no_query_and_no_control_characters(
     answer = await browser.get("/token-exchange%0aINFO%1b[31m", params={"code": "CANARY"})
     lines = [record.getMessage() for record in caplog.records if "404" in record.getMessage()]
     assert len(lines) == 1
-    assert re.fullmatch(
-        rf"GET /token-exchange\\nINFO\\x1b\[31m 404 [\d.]+ms {answer.headers['x-request-id']}",
-        lines[0],
-    )
+    assert lines == [r"GET /token-exchange\nINFO\x1b[31m 404"]
+    assert answer.status_code == 404
 
 
 def test_telemetry_of_the_framework_is_off() -> None:

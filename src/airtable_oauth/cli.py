@@ -64,6 +64,7 @@ def serve(host: str, port: int, workers: int) -> None:
         factory=True,
         workers=workers,
         log_level=settings.log_level,
+        log_format=settings.log_format,
     )
 
 
@@ -216,7 +217,15 @@ def _free(host: str, port: int) -> None:
         raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from None
 
 
-def _run(app: Any, *, host: str, port: int, log_level: str = "info", **options: Any) -> None:
+def _run(
+    app: Any,
+    *,
+    host: str,
+    port: int,
+    log_level: str = "info",
+    log_format: str = "console",
+    **options: Any,
+) -> None:
     """uvicorn, without an access log of its own: it prints query strings, and codes with them."""
     uvicorn.run(
         app,
@@ -228,7 +237,7 @@ def _run(app: Any, *, host: str, port: int, log_level: str = "info", **options: 
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        log_config=logging_config(log_level),
+        log_config=logging_config(log_level, log_format),
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         **options,
     )

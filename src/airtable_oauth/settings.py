@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged"""
 
+    log_format: Literal["console", "json"] = "console"
+    """How it is logged: for people, or an object a line"""
+
     @property
     def secure(self) -> bool:
         """Whether browsers reach this service over https."""

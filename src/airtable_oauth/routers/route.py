@@ -25,7 +25,7 @@ from airtable_oauth.errors import (
     ServerError,
     UnsupportedMediaType,
 )
-from airtable_oauth.logs import logger, request_id
+from airtable_oauth.logs import log_crash, request_id
 from airtable_oauth.settings import Settings
 
 _MAX_BODY_BYTES = 16 * 1024
@@ -96,7 +96,7 @@ def error_response(request: Request, error: Exception) -> JSONResponse:
     """The answer to any exception. What we did not foresee is logged, and told to nobody."""
     known = _known(error)
     if isinstance(known, ServerError):
-        logger.error("unexpected error, request %s", request_id(request.scope), exc_info=error)
+        log_crash(error, request.scope)
     body = {
         "error": known.error,
         "error_description": known.description,
