@@ -169,8 +169,11 @@ def test_login_finishes_only_in_the_browser_that_began_it(
     """Even a page that believes in the state cannot finish elsewhere; nothing is burned."""
     url = stopped_at_callback(page, service)
     before = service.token_requests()
+    (cookie,) = page.context.cookies(service.api)
 
     elsewhere = chromium.new_context(base_url=service.pages)
+    forged = f"{cookie['value'].partition('.')[0]}.{'A' * 43}"
+    elsewhere.add_cookies([{"name": cookie["name"], "value": forged, "url": service.api}])
     other = elsewhere.new_page()
     other.goto("/")
     other.evaluate(

@@ -77,12 +77,15 @@ async def test_any_worker_finishes_what_another_began(browser: httpx.AsyncClient
 
 
 async def test_other_browser_finds_nothing(service: Stack, browser: httpx.AsyncClient) -> None:
-    """With and without a login of its own; the first one still finishes."""
+    """With and without a login of its own, or with a forged cookie; the first still finishes."""
     parameters = await connect(browser)
     before = service.token_requests()
+    forged = {"Cookie": f"{next(iter(browser.cookies))}=1.{'A' * 43}"}
     async with new_browser(service) as other:
         assert error_of(await finish(other, parameters)) == (400, "login_not_found")
         await begin(other)
+        assert error_of(await finish(other, parameters)) == (400, "login_not_found")
+        other.headers.update(forged)
         assert error_of(await finish(other, parameters)) == (400, "login_not_found")
     assert service.token_requests() == before
     assert (await finish(browser, parameters)).status_code == 200
