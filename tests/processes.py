@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.helpers import SCOPES, free_port
 _START_SECONDS = 30
 
 
-@dataclass(frozen=True)
+@dataclass
 class Stack:
     """Service, pages and simulator."""
 
@@ -26,6 +26,8 @@ class Stack:
     pages: str
     airtable: str
     """On 127.0.0.1: another site than localhost, as airtable.com is."""
+    process: subprocess.Popen[bytes] = field(init=False)
+    """The service's."""
 
     @property
     def redirect_uri(self) -> str:
@@ -75,7 +77,8 @@ def stack(directory: Path, *, workers: int = 1, **settings: str) -> Iterator[Sta
         *("--api-url", made.api, "--airtable-api-url", made.airtable),
     ]
     with ExitStack() as processes:
-        for arguments in (simulator, serve, pages):
+        made.process = processes.enter_context(command(serve, directory, environment))
+        for arguments in (simulator, pages):
             processes.enter_context(command(arguments, directory, environment))
         for url in (made.airtable, made.api, made.pages):
             wait_for(url)

@@ -1,5 +1,6 @@
 """The service: an app of its own around `AirtableOAuth`."""
 
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
@@ -8,14 +9,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airtable_oauth.headers import SecurityHeaders
 from airtable_oauth.integration import AirtableOAuth
 from airtable_oauth.logs import AccessLog
 from airtable_oauth.routers import docs
 from airtable_oauth.routers.route import error_response
-from airtable_oauth.settings import Settings
+from airtable_oauth.settings import PREFIX, Settings
 from airtable_oauth.stores import Store
 
 _DESCRIPTION = """
@@ -29,14 +30,7 @@ Every error has the same body. `error` is for programs, `error_description` for 
 says what to do: `retry`, `restart_login`, `reconnect` or `fix_config`.
 """
 
-# FastAPI's own would record query strings, and with them codes.
-_NO_TELEMETRY: TelemetryConfig = {
-    "tracing": False,
-    "metrics": False,
-    "logs": False,
-    "operation_spans": False,
-    "auto_configure": False,
-}
+_QUERY = "airtable_oauth.query_string"
 
 
 def create_app(
@@ -49,6 +43,7 @@ def create_app(
 
     Raises:
         pydantic.ValidationError: the environment does not hold what `Settings` needs.
+        ModuleNotFoundError: what a setting asks for needs an extra that is not installed.
     """
     settings = settings or Settings()
     airtable = AirtableOAuth(settings, store=store, transport=transport)
@@ -62,7 +57,7 @@ def create_app(
         openapi_url="/openapi.json" if settings.docs else None,
         docs_url=None,
         redoc_url=None,
-        telemetry=_NO_TELEMETRY,
+        telemetry=_telemetry(settings),
         redirect_slashes=False,  # a redirect would repeat a code that is in the URL
     )
     app.include_router(airtable.router)
@@ -77,12 +72,19 @@ class _Service(FastAPI):
     """CORS, security headers and the access log lie around the finished app.
 
     Added as middleware they would lie within the error middleware, whose 500 a browser could then
-    not read.
+    not read. FastAPI's telemetry lies around all of it and would record the query, codes and
+    states with it: it gets to see none.
     """
 
     def __init__(self, settings: Settings, **options: Any) -> None:
         self._settings = settings
         super().__init__(**options)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        if scope["type"] == "http":
+            scope = {**scope, "query_string": b"", _QUERY: scope["query_string"]}
+        await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """The app and its edge, from the inside out."""
@@ -95,7 +97,41 @@ class _Service(FastAPI):
             allow_credentials=True,
             expose_headers=("Retry-After", "X-Request-ID"),
         )
-        return AccessLog(SecurityHeaders(app, secure=self._settings.secure))
+        return _WithQuery(AccessLog(SecurityHeaders(app, secure=self._settings.secure)))
+
+
+class _WithQuery:
+    """Puts the query back where it belongs."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        if _QUERY in scope:
+            scope["query_string"] = scope.pop(_QUERY)
+        await self._app(scope, receive, send)
+
+
+def _telemetry(settings: Settings) -> TelemetryConfig:
+    """FastAPI's own, if it is wanted: a span and metrics per request, to where `OTEL_…` says.
+
+    Its logs would hold exceptions with their messages.
+    """
+    if settings.telemetry:
+        try:
+            import_module("opentelemetry.exporter.otlp.proto.http")
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError(
+                f"{PREFIX}TELEMETRY needs an exporter: pip install 'airtable-oauth[telemetry]'"
+            ) from None
+    return {
+        "tracing": settings.telemetry,
+        "metrics": settings.telemetry,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": settings.telemetry,
+    }
 
 
 async def _answer(request: Request, error: Exception) -> Response:

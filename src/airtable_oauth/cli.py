@@ -20,6 +20,7 @@ from airtable_oauth import doctor, pkce
 from airtable_oauth.app import create_app
 from airtable_oauth.frontend import create_frontend
 from airtable_oauth.logs import logging_config
+from airtable_oauth.server import LimitedProtocol
 from airtable_oauth.settings import PREFIX, Settings, faults
 
 _DEMO_SCOPES = "data.records:read schema.bases:read user.email:read"
@@ -56,6 +57,10 @@ def serve(host: str, port: int, workers: int) -> None:
             f"{PREFIX}STORE_URL: memory:// belongs to one process, and {workers} workers are asked "
             "for: use redis://…"
         )
+    try:
+        create_app(settings)
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from None
     _free(host, port)
     _run(
         "airtable_oauth.app:create_app",
@@ -65,6 +70,7 @@ def serve(host: str, port: int, workers: int) -> None:
         workers=workers,
         log_level=settings.log_level,
         log_format=settings.log_format,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
     )
 
 
@@ -224,6 +230,7 @@ def _run(
     port: int,
     log_level: str = "info",
     log_format: str = "console",
+    forwarded_allow_ips: Sequence[str] = (),
     **options: Any,
 ) -> None:
     """uvicorn, without an access log of its own: it prints query strings, and codes with them."""
@@ -232,10 +239,11 @@ def _run(
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=LimitedProtocol,
         ws="none",
         access_log=False,
-        proxy_headers=False,
+        proxy_headers=bool(forwarded_allow_ips),
+        forwarded_allow_ips=list(forwarded_allow_ips),
         server_header=False,
         log_config=logging_config(log_level, log_format),
         timeout_graceful_shutdown=_DRAIN_SECONDS,

@@ -7,6 +7,7 @@ AirtableOAuthError
 │   ├── MethodNotAllowed           405
 │   ├── ContentTooLarge            413
 │   ├── UnsupportedMediaType       415
+│   ├── HeadersTooLarge            431
 │   └── CrossSiteRefused           403  it comes from another site, or could
 ├── LoginNotFound                  400  no login of this browser has that state
 ├── AuthorizationError             400  Airtable's redirect says no
@@ -116,6 +117,14 @@ class UnsupportedMediaType(InvalidRequest):
     status = 415
     error = "unsupported_media_type"
     description = "Send the body as JSON, with Content-Type: application/json."
+
+
+class HeadersTooLarge(InvalidRequest):
+    """The request's head is larger than any valid one."""
+
+    status = 431
+    error = "headers_too_large"
+    description = "The request's URL and headers are too large."
 
 
 class CrossSiteRefused(InvalidRequest):

@@ -96,7 +96,7 @@ def _formatter(log_format: str) -> logging.Formatter:
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
-            structlog.stdlib.ExtraAdder(allow=["request_id", "duration_ms", "status"]),
+            structlog.stdlib.ExtraAdder(allow=["client", "duration_ms", "request_id", "status"]),
             structlog.processors.TimeStamper(fmt="iso"),
         ],
         processors=[
@@ -115,6 +115,7 @@ def _log_request(scope: Scope, status: int, seconds: float) -> None:
             _printable(scope["path"]),
             status,
             extra={
+                "client": (scope.get("client") or ("",))[0],
                 "status": status,
                 "duration_ms": round(seconds * 1000, 1),
                 "request_id": request_id(scope),

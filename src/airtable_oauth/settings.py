@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -95,6 +95,12 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     """How it is logged: for people, or an object a line"""
 
+    telemetry: bool = False
+    """Whether spans and metrics are exported by OTLP, as the `OTEL_…` variables say"""
+
+    forwarded_allow_ips: Annotated[tuple[str, ...], NoDecode] = ()
+    """Proxies whose `X-Forwarded-For` is believed: addresses or networks, comma-separated"""
+
     @property
     def secure(self) -> bool:
         """Whether browsers reach this service over https."""
@@ -106,7 +112,9 @@ class Settings(BaseSettings):
         parts = urlsplit(self.public_url)
         return f"{parts.scheme}://{parts.netloc}"
 
-    @field_validator("scopes", "allowed_origins", "encryption_keys", mode="before")
+    @field_validator(
+        "scopes", "allowed_origins", "encryption_keys", "forwarded_allow_ips", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, str):
@@ -143,6 +151,12 @@ class Settings(BaseSettings):
             _require(origin != "null", "takes no null origin: any sandboxed page has it")
             _require(_is_origin(origin), "takes origins as browsers send them: https://host[:port]")
             _require(_is_https_or_local(origin), "takes http only for localhost and loopback")
+        return value
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        _require(all(_is_network(each) for each in value), "takes IP addresses and networks only")
         return value
 
     @field_validator("public_url", "airtable_url", "airtable_api_url")
@@ -268,6 +282,14 @@ def _address(host: str) -> Any:
         return ip_address(host)
     except ValueError:
         return None
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_name_or_loopback(url: str) -> bool:

@@ -8,10 +8,15 @@ from typing import Any
 import httpx
 import pytest
 
+from airtable_oauth.settings import decode_key
+from airtable_oauth.stores.encrypted import EncryptedStore
+from airtable_oauth.stores.redis import RedisStore
 from tests.helpers import CSRF, begin, decide, query_of
 from tests.processes import Stack, stack
 
 pytestmark = pytest.mark.integration
+
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
 
 class Trial:
@@ -100,6 +105,29 @@ async def test_no_secret_reaches_the_log_or_an_error(tmp_path: Path) -> None:
         assert not [secret for secret in trial.canaries | verifiers if secret in text]
         assert "CANARY" not in text
         assert answer.json()["request_id"] in logged
+
+
+async def test_crash_tells_neither_the_client_nor_the_log_what_it_was_about(
+    tmp_path: Path, redis_url: str
+) -> None:
+    """A record that no version of ours wrote: its parser's error quotes it."""
+    store = EncryptedStore(RedisStore(redis_url), [decode_key(KEY)])
+    with stack(tmp_path, STORE_URL=redis_url, ENCRYPTION_KEYS=KEY, LOG_LEVEL="debug") as service:
+        async with httpx.AsyncClient(base_url=service.api) as browser:
+            trial = Trial(service, browser)
+            parameters = await trial.login()
+            for key in [key async for key in store.scan("airtable:login")]:
+                await store.put(key, b"CANARY-record", 60)
+            answer = await trial.send("POST", "/token-exchange", json=parameters, headers=CSRF)
+    await store.close()
+    assert (answer.status_code, answer.json()["error"]) == (500, "server_error")
+    log = (tmp_path / "serve.log").read_text()
+    assert "JSONDecodeError" in log
+    assert "in from_bytes" in log
+    assert answer.json()["request_id"] in log
+    for text in (log, answer.text):
+        assert "CANARY" not in text
+        assert not [secret for secret in trial.canaries if secret in text]
 
 
 async def test_console_log_is_for_people(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """From the settings to a store."""
 
-from airtable_oauth.settings import Settings, decode_key
+from airtable_oauth.settings import PREFIX, Settings, decode_key
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.encrypted import EncryptedStore
 from airtable_oauth.stores.memory import MemoryStore
@@ -22,7 +22,7 @@ def open_store(settings: Settings) -> Store:
         from airtable_oauth.stores.redis import RedisStore  # noqa: PLC0415 (0.2 s to import)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "redis:// needs a driver: pip install 'airtable-oauth[redis]'"
+            f"{PREFIX}STORE_URL needs a driver: pip install 'airtable-oauth[redis]'"
         ) from error
     return RedisStore(url)
 

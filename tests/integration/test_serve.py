@@ -1,0 +1,57 @@
+"""`airtable-oauth serve` as a process: whom its log believes, and how it ends."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.helpers import CSRF, begin, decide
+from tests.processes import stack, wait_until
+
+pytestmark = pytest.mark.integration
+
+FORWARDED = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "client"),
+    [("", "127.0.0.1"), ("10.0.0.0/8", "127.0.0.1"), ("127.0.0.0/8", "203.0.113.9")],
+)
+async def test_log_shows_the_client_that_a_known_proxy_names(
+    tmp_path: Path, allowed: str, client: str
+) -> None:
+    """Anyone can send `X-Forwarded-For`."""
+    with stack(tmp_path, FORWARDED_ALLOW_IPS=allowed, LOG_FORMAT="json") as service:
+        address = service.api.replace("localhost", "127.0.0.1")
+        async with httpx.AsyncClient(base_url=address, headers=FORWARDED) as browser:
+            answer = await browser.get("/authorization-url")
+    assert "Secure" not in answer.headers["set-cookie"]
+    lines = [json.loads(line) for line in (tmp_path / "serve.log").read_text().splitlines()]
+    (line,) = [line for line in lines if line["event"] == "GET /authorization-url 200"]
+    assert line["client"] == client
+    assert line["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_sigterm_lets_a_request_in_flight_end(tmp_path: Path) -> None:
+    """A code that is being exchanged is not lost to a deployment; new connections are refused."""
+    with stack(tmp_path) as service:
+        async with (
+            httpx.AsyncClient(base_url=service.api, timeout=20) as browser,
+            httpx.AsyncClient(base_url=service.airtable) as airtable,
+        ):
+            parameters = await decide(airtable, await begin(browser))
+            await airtable.post("/_simulator/faults", json={"delay": 1.5})
+            exchange = asyncio.ensure_future(
+                browser.post("/token-exchange", json=parameters, headers=CSRF)
+            )
+            while service.token_requests() == 0:  # noqa: ASYNC110 (another process counts)
+                await asyncio.sleep(0.05)
+            service.process.send_signal(signal.SIGTERM)
+            answer = await exchange
+            assert answer.status_code == 200, answer.text
+            assert "access_token" in answer.json()
+        wait_until(lambda: service.process.poll() is not None)
+        assert service.process.poll() == -signal.SIGTERM  # uvicorn hands it on in the end

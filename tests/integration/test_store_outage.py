@@ -1,0 +1,86 @@
+"""The shared store refused, black-holed, or losing a reply, under a real service process."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.helpers import CSRF, begin, decide
+from tests.processes import Stack, stack
+from tests.proxy import Proxy, proxy
+
+pytestmark = pytest.mark.integration
+
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+CUTS: list[Callable[[Proxy], None]] = [Proxy.refuse, Proxy.black_hole]
+
+
+@pytest.fixture(scope="module")
+def way(redis_url: str) -> Iterator[Proxy]:
+    port = urlsplit(redis_url).port
+    assert port is not None
+    with proxy(port) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def service(way: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    directory = Path(tmp_path_factory.mktemp("outage"))
+    with stack(directory, STORE_URL=f"redis://127.0.0.1:{way.port}", ENCRYPTION_KEYS=KEY) as made:
+        yield made
+
+
+async def callback(browser: httpx.AsyncClient) -> dict[str, str]:
+    async with httpx.AsyncClient() as person:
+        return await decide(person, await begin(browser))
+
+
+@pytest.mark.parametrize("cut", CUTS)
+async def test_store_that_is_gone_is_503_in_time_and_recovers(
+    service: Stack, way: Proxy, cut: Callable[[Proxy], None]
+) -> None:
+    """Live stays live; a login that was under way goes on afterwards, without a restart."""
+    async with httpx.AsyncClient(base_url=service.api, timeout=10) as browser:
+        parameters = await callback(browser)
+        before = service.token_requests()
+        cut(way)
+        try:
+            for method, path, options in (
+                ("GET", "/authorization-url", {}),
+                ("POST", "/token-exchange", {"json": parameters, "headers": CSRF}),
+                ("GET", "/health/ready", {}),
+            ):
+                started = time.monotonic()
+                answer = await browser.request(method, path, **options)  # type: ignore[arg-type] # JSON or headers
+                assert time.monotonic() - started < 3
+                assert (answer.status_code, answer.json()["error"]) == (503, "store_unavailable")
+                assert answer.headers["retry-after"] == "5"
+                assert "set-cookie" not in answer.headers
+            assert (await browser.get("/health/live")).status_code == 200
+            assert service.token_requests() == before
+        finally:
+            way.mend()
+        mended = time.monotonic()
+        while (await browser.get("/health/ready")).status_code != 200:
+            assert time.monotonic() - mended < 5, "it does not recover"
+        answer = await browser.post("/token-exchange", json=parameters, headers=CSRF)
+        assert answer.status_code == 200, answer.text
+
+
+async def test_lost_reply_to_taking_a_login_is_not_taken_for_absence(
+    service: Stack, way: Proxy
+) -> None:
+    """The driver must not repeat it: the second time it would find nothing, and say so."""
+    async with httpx.AsyncClient(base_url=service.api, timeout=10) as browser:
+        parameters = await callback(browser)
+        before = service.token_requests()
+        way.lost_reply, way.lost = b"DEL", 0
+        answer = await browser.post("/token-exchange", json=parameters, headers=CSRF)
+        assert way.lost == 1
+        assert (answer.status_code, answer.json()["error"]) == (503, "store_unavailable")
+        assert service.token_requests() == before
+        answer = await browser.post("/token-exchange", json=parameters, headers=CSRF)
+        assert (answer.status_code, answer.json()["error"]) == (400, "login_not_found")

@@ -1,0 +1,64 @@
+"""What only Redis can do wrong."""
+
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.stores.redis import RedisStore
+from tests.proxy import Proxy, proxy
+
+KEY = "airtable:login:lost"
+
+
+@pytest.fixture
+def way(redis_url: str) -> Iterator[Proxy]:
+    port = urlsplit(redis_url).port
+    assert port is not None
+    with proxy(port) as made:
+        yield made
+
+
+@pytest.fixture
+async def store(way: Proxy) -> AsyncIterator[RedisStore]:
+    store = RedisStore(f"redis://127.0.0.1:{way.port}")
+    yield store
+    await store.close()
+
+
+async def test_lost_reply_to_pop_is_an_error_and_not_an_absence(
+    store: RedisStore, way: Proxy
+) -> None:
+    """`GETDEL` was carried out; a second one would find nothing."""
+    await store.put(KEY, b"v", 60)
+    way.lost_reply = b"GETDEL"
+    with pytest.raises(StoreUnavailable):
+        await store.pop(KEY)
+    assert way.lost == 1
+    assert await store.pop(KEY) is None
+
+
+async def test_lost_reply_to_add_is_an_error_and_not_a_refusal(
+    store: RedisStore, way: Proxy
+) -> None:
+    """`SET NX` was carried out; a second one would be told that somebody else was first."""
+    await store.pop(KEY)
+    way.lost_reply = b"NX"
+    with pytest.raises(StoreUnavailable):
+        await store.add(KEY, b"mine", 60)
+    assert way.lost == 1
+    assert await store.pop(KEY) == b"mine"
+
+
+async def test_reply_that_comes_too_late_is_handed_to_nobody(store: RedisStore, way: Proxy) -> None:
+    """The connection that it would come on is given up."""
+    await store.put(KEY, b"old", 60)
+    await store.put(KEY + "2", b"new", 60)
+    way.black_hole()
+    with pytest.raises(StoreUnavailable):
+        await store.get(KEY)
+    way.mend()
+    entry = await store.get(KEY + "2")
+    assert entry is not None
+    assert entry.value == b"new"
