@@ -69,7 +69,7 @@ def stack(directory: Path, *, workers: int = 1, **settings: str) -> Iterator[Sta
     simulator = [
         *("simulator", "--port", str(airtable_port)),
         *("--client-id", "test-client", "--client-secret", "test-secret"),
-        *("--redirect-uri", made.redirect_uri),
+        *("--redirect-uri", environment["REDIRECT_URI"]),
     ]
     serve = ["serve", "--host", "localhost", "--port", str(api_port), "--workers", str(workers)]
     pages = [
