@@ -25,8 +25,13 @@ def request_id(scope: Scope) -> str:
     """The id of a request: in its log line, its `X-Request-ID` header and its error body."""
     known: str | None = scope.get(_REQUEST_ID)
     if known is None:
-        known = scope[_REQUEST_ID] = f"{random.getrandbits(64):016x}"
+        known = scope[_REQUEST_ID] = new_request_id()
     return known
+
+
+def new_request_id() -> str:
+    """An id that no other request has: 16 hexadecimal digits. It is no secret."""
+    return f"{random.getrandbits(64):016x}"
 
 
 def log_crash(error: BaseException, scope: Scope) -> None:

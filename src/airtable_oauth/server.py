@@ -1,7 +1,4 @@
-"""uvicorn's HTTP protocol with limits of our own, which it lacks with httptools.
-
-What is refused here never became a request, so it gets the one error body without an id.
-"""
+"""uvicorn's HTTP protocol with limits of our own, which it lacks with httptools."""
 
 import asyncio
 import json
@@ -9,6 +6,7 @@ import json
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from airtable_oauth.errors import AirtableOAuthError, HeadersTooLarge, InvalidRequest
+from airtable_oauth.logs import logger, new_request_id
 
 MAX_HEAD_BYTES = 64 * 1024
 
@@ -84,12 +82,14 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_waiting()
         if self.transport.is_closing():
             return
+        request_id = new_request_id()
+        logger.info("%d before a request", error.status, extra={"request_id": request_id})
         body = json.dumps(
             {
                 "error": error.error,
                 "error_description": error.description,
                 "action": error.action,
-                "request_id": None,
+                "request_id": request_id,
             }
         ).encode()
         self.transport.write(

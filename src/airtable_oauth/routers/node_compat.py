@@ -56,6 +56,12 @@ def node_compat_router(services: Services) -> APIRouter:
             500: {"description": "No answer from Airtable."},
             "default": {"description": "Any other status of Airtable's."},
         },
+        openapi_extra={
+            "parameters": [
+                {"in": "query", "name": name, "required": False, "schema": {"type": "string"}}
+                for name in ("state", "code", "error", "error_description")
+            ]
+        },
     )
     async def request_oauth_token(request: Request) -> Response:
         """Exchange the code of a redirect for tokens; the query is that of the redirect."""
