@@ -119,3 +119,10 @@ def test_check_reports_and_tells_by_its_status(
     result = CliRunner().invoke(main, ["check"], env=VALID | environment)
     assert result.exit_code == status, result.output
     assert words in result.output
+
+
+def test_check_names_every_malformed_setting() -> None:
+    """In the same form as its other findings, and without a value."""
+    result = CliRunner().invoke(main, ["check"], env=VALID | {f"{PREFIX}PUBLIC_URL": "CANARY"})
+    assert result.exit_code == 1
+    assert result.output == f"fault    {PREFIX}PUBLIC_URL: must be an absolute http(s) URL\n"

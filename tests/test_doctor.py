@@ -1,3 +1,4 @@
+import sys
 from typing import Any
 
 import httpx
@@ -171,3 +172,21 @@ async def test_report_holds_no_secret(simulator: Simulator) -> None:
     assert "fault" in report
     assert "CANARY" not in report
     assert KEY not in report
+
+
+async def test_telemetry_without_a_collector() -> None:
+    """It would go nowhere."""
+    (trouble,) = await troubles(telemetry=True)
+    assert trouble.startswith("warning  AIRTABLE_OAUTH_TELEMETRY: is on, and no OTEL_EXPORTER_OTLP")
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+    assert await troubles(environment, telemetry=True) == []
+
+
+async def test_missing_driver_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the extra that brings it."""
+    monkeypatch.setitem(sys.modules, "airtable_oauth.stores.redis", None)
+    settings = make_settings(store_url="redis://127.0.0.1:1", encryption_keys=KEY)
+    found = [finding async for finding in examine(settings, {})]
+    assert str(found[-1]) == (
+        "fault    AIRTABLE_OAUTH_STORE_URL needs a driver: pip install 'airtable-oauth[redis]'"
+    )

@@ -178,15 +178,19 @@ def check(online: bool) -> None:  # noqa: FBT001 (an option)
     The output holds no secret: it is good to paste into an issue. Exit status 1 on a fault.
     """
 
-    async def report() -> bool:
+    async def report(settings: Settings) -> bool:
         healthy = True
         async for finding in doctor.examine(settings, os.environ, online=online):
             click.echo(str(finding))
             healthy = healthy and finding.level is not doctor.Level.FAULT
         return healthy
 
-    settings = _settings()
-    if not asyncio.run(report()):
+    try:
+        healthy = asyncio.run(report(Settings()))
+    except ValidationError as error:
+        click.echo("\n".join(str(finding) for finding in doctor.malformed(error)))
+        healthy = False
+    if not healthy:
         raise SystemExit(1)
 
 

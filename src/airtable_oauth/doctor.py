@@ -8,13 +8,14 @@ from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
+from pydantic import ValidationError
 
 from airtable_oauth.airtable import Airtable, new_transport
 from airtable_oauth.errors import AirtableOAuthError, ClientRefused
 from airtable_oauth.integration import airtable_of
 from airtable_oauth.pkce import code_verifier
 from airtable_oauth.protocol import parse_token_response
-from airtable_oauth.settings import PREFIX, Settings
+from airtable_oauth.settings import PREFIX, Settings, faults
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.connect import open_store
 
@@ -34,6 +35,7 @@ _AIRTABLE_SCOPES = {
     *("enterprise.changeEvents:read", "hyperDB.records:read", "hyperDB.records:write"),
 }
 _SECOND_LEVEL = {"ac", "co", "com", "edu", "gov", "net", "org"}
+_OTLP = "OTEL_EXPORTER_OTLP_"
 _KUBERNETES = ("_SERVICE_HOST", "_SERVICE_PORT", "_PORT")
 
 
@@ -66,12 +68,23 @@ async def examine(
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Finding]:
     """Everything worth saying about these settings, in the order of a login."""
-    for check in (_variables, _redirect_uri, _origins, _site, _scheme, _scopes, _client, _workers):
+    for check in (
+        *(_variables, _redirect_uri, _origins, _site, _scheme, _scopes),
+        *(_client, _workers, _telemetry),
+    ):
         for finding in check(settings, environment):
             yield finding
-    yield await _store(store or open_store(settings), settings, clock)
+    try:
+        yield await _store(store or open_store(settings), settings, clock)
+    except ModuleNotFoundError as error:
+        yield Finding(Level.FAULT, str(error))
     if online:
         yield await _airtable(airtable_of(settings, transport or new_transport()))
+
+
+def malformed(error: ValidationError) -> list[Finding]:
+    """What is wrong with settings that could not even be read."""
+    return [Finding(Level.FAULT, fault) for fault in faults(error)]
 
 
 def _ok(text: str) -> Finding:
@@ -189,6 +202,11 @@ def _workers(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fin
         )
     else:
         yield _ok("memory:// with one process: a restart ends the logins under way")
+
+
+def _telemetry(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
+    if settings.telemetry and not any(name.startswith(_OTLP) for name in environment):
+        yield _warning("TELEMETRY", f"is on, and no {_OTLP} variable says where to send it")
 
 
 async def _store(store: Store, settings: Settings, clock: Callable[[], float]) -> Finding:

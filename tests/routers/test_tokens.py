@@ -1,10 +1,12 @@
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 from airtable_oauth.app import create_app
+from airtable_oauth.routers import route
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import (
@@ -281,6 +283,23 @@ async def test_large_body_is_413(browser: httpx.AsyncClient, size: int) -> None:
     for content in (b"x" * size, chunks()):
         response = await browser.post("/token-exchange", content=content, headers=headers)
         assert_error(response, 413, "content_too_large", "fix_config")
+
+
+async def test_slow_body_is_cut_off(
+    browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection is not held open by a byte now and then."""
+    monkeypatch.setattr(route, "_BODY_SECONDS", 0.05)
+
+    async def drip() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b" "
+            await asyncio.sleep(0.02)
+
+    headers = CSRF | {"Content-Type": "application/json"}
+    response = await browser.post("/token-exchange", content=drip(), headers=headers)
+    assert_error(response, 400, "invalid_request", "fix_config")
+    assert response.json()["error_description"] == "The request body did not arrive in time."
 
 
 @pytest.mark.parametrize(
