@@ -103,6 +103,7 @@ async def test_redirect_with_an_error(
     ("transport", "status", "body"),
     [
         (answering(200, TOKENS), 200, TOKENS),
+        (answering(201, TOKENS), 200, TOKENS),
         (answering(400, {"error": "invalid_grant"}), 400, {"error": "invalid_grant"}),
         (answering(401, {"error": "invalid_client"}), 401, {"error": "invalid_client"}),
         (answering(400, b"<html>"), 400, "<html>"),

@@ -89,7 +89,8 @@ async def _exchange(
         status, body = await airtable.token_request(form)
     except AirtableOAuthError as error:
         return _json(500, {"error": "Unknown error", "details": _message(error, airtable)})
-    if status == 200:  # noqa: PLR2004
+    if status in range(200, 300):  # all of them are success to axios, and Express answers 200
+        status = 200
         parse_token_response(status, body, grant_type="authorization_code", requested_scope="")
     data = _data(body)
     if status in (200, 400, 401):
