@@ -126,6 +126,26 @@ async def test_error_that_nobody_foresaw_tells_nothing(caplog: pytest.LogCapture
     assert "CANARY" not in caplog.text
 
 
+async def test_crash_outside_our_routes_reaches_no_other_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The server would print its message; it is answered and logged here, once."""
+    app = create_app(make_settings())
+
+    @app.get("/crash")
+    async def crash() -> None:
+        raise RuntimeError("CANARY")
+
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
+    ) as client:
+        answer = await client.get("/crash", headers={"Origin": ORIGIN})
+    assert (answer.status_code, answer.json()["error"]) == (500, "server_error")
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert caplog.text.count("builtins.RuntimeError") == 1
+    assert "CANARY" not in caplog.text + answer.text
+
+
 async def test_slash_at_the_end_is_not_redirected(browser: httpx.AsyncClient) -> None:
     """A redirect would carry the code in its URL once more."""
     answer = await browser.get("/token-exchange/", params={"code": "CANARY", "state": "x"})

@@ -20,6 +20,7 @@ async def test_url_is_for_the_configured_integration(browser: httpx.AsyncClient)
     }
     assert query["redirect_uri"] == REDIRECT_URI
     assert query["scope"] == " ".join(SCOPES)
+    assert len(query["code_challenge"]) == 43
 
 
 async def test_each_url_has_a_state_and_challenge_of_its_own(browser: httpx.AsyncClient) -> None:

@@ -52,6 +52,17 @@ async def test_exchange_answers_with_tokens(
     }
 
 
+async def test_verifier_is_in_no_answer(browser: httpx.AsyncClient, simulator: Simulator) -> None:
+    """Only the token endpoint ever sees it."""
+    begun = await browser.get("/authorization-url")
+    parameters = await consent(simulator, begun.json()["authorizationUrl"])
+    finished = await finish(browser, parameters)
+    verifier = simulator.token_requests()[0].form["code_verifier"]
+    assert len(verifier) == 128
+    for answer in (begun, finished):
+        assert verifier not in f"{answer.text} {answer.headers}"
+
+
 async def test_exchange_by_get_is_the_same(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:

@@ -103,7 +103,7 @@ async def _answer(command: Awaitable[Any] | Any) -> Any:
     try:
         async with asyncio.timeout(_DEADLINE):
             return await command
-    except (RedisError, OSError, TimeoutError) as error:
+    except (RedisError, OSError) as error:
         raise StoreUnavailable from error
 
 
