@@ -43,7 +43,7 @@ def make_settings(**overrides: Any) -> Settings:
     return Settings(_env_file=None, **(values | overrides))
 
 
-def make_simulator(**overrides: Any) -> Simulator:
+def make_simulator(*, user_limit: int | None = None, **overrides: Any) -> Simulator:
     """A simulator that knows the client of `make_settings`."""
     values: dict[str, Any] = {
         "client_id": "test-client",
@@ -51,7 +51,7 @@ def make_simulator(**overrides: Any) -> Simulator:
         "redirect_uris": (REDIRECT_URI,),
         "scopes": SCOPES,
     }
-    return Simulator([Integration(**(values | overrides))])
+    return Simulator([Integration(**(values | overrides))], user_limit=user_limit)
 
 
 def free_port() -> int:

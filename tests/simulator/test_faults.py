@@ -10,7 +10,7 @@ import pytest
 
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.simulator.faults import JUNK
-from tests.helpers import AIRTABLE, query_of
+from tests.helpers import AIRTABLE, make_simulator, query_of
 from tests.simulator.test_oauth import (
     AUTHORIZATION,
     assert_refused,
@@ -160,6 +160,17 @@ async def test_base_takes_five_requests_a_second(
     assert (await tables(second)).status_code == 200
     simulator.clock.advance(31)
     assert (await tables(first)).status_code == 200
+
+
+async def test_user_may_have_a_limit_too() -> None:
+    """Over all bases."""
+    simulator = make_simulator(user_limit=3)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(simulator.app), base_url=AIRTABLE
+    ) as person:
+        tokens = await connect(person)
+        statuses = [await whoami(person, tokens["access_token"]) for _ in range(4)]
+    assert statuses == [200, 200, 200, 429]
 
 
 @pytest.mark.parametrize("body", [{"nonsense": 1}, {"times": 1, "unknown": 2}])

@@ -41,8 +41,9 @@ class Simulator:
     """Airtable for a few integrations and one user.
 
     `app` is an ASGI app for any server; `clock` can be moved; `requests` holds the last 10,000
-    requests; `faults` makes things go wrong. `/_simulator/…` offers the same over HTTP: see
-    `simulator.control`.
+    requests; `faults` makes things go wrong. Each base takes five requests a second, and each user
+    `user_limit`, if it is given (Airtable: 50, for personal access tokens). `/_simulator/…` offers
+    the same over HTTP: see `simulator.control`.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Simulator:
         *,
         user: User = _USER,
         clock: Clock | None = None,
+        user_limit: int | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self.requests: deque[SeenRequest] = deque(maxlen=_LOG_SIZE)
@@ -62,10 +64,15 @@ class Simulator:
             user=user,
             bases=self.bases,
         )
-        api = WebApi(self.vault, self.bases)
+        api = WebApi(self.vault, self.bases, user_limit)
         airtable = Starlette(routes=[*self.authorization_server.routes(), api.mount()])
         self.faults = Faults(airtable)
-        control = Mount("/_simulator", routes=control_routes(self))
+        control = Mount(
+            "/_simulator",
+            routes=control_routes(
+                log=self.requests, faults=self.faults, server=self.authorization_server
+            ),
+        )
         log = Mount("/", app=_RequestLog(self.faults, self.requests))
         self.app: ASGIApp = Droppable(Starlette(routes=[control, log]))
 

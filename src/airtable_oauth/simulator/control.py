@@ -11,57 +11,58 @@
 """
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import MutableSequence
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from airtable_oauth.simulator.faults import Fault
-from airtable_oauth.simulator.oauth import Refusal
-
-if TYPE_CHECKING:
-    from airtable_oauth.simulator.app import Simulator
+from airtable_oauth.simulator.faults import Fault, Faults
+from airtable_oauth.simulator.oauth import AuthorizationServer, Refusal
 
 _NOTHING = 204
 
 
-def control_routes(simulator: "Simulator") -> list[Route]:
-    """The routes below `/_simulator`."""
+def control_routes(
+    *, log: MutableSequence[Any], faults: Faults, server: AuthorizationServer
+) -> list[Route]:
+    """The routes below `/_simulator`; `log` holds dataclasses."""
+    clock = server.vault.clock
 
     async def requests(request: Request) -> Response:
         if request.method == "DELETE":
-            simulator.requests.clear()
+            log.clear()
             return Response(status_code=_NOTHING)
-        return JSONResponse([dataclasses.asdict(seen) for seen in simulator.requests])
+        return JSONResponse([dataclasses.asdict(seen) for seen in log])
 
-    async def clock(request: Request) -> Response:
-        simulator.clock.advance(float((await request.json())["advance"]))
-        return JSONResponse({"now": simulator.clock()})
+    async def advance(request: Request) -> Response:
+        clock.advance(float((await request.json())["advance"]))
+        return JSONResponse({"now": clock()})
 
-    async def faults(request: Request) -> Response:
+    async def plan(request: Request) -> Response:
         if request.method == "DELETE":
-            simulator.faults.clear()
+            faults.clear()
         elif request.method == "POST":
             try:
-                simulator.faults.add(Fault(**await request.json()))
+                faults.add(Fault(**await request.json()))
             except (TypeError, ValueError) as error:
                 return JSONResponse({"error": str(error)}, 422)
-        return JSONResponse([dataclasses.asdict(fault) for fault in simulator.faults.planned])
+        return JSONResponse([dataclasses.asdict(fault) for fault in faults.planned])
 
     async def refusal(request: Request) -> Response:
         wanted = await request.json() if request.method == "POST" else None
-        simulator.authorization_server.refusal = Refusal(**wanted) if wanted else None
+        server.refusal = Refusal(**wanted) if wanted else None
         return Response(status_code=_NOTHING)
 
     async def revocation(_request: Request) -> Response:
-        simulator.vault.revoke_all()
+        server.vault.revoke_all()
         return Response(status_code=_NOTHING)
 
     return [
         Route("/requests", requests, methods=["GET", "DELETE"]),
-        Route("/clock", clock, methods=["POST"]),
-        Route("/faults", faults, methods=["GET", "POST", "DELETE"]),
+        Route("/clock", advance, methods=["POST"]),
+        Route("/faults", plan, methods=["GET", "POST", "DELETE"]),
         Route("/refusal", refusal, methods=["POST", "DELETE"]),
         Route("/revocation", revocation, methods=["POST"]),
     ]

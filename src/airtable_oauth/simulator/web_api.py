@@ -36,6 +36,8 @@ class WebApi:
 
     vault: Vault
     bases: Sequence[Base]
+    user_limit: int | None = None
+    """Requests a second for each user, if there is such a limit."""
     _iterations: dict[str, list[Record]] = field(default_factory=dict)
     _recent: dict[str, deque[float]] = field(default_factory=dict)
     _paused: dict[str, float] = field(default_factory=dict)
@@ -61,7 +63,7 @@ class WebApi:
         async def endpoint(request: Request) -> Response:
             try:
                 token = self._token(request)
-                self._pace(request)
+                self._pace(request, token)
                 response = JSONResponse(verb(request, token))
             except ApiError as error:
                 body = {"error": {"type": error.kind, "message": error.message}}
@@ -78,16 +80,19 @@ class WebApi:
             raise ApiError(401, "AUTHENTICATION_REQUIRED", "Authentication required")
         return token
 
-    def _pace(self, request: Request) -> None:
+    def _pace(self, request: Request, token: AccessToken) -> None:
         """Five requests a second for each base; past that, nothing for thirty seconds."""
-        base = request.path_params.get("base")
-        if base is None:
-            return
+        if self.user_limit is not None:
+            self._count(token.grant.user.id, self.user_limit)
+        if (base := request.path_params.get("base")) is not None:
+            self._count(base, _A_SECOND)
+
+    def _count(self, whom: str, limit: int) -> None:
         now = self.vault.clock()
-        recent = self._recent.setdefault(base, deque(maxlen=_A_SECOND))
-        if len(recent) == _A_SECOND and now - recent[0] < 1:
-            self._paused[base] = now + _PAUSE_SECONDS
-        if now < self._paused.get(base, 0):
+        recent = self._recent.setdefault(whom, deque(maxlen=limit))
+        if len(recent) == limit and now - recent[0] < 1:
+            self._paused[whom] = now + _PAUSE_SECONDS
+        if now < self._paused.get(whom, 0):
             raise ApiError(429, "RATE_LIMIT_REACHED", "Wait 30 seconds before the next request.")
         recent.append(now)
 
