@@ -9,7 +9,7 @@ from airtable_oauth.app import create_app
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import FakeClock, make_settings, make_simulator
-from tests.stores.backends import redis_server
+from tests.stores.backends import postgres_server, redis_server
 
 
 @pytest.fixture
@@ -50,4 +50,11 @@ async def browser(simulator: Simulator, store: MemoryStore) -> AsyncIterator[htt
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis for this run."""
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL for this run."""
+    with postgres_server() as url:
         yield url

@@ -1,6 +1,7 @@
 """What the tests build their scenes from."""
 
 import socket
+import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,7 +21,7 @@ class FakeClock:
     """Seconds that pass only when told."""
 
     def __init__(self) -> None:
-        self.now = 1_000_000.0
+        self.now = time.time()
 
     def __call__(self) -> float:
         return self.now

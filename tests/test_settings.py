@@ -109,7 +109,11 @@ def test_redirect_uri_that_airtable_would_refuse(uri: str, message: str) -> None
         ("public_url", "api.example.com", "must be an absolute http(s) URL"),
         ("public_url", "https://api.example.com/?x=1", "takes no user, query or fragment"),
         ("airtable_url", "http://airtable.com", "must use https, except on localhost and loopback"),
-        ("store_url", "mysql://db", "must begin with memory://, redis://, rediss://"),
+        (
+            "store_url",
+            "mysql://db",
+            "must begin with memory://, redis://, rediss://, sqlite://, postgresql://",
+        ),
         ("login_ttl", "601", "input should be less than or equal to 600"),
         ("upstream_timeout", "0", "input should be greater than 0"),
         ("name", "Air table", "holds characters that are not allowed, or none"),

@@ -55,7 +55,7 @@ def serve(host: str, port: int, workers: int) -> None:
     if workers > 1 and settings.store_url.get_secret_value().startswith("memory:"):
         raise click.ClickException(
             f"{PREFIX}STORE_URL: memory:// belongs to one process, and {workers} workers are asked "
-            "for: use redis://…"
+            "for: use sqlite:///…, redis://… or postgresql://…"
         )
     try:
         create_app(settings)

@@ -198,7 +198,8 @@ def _workers(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fin
     elif environment.get("WEB_CONCURRENCY", "1") != "1":
         yield _fault(
             "STORE_URL",
-            "memory:// belongs to one process, and WEB_CONCURRENCY asks for several: use redis://…",
+            "memory:// belongs to one process, and WEB_CONCURRENCY asks for several: use "
+            "sqlite:///…, redis://… or postgresql://…",
         )
     else:
         yield _ok("memory:// with one process: a restart ends the logins under way")

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "AIRTABLE_OAUTH_"
 _SECRETS = Path("/run/secrets")
-_STORES = ("memory", "redis", "rediss")
+_STORES = ("memory", "redis", "rediss", "sqlite", "postgresql")
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _KEY_BYTES = 32
@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     """Airtable's Web API"""
 
     store_url: SecretStr = SecretStr("memory://")
-    """`memory://` for one process, `redis://…` or `rediss://…` for any number"""
+    """`memory://`, `redis://…`, `rediss://…`, `sqlite:///file` or `postgresql://…`"""
 
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Keys from `airtable-oauth keys new`, comma-separated: the first encrypts, all decrypt"""

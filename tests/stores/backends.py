@@ -1,18 +1,25 @@
 """Every store, with a way to let its clock run."""
 
+import os
+import shutil
+import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from redis.asyncio import Redis
+from sqlalchemy import Executable, delete, select, update
 
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.encrypted import EncryptedStore
 from airtable_oauth.stores.memory import MemoryStore
 from airtable_oauth.stores.redis import RedisStore
+from airtable_oauth.stores.sql import SqlStore, entries
 from tests.helpers import FakeClock, free_port
 
 KEYS = [bytes(range(32)), bytes(range(1, 33))]
@@ -49,23 +56,57 @@ def redis_server(directory: Path) -> Iterator[str]:
         ],
     )
     try:
-        _wait_until_it_answers(port, process)
+        _wait_until(["redis-cli", "-p", str(port), "ping"], process)
         yield f"redis://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_until_it_answers(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_until(answers: list[str], process: subprocess.Popen[bytes]) -> None:
+    """Return once this command succeeds."""
     for _ in range(200):
-        ping = subprocess.run(
-            ["redis-cli", "-p", str(port), "ping"], capture_output=True, check=False
-        )
-        if ping.stdout == b"PONG\n":
+        if subprocess.run(answers, capture_output=True, check=False).returncode == 0:
             return
-        assert process.poll() is None, "redis-server ended"
+        assert process.poll() is None, "the server ended"
         time.sleep(0.05)
-    raise AssertionError("redis-server does not answer")
+    raise AssertionError("the server does not answer")
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL of one's own; its URL."""
+    binaries = max(Path("/usr/lib/postgresql").glob("*/bin"))
+    port = free_port()
+    with tempfile.TemporaryDirectory() as directory:
+        data = Path(directory) / "data"
+        if os.getuid() == 0:  # it refuses to run as root
+            shutil.chown(directory, "postgres", "postgres")
+        subprocess.run(
+            _as_postgres(binaries / "initdb", "-D", data, "-U", "test", "-A", "trust", "-N"),
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        options = [
+            *("-c", "listen_addresses=127.0.0.1", "-p", port, "-k", directory),
+            *("-c", "fsync=off", "-c", "log_min_messages=fatal"),
+        ]
+        process = subprocess.Popen(_as_postgres(binaries / "postgres", "-D", data, *options))
+        try:
+            _wait_until([str(binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)], process)
+            yield f"postgresql://test@127.0.0.1:{port}/postgres"
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+
+
+def _as_postgres(*command: object) -> list[str]:
+    words = [str(word) for word in command]
+    return (
+        ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *words]
+        if (os.getuid() == 0)
+        else words
+    )
 
 
 async def memory() -> AsyncGenerator[Backend]:
@@ -115,6 +156,38 @@ async def redis(url: str) -> AsyncGenerator[Backend]:
     finally:
         await store.close()
         await client.aclose()
+
+
+async def sql(url: str) -> AsyncGenerator[Backend]:
+    """SQLite or PostgreSQL, whose clock runs by moving every deadline."""
+    store = SqlStore(url)
+    await store.now()  # makes the table
+    await execute(store, delete(entries))
+
+    async def advance(seconds: float) -> None:
+        earlier = {"expires_at": entries.c.expires_at - seconds}
+        await execute(store, update(entries).values(earlier))
+
+    async def stored(key: str) -> bytes | None:
+        rows = await execute(store, select(entries.c.value).where(entries.c.key == key))
+        return rows[0][0] if rows else None
+
+    async def overwrite(key: str, value: bytes) -> None:
+        await execute(store, update(entries).where(entries.c.key == key).values(value=value))
+
+    async def ttl(key: str) -> float:
+        rows = await execute(store, select(entries.c.expires_at).where(entries.c.key == key))
+        return float(rows[0][0]) - await store.now()
+
+    try:
+        yield Backend(store, advance, stored, overwrite, ttl)
+    finally:
+        await store.close()
+
+
+async def execute(store: SqlStore, statement: Executable) -> Sequence[Any]:
+    """The rows of a statement of our own."""
+    return await store._execute(statement)  # noqa: SLF001 (past all verbs)
 
 
 def encrypted(backend: Backend) -> Backend:

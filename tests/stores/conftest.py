@@ -1,35 +1,40 @@
 """The stores, one after the other."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
 from tests.stores import backends
 from tests.stores.backends import Backend
 
+KINDS = ["memory", "redis", "sqlite", "postgresql"]
 
-@pytest.fixture(params=["memory", "redis", "memory, encrypted", "redis, encrypted"])
+
+def _make(kind: str, request: pytest.FixtureRequest) -> AsyncGenerator[Backend]:
+    if kind == "redis":
+        return backends.redis(request.getfixturevalue("redis_url"))
+    if kind == "postgresql":
+        return backends.sql(request.getfixturevalue("postgres_url"))
+    if kind == "sqlite":
+        directory: Path = request.getfixturevalue("tmp_path")
+        return backends.sql(f"sqlite:///{directory}/store.db")
+    return backends.memory()
+
+
+@pytest.fixture(params=[*KINDS, *(f"{kind}, encrypted" for kind in KINDS)])
 async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     """Each store in turn, empty."""
     kind, _, sealed = request.param.partition(", ")
-    if kind == "redis":
-        made = backends.redis(request.getfixturevalue("redis_url"))
-    else:
-        made = backends.memory()
-    async with aclosing(made) as stream:
+    async with aclosing(_make(kind, request)) as stream:
         async for plain in stream:
             yield backends.encrypted(plain) if sealed else plain
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=KINDS)
 async def plain(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     """Each store in turn, empty and without encryption."""
-    made = (
-        backends.redis(request.getfixturevalue("redis_url"))
-        if request.param == "redis"
-        else backends.memory()
-    )
-    async with aclosing(made) as stream:
+    async with aclosing(_make(request.param, request)) as stream:
         async for found in stream:
             yield found

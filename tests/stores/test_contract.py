@@ -153,6 +153,20 @@ async def test_replace_gives_a_new_time_to_live(backend: Backend) -> None:
     assert await store.pop(KEY) == b"w"
 
 
+async def test_replace_without_a_time_keeps_what_is_left(backend: Backend) -> None:
+    """For maintenance that must not prolong anything."""
+    store = backend.store
+    await store.put(KEY, b"v", 30)
+    await backend.advance(20)
+    assert await store.replace(KEY, b"w", None, version=await version_of(store))
+    entry = await store.get(KEY)
+    assert entry is not None
+    assert entry.value == b"w"
+    assert 0 < await backend.ttl(KEY) <= 10
+    await backend.advance(11)
+    assert await store.get(KEY) is None
+
+
 async def test_nothing_lacks_an_expiry(backend: Backend) -> None:
     """Whichever verb stored it."""
     store = backend.store

@@ -46,8 +46,11 @@ class Store(Protocol):
         """Take a value out: of any number of callers, on any number of machines, one gets it."""
         ...
 
-    async def replace(self, key: str, value: bytes, ttl: float, *, version: bytes) -> bool:
-        """Store a value if this version is still there; whether it was stored."""
+    async def replace(self, key: str, value: bytes, ttl: float | None, *, version: bytes) -> bool:
+        """Store a value if this version is still there; whether it was stored.
+
+        Without a `ttl` it keeps what is left of the old one's.
+        """
         ...
 
     async def discard(self, key: str, *, version: bytes) -> bool:

@@ -18,13 +18,19 @@ def open_store(settings: Settings) -> Store:
         return MemoryStore(
             limits={f"{settings.name}:login": most, f"{settings.name}:unbound": most}
         )
+    extra = "redis" if url.startswith("redis") else "sql"
     try:
-        from airtable_oauth.stores.redis import RedisStore  # noqa: PLC0415 (0.2 s to import)
+        if extra == "redis":
+            from airtable_oauth.stores.redis import RedisStore  # noqa: PLC0415 (0.2 s to import)
+
+            return RedisStore(url)
+        from airtable_oauth.stores.sql import SqlStore  # noqa: PLC0415 (0.5 s to import)
+
+        return SqlStore(url)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{PREFIX}STORE_URL needs a driver: pip install 'airtable-oauth[redis]'"
+            f"{PREFIX}STORE_URL needs a driver: pip install 'airtable-oauth[{extra}]'"
         ) from error
-    return RedisStore(url)
 
 
 def sealed(store: Store, settings: Settings) -> Store:

@@ -61,7 +61,7 @@ class EncryptedStore:
             return None
         return entry.value
 
-    async def replace(self, key: str, value: bytes, ttl: float, *, version: bytes) -> bool:
+    async def replace(self, key: str, value: bytes, ttl: float | None, *, version: bytes) -> bool:
         """See `Store.replace`."""
         return await self._store.replace(key, self._seal(key, value), ttl, version=version)
 

@@ -23,10 +23,10 @@ class MemoryStore:
         self,
         *,
         limits: Mapping[str, int] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._limits = dict(limits or {})
-        self._clock = clock
+        self._clock = clock or _steady_clock()
         self._entries: dict[str, tuple[bytes, float]] = {}
         self._deadlines: list[tuple[float, str]] = []
         self._sizes: Counter[str] = Counter()
@@ -56,11 +56,14 @@ class MemoryStore:
             self._remove(key)
         return value
 
-    async def replace(self, key: str, value: bytes, ttl: float, *, version: bytes) -> bool:
+    async def replace(self, key: str, value: bytes, ttl: float | None, *, version: bytes) -> bool:
         """See `Store.replace`."""
         if self._live(key) != version:
             return False
-        self._set(key, value, ttl)
+        if ttl is None:
+            self._entries[key] = (value, self._entries[key][1])
+        else:
+            self._set(key, value, ttl)
         return True
 
     async def discard(self, key: str, *, version: bytes) -> bool:
@@ -77,8 +80,8 @@ class MemoryStore:
             yield key
 
     async def now(self) -> float:
-        """See `Store.now`. This process has one clock only."""
-        return time.time()
+        """See `Store.now`."""
+        return self._clock()
 
     async def ping(self) -> None:
         """See `Store.ping`."""
@@ -121,6 +124,12 @@ class MemoryStore:
         if len(self._deadlines) > 2 * len(self._entries) + _SLACK:
             self._deadlines = [(deadline, key) for key, (_, deadline) in self._entries.items()]
             heapq.heapify(self._deadlines)
+
+
+def _steady_clock() -> Callable[[], float]:
+    """Seconds since 1970, by a clock that nobody sets while it runs."""
+    began = time.time() - time.monotonic()
+    return lambda: began + time.monotonic()
 
 
 def _namespace(key: str) -> str:

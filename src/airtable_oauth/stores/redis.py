@@ -19,7 +19,8 @@ _CONNECTIONS = 50
 
 _REPLACE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 return 1
 """
 _DISCARD = """
@@ -63,9 +64,9 @@ class RedisStore:
         """See `Store.pop`."""
         return cast("bytes | None", await _answer(self._redis.getdel(key)))
 
-    async def replace(self, key: str, value: bytes, ttl: float, *, version: bytes) -> bool:
+    async def replace(self, key: str, value: bytes, ttl: float | None, *, version: bytes) -> bool:
         """See `Store.replace`."""
-        milliseconds = _milliseconds(ttl)
+        milliseconds = "" if ttl is None else _milliseconds(ttl)
         return bool(await _answer(self._redis.eval(_REPLACE, 1, key, version, value, milliseconds)))
 
     async def discard(self, key: str, *, version: bytes) -> bool:

@@ -1,0 +1,235 @@
+"""The durable store: SQLite (3.35 or newer) for one machine, PostgreSQL for any number."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Double,
+    Executable,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    delete,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.stores import Entry
+
+_DEADLINE = 1.4
+"""Seconds for one verb, as for Redis."""
+_LOCK_SECONDS = 1.0
+"""How long SQLite waits for another process to finish writing."""
+_CONNECTIONS = 20
+_SWEEP_SECONDS = 60.0
+_PAGE = 500
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+
+entries = Table(
+    "airtable_oauth_entries",
+    MetaData(),
+    Column("key", String(255), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+_by_time = Index("airtable_oauth_entries_by_time", entries.c.expires_at)
+
+
+class SqlStore:
+    """One statement per verb, each a transaction of its own, by the database's clock.
+
+    The table is made on first use. Rows whose time has passed are never seen again and are swept
+    out now and then, by whoever writes.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self._dialect = parsed.get_backend_name()
+        self._engine = _engine(parsed)
+        self._insert = sqlite.insert if self._dialect == "sqlite" else postgresql.insert
+        self._now = _NOW[self._dialect]
+        self._made = False
+        self._swept = -_SWEEP_SECONDS
+        self._sweeping: asyncio.Future[None] | None = None
+        self._running: set[asyncio.Future[Sequence[Any]]] = set()
+
+    async def get(self, key: str) -> Entry | None:
+        """See `Store.get`."""
+        rows = await self._run(select(entries.c.value).where(*self._live(key)))
+        return Entry(rows[0][0], rows[0][0]) if rows else None
+
+    async def put(self, key: str, value: bytes, ttl: float) -> None:
+        """See `Store.put`."""
+        row = {"value": value, "expires_at": self._now + ttl}
+        statement = self._insert(entries).values(key=key, **row)
+        await self._run(
+            statement.on_conflict_do_update(index_elements=[entries.c.key], set_=row), writes=True
+        )
+
+    async def add(self, key: str, value: bytes, ttl: float) -> bool:
+        """See `Store.add`. A row whose time has passed counts as absent."""
+        row = {"value": value, "expires_at": self._now + ttl}
+        statement = self._insert(entries).values(key=key, **row)
+        rows = await self._run(
+            statement.on_conflict_do_update(
+                index_elements=[entries.c.key], set_=row, where=entries.c.expires_at <= self._now
+            ).returning(entries.c.key),
+            writes=True,
+        )
+        return bool(rows)
+
+    async def pop(self, key: str) -> bytes | None:
+        """See `Store.pop`."""
+        statement = delete(entries).where(*self._live(key)).returning(entries.c.value)
+        rows = await self._run(statement, writes=True)
+        return rows[0][0] if rows else None
+
+    async def replace(self, key: str, value: bytes, ttl: float | None, *, version: bytes) -> bool:
+        """See `Store.replace`."""
+        row: dict[str, Any] = {"value": value}
+        if ttl is not None:
+            row["expires_at"] = self._now + ttl
+        statement = update(entries).where(*self._live(key), entries.c.value == version)
+        rows = await self._run(statement.values(row).returning(entries.c.key), writes=True)
+        return bool(rows)
+
+    async def discard(self, key: str, *, version: bytes) -> bool:
+        """See `Store.discard`."""
+        statement = delete(entries).where(*self._live(key), entries.c.value == version)
+        return bool(await self._run(statement.returning(entries.c.key), writes=True))
+
+    async def scan(self, namespace: str) -> AsyncIterator[str]:
+        """See `Store.scan`."""
+        last, end = f"{namespace}:", f"{namespace};"  # ; comes right after :
+        while True:
+            page = await self._run(
+                select(entries.c.key)
+                .where(entries.c.key > last, entries.c.key < end, entries.c.expires_at > self._now)
+                .order_by(entries.c.key)
+                .limit(_PAGE)
+            )
+            for (key,) in page:
+                yield key
+            if len(page) < _PAGE:
+                return
+            last = page[-1][0]
+
+    async def now(self) -> float:
+        """See `Store.now`."""
+        return float((await self._run(select(self._now)))[0][0])
+
+    async def ping(self) -> None:
+        """See `Store.ping`."""
+        await self.now()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._sweeping is not None:
+            await self._sweeping
+        await self._engine.dispose()
+
+    def _live(self, key: str) -> tuple[Any, Any]:
+        return entries.c.key == key, entries.c.expires_at > self._now
+
+    async def _run(self, statement: Executable, *, writes: bool = False) -> Sequence[Any]:
+        """The rows of a statement, in time."""
+        if writes and time.monotonic() - self._swept > _SWEEP_SECONDS:
+            self._swept = time.monotonic()
+            self._sweeping = asyncio.ensure_future(self._sweep())
+        running = asyncio.ensure_future(self._execute(statement))
+        self._running.add(running)
+        running.add_done_callback(self._ended)
+        await asyncio.wait({running}, timeout=_DEADLINE)
+        if not running.done():
+            running.cancel()  # its driver may take seconds to let go; nobody waits for that
+            raise StoreUnavailable
+        try:
+            return running.result()
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreUnavailable from error
+
+    def _ended(self, running: asyncio.Future[Sequence[Any]]) -> None:
+        self._running.discard(running)
+        if not running.cancelled():
+            running.exception()  # seen here too: after a timeout nobody else asks
+
+    async def _sweep(self) -> None:
+        """Remove what has ended. Nobody waits for it; what goes wrong is tried again later."""
+        with suppress(StoreUnavailable):
+            await self._run(delete(entries).where(entries.c.expires_at <= self._now))
+
+    async def _execute(self, statement: Executable) -> Sequence[Any]:
+        await self._make()
+        async with self._engine.connect() as connection:
+            result = await connection.execute(statement)
+            return result.fetchall() if result.returns_rows else ()
+
+    async def _make(self) -> None:
+        """Make the table if it is not there. Several processes may try at the same moment."""
+        if self._made:
+            return
+        async with self._engine.connect() as connection:
+            if self._dialect == "sqlite":
+                await _write_ahead(connection)
+            else:  # there `IF NOT EXISTS` alone lets two of them collide
+                await connection.execute(text("SELECT pg_advisory_lock(7262)"))
+            await connection.execute(CreateTable(entries, if_not_exists=True))
+            await connection.execute(CreateIndex(_by_time, if_not_exists=True))
+            if self._dialect == "postgresql":
+                await connection.execute(text("SELECT pg_advisory_unlock(7262)"))
+        self._made = True
+
+
+def _engine(url: URL) -> AsyncEngine:
+    url = url.set(drivername=_DRIVERS[url.get_backend_name()])
+    if url.get_backend_name() == "postgresql":
+        if "sslmode" in url.query:  # libpq's word for what asyncpg calls ssl
+            url = url.update_query_dict({"ssl": url.query["sslmode"]})
+            url = url.difference_update_query(["sslmode"])
+        return create_async_engine(
+            url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=_DEADLINE,
+            connect_args={"timeout": _DEADLINE},
+        )
+    return create_async_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=4,
+        max_overflow=0,
+        pool_timeout=_DEADLINE,
+        connect_args={"timeout": _LOCK_SECONDS},
+    )
+
+
+async def _write_ahead(connection: AsyncConnection) -> None:
+    """Let readers and a writer work at once. The switch is the one thing that waits for no lock."""
+    while True:
+        try:
+            await connection.execute(text("PRAGMA journal_mode=WAL"))
+        except OperationalError:
+            await asyncio.sleep(0.05)  # until the caller's deadline
+        else:
+            return
+
+
+_NOW: dict[str, Any] = {
+    "sqlite": (func.julianday("now") - 2440587.5) * 86400.0,
+    "postgresql": func.extract("epoch", func.clock_timestamp()).cast(Double),
+}

@@ -1,0 +1,145 @@
+"""What only a database can do wrong."""
+
+import asyncio
+import multiprocessing
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.engine import make_url
+
+from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.stores import sql
+from airtable_oauth.stores.sql import SqlStore
+from tests.proxy import Proxy, proxy
+from tests.stores.backends import execute
+
+KEY = "airtable:login:one"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.db"
+    found: str = request.getfixturevalue("postgres_url")
+    return found
+
+
+def add_in_a_process(url: str, gate: Any, key: str) -> bool:
+    async def run() -> bool:
+        store = SqlStore(url)
+        gate.wait(timeout=30)
+        try:
+            return await store.add(key, b"v", 60)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def test_processes_that_start_at_once_make_one_table(url: str) -> None:
+    """And agree on who was first."""
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, context.Pool(4) as pool:
+        gate = manager.Barrier(4)
+        key = f"airtable:login:{time.time()}"
+        won = pool.starmap(add_in_a_process, [(url, gate, key)] * 4)
+    assert won.count(True) == 1
+
+
+async def test_restart_loses_nothing(url: str) -> None:
+    """What was stored by one process is there for the next."""
+    first = SqlStore(url)
+    await first.put(KEY, b"v", 60)
+    await first.close()
+    second = SqlStore(url)
+    assert await second.pop(KEY) == b"v"
+    await second.close()
+
+
+async def test_rows_that_have_ended_are_swept_out(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whoever writes; those that live stay."""
+    monkeypatch.setattr(sql, "_SWEEP_SECONDS", 0.0)
+    store = SqlStore(url)
+    await store.put(KEY, b"ended", 0.001)
+    await asyncio.sleep(0.01)
+    await store.put("airtable:login:two", b"lives", 60)
+    await store.close()
+    monkeypatch.setattr(sql, "_SWEEP_SECONDS", 60.0)
+    store = SqlStore(url)
+    rows = await execute(store, select(sql.entries.c.key))
+    await store.close()
+    assert ("airtable:login:two",) in rows
+    assert (KEY,) not in rows
+
+
+CUTS: list[Callable[[Proxy], None]] = [Proxy.refuse, Proxy.black_hole]
+
+
+@pytest.mark.parametrize("cut", CUTS)
+async def test_database_that_is_gone_is_an_error_in_time(
+    postgres_url: str, cut: Callable[[Proxy], None]
+) -> None:
+    """And when it is back, so is the store."""
+    there = make_url(postgres_url)
+    assert there.port is not None
+    with proxy(there.port) as way:
+        store = SqlStore(str(there.set(port=way.port)))
+        await asyncio.gather(*(store.put(f"{KEY}{n}", b"v", 60) for n in range(5)))
+        cut(way)
+        for _ in range(2):
+            started = time.monotonic()
+            with pytest.raises(StoreUnavailable):
+                await store.get(KEY)
+            assert time.monotonic() - started < 1.5
+        way.mend()
+        mended = time.monotonic()
+        while True:
+            try:
+                assert await store.pop(f"{KEY}1") == b"v"
+            except StoreUnavailable:
+                assert time.monotonic() - mended < 5, "it does not recover"
+                await asyncio.sleep(0.05)
+            else:
+                break
+        await store.close()
+
+
+async def test_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """The directory is not there."""
+    store = SqlStore(f"sqlite:///{tmp_path}/missing/store.db")
+    with pytest.raises(StoreUnavailable):
+        await store.put(KEY, b"v", 60)
+    await store.close()
+
+
+async def test_writer_that_is_locked_out_gives_up_in_time(tmp_path: Path) -> None:
+    """Another process holds SQLite's one write lock."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    store, other = SqlStore(url), SqlStore(url)
+    await store.put(KEY, b"v", 60)
+    async with other._engine.connect() as connection:  # noqa: SLF001 (a lock that lasts)
+        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            await store.put(KEY, b"w", 60)
+        assert time.monotonic() - started < 1.5
+        entry = await store.get(KEY)
+        assert entry is not None
+        assert entry.value == b"v"
+        await connection.exec_driver_sql("COMMIT")
+    await store.put(KEY, b"w", 60)
+    await store.close()
+    await other.close()
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-full"])
+def test_sslmode_is_understood(mode: str) -> None:
+    """As every other client of PostgreSQL spells it."""
+    store = SqlStore(f"postgresql://u:p@db.example/name?sslmode={mode}")
+    assert store._engine.url.query == {"ssl": mode}  # noqa: SLF001 (it connects nowhere)
