@@ -37,9 +37,16 @@ def store(clock: FakeClock) -> MemoryStore:
 
 
 @pytest.fixture
-async def browser(simulator: Simulator, store: MemoryStore) -> AsyncIterator[httpx.AsyncClient]:
+async def browser(
+    simulator: Simulator, store: MemoryStore, clock: FakeClock
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client with a cookie jar, talking to the service, which talks to the simulator."""
-    app = create_app(make_settings(), store=store, transport=httpx.ASGITransport(simulator.app))
+    app = create_app(
+        make_settings(),
+        store=store,
+        transport=httpx.ASGITransport(simulator.app),
+        monotonic=clock,
+    )
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
     ) as client:

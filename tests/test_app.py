@@ -185,7 +185,7 @@ def test_openapi_documents_every_route_and_its_errors() -> None:
     app = create_app(make_settings())
     operations = documented_operations(app)
     assert {(path, method) for path, method, _ in operations} == {
-        (context.path, method.lower())
+        ((context.path or "").replace("{path:path}", "{path}"), method.lower())
         for context in iter_route_contexts(app.routes)
         for method in context.methods or ()
         if getattr(context, "include_in_schema", True) and context.path != "/openapi.json"
@@ -193,6 +193,8 @@ def test_openapi_documents_every_route_and_its_errors() -> None:
     for path, _method, operation in operations:
         responses = operation["responses"]
         assert "500" in responses, path
+        if path.startswith("/airtable/"):  # Airtable's bodies are Airtable's
+            responses = {key: each for key, each in responses.items() if key.startswith(("4", "5"))}
         for status, response in responses.items():
             schema = response["content"]["application/json"]["schema"]["$ref"]
             assert ("Error" in schema) == (status >= "400"), (path, status)
@@ -212,6 +214,16 @@ def test_openapi_documents_the_statuses_of_the_contract() -> None:
         ("/token-exchange", "post"): exchange | {"413", "415"},
         ("/token-refresh", "post"): {
             *("200", "400", "409", "413", "415", "422", "500", "502", "504"),
+        },
+        ("/session", "post"): exchange - {"200"} | {"201", "413", "415"},
+        ("/session", "get"): {"200", "401", "403", "500", "503"},
+        ("/session", "delete"): {"200", "401", "403", "500", "503"},
+        **{
+            ("/airtable/{path}", method): {
+                *("200", "default", "400", "401", "403", "413", "415", "429"),
+                *("500", "502", "503", "504"),
+            }
+            for method in ("get", "post", "patch", "put", "delete")
         },
         ("/health/live", "get"): {"200", "500"},
         ("/health/ready", "get"): {"200", "500", "503"},

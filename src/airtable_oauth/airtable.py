@@ -101,15 +101,15 @@ class Airtable:
         try:
             response = await self.transport.handle_async_request(request)
             try:
-                return response.status_code, await _read_capped(response)
+                return response.status_code, await read_capped(response)
             finally:
                 await response.aclose()
         except httpx.TransportError as error:
-            raise _as_upstream_error(error) from None  # the cause may quote what was sent
+            raise as_upstream_error(error) from None  # the cause may quote what was sent
 
 
 def new_transport() -> httpx.AsyncBaseTransport:
-    """The transport for token requests: a pool of its own, without a cookie jar.
+    """A transport with a pool of its own and without a cookie jar.
 
     httpx's own pool answers a few hundred requests a second under concurrency; aiohttp's, ten
     times that.
@@ -125,7 +125,7 @@ def new_transport() -> httpx.AsyncBaseTransport:
     return AiohttpTransport(client=session)
 
 
-async def _read_capped(response: httpx.Response) -> bytes:
+async def read_capped(response: httpx.Response) -> bytes:
     """The raw body, unless it is larger than any answer. One that is compressed reads as junk."""
     body = bytearray()
     stream = response.stream
@@ -138,7 +138,7 @@ async def _read_capped(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def _as_upstream_error(error: httpx.TransportError) -> UpstreamError | UpstreamTimeout:
+def as_upstream_error(error: httpx.TransportError) -> UpstreamError | UpstreamTimeout:
     """Tell a request that was certainly not sent from one whose fate is unknown.
 
     The aiohttp transport maps nearly everything to `httpx.ConnectTimeout`; its cause is exact.

@@ -2,9 +2,8 @@
 
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Unpack
 
-import httpx
 from fastapi import FastAPI, Request, Response
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
@@ -12,12 +11,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airtable_oauth.headers import SecurityHeaders
-from airtable_oauth.integration import AirtableOAuth
+from airtable_oauth.integration import AirtableOAuth, Parts
 from airtable_oauth.logs import AccessLog
 from airtable_oauth.routers import docs
 from airtable_oauth.routers.route import error_response
 from airtable_oauth.settings import PREFIX, Settings
-from airtable_oauth.stores import Store
 
 _DESCRIPTION = """
 Connects an app to Airtable: OAuth 2.0 with PKCE.
@@ -33,12 +31,7 @@ says what to do: `retry`, `restart_login`, `reconnect` or `fix_config`.
 _QUERY = "airtable_oauth.query_string"
 
 
-def create_app(
-    settings: Settings | None = None,
-    *,
-    store: Store | None = None,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> FastAPI:
+def create_app(settings: Settings | None = None, **parts: Unpack[Parts]) -> FastAPI:
     """The service as an ASGI app. Without `settings` it reads the environment.
 
     Raises:
@@ -46,7 +39,7 @@ def create_app(
         ModuleNotFoundError: what a setting asks for needs an extra that is not installed.
     """
     settings = settings or Settings()
-    airtable = AirtableOAuth(settings, store=store, transport=transport)
+    airtable = AirtableOAuth(settings, **parts)
     app = _Service(
         settings,
         title="airtable-oauth",
@@ -92,7 +85,7 @@ class _Service(FastAPI):
         app = CORSMiddleware(
             app,
             allow_origins=self._settings.allowed_origins,
-            allow_methods=("GET", "POST"),
+            allow_methods=("DELETE", "GET", "PATCH", "POST", "PUT"),
             allow_headers=("Content-Type", "X-CSRF"),
             allow_credentials=True,
             expose_headers=("Retry-After", "X-Request-ID"),

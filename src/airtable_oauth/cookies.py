@@ -34,23 +34,58 @@ class LoginCookies:
     def keep(self, login: BegunLogin, cookies: Mapping[str, str], response: Response) -> None:
         """Give the browser the secret of a login, and let go of what is too many."""
         for name in self._superfluous(cookies):
-            self._set(response, name, "", max_age=0)
+            _set(response, name, "", max_age=0, secure=self.secure)
         value = f"{int(self.clock() * 1000)}.{login.browser_secret}"
-        self._set(response, self._prefix + login.login_id, value, max_age=self.max_age)
+        name = self._prefix + login.login_id
+        _set(response, name, value, max_age=self.max_age, secure=self.secure)
 
     def _superfluous(self, cookies: Mapping[str, str]) -> list[str]:
         mine = [name for name in cookies if name.startswith(self._prefix)]
         mine.sort(key=lambda name: _begun(cookies[name]))
         return mine[: max(0, len(mine) - _MAX_LOGINS + 1)]
 
-    def _set(self, response: Response, name: str, value: str, *, max_age: int) -> None:
-        attributes = f"Max-Age={max_age}; Path=/; HttpOnly; SameSite=Strict"
-        secure = "; Secure" if self.secure else ""
-        response.headers.append("Set-Cookie", f"{name}={value}; {attributes}{secure}")
-
     @property
     def _prefix(self) -> str:
-        return f"{'__Host-' if self.secure else ''}{self.name}_login_"
+        return f"{_host_prefix(secure=self.secure)}{self.name}_login_"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCookie:
+    """Carries the id of a session. Its value is known to no script."""
+
+    name: str
+    secure: bool
+    """Browsers reach this service over https: `__Host-` and `Secure`."""
+    max_age: int
+    """Seconds."""
+
+    def read(self, cookies: Mapping[str, str]) -> str | None:
+        """The session id that a request brings along."""
+        return cookies.get(self._name)
+
+    def set(self, response: Response, session_id: str) -> None:
+        """Give the browser a session."""
+        _set(response, self._name, session_id, max_age=self.max_age, secure=self.secure)
+
+    def clear(self, response: Response) -> None:
+        """Take it away."""
+        _set(response, self._name, "", max_age=0, secure=self.secure)
+
+    @property
+    def _name(self) -> str:
+        return f"{_host_prefix(secure=self.secure)}{self.name}_session"
+
+
+def _set(response: Response, name: str, value: str, *, max_age: int, secure: bool) -> None:
+    attributes = f"Max-Age={max_age}; Path=/; HttpOnly; SameSite=Strict"
+    response.headers.append(
+        "Set-Cookie", f"{name}={value}; {attributes}{'; Secure' if secure else ''}"
+    )
+
+
+def _host_prefix(*, secure: bool) -> str:
+    """Browsers take a `__Host-` cookie only from https, for one host, whole (RFC 6265bis)."""
+    return "__Host-" if secure else ""
 
 
 def _begun(value: str) -> int:

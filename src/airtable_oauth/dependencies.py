@@ -3,14 +3,19 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Request
 from pydantic import AfterValidator
 
 from airtable_oauth.airtable import Airtable
-from airtable_oauth.cookies import LoginCookies
+from airtable_oauth.connections import Connections
+from airtable_oauth.cookies import LoginCookies, SessionCookie
+from airtable_oauth.errors import NotConnected
 from airtable_oauth.login import Logins, UnboundLogins
+from airtable_oauth.pkce import RandomBytes
+from airtable_oauth.sessions import Session, Sessions
 from airtable_oauth.settings import Settings
 from airtable_oauth.stores import Store
+from airtable_oauth.web_api import WebApi
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +25,26 @@ class Services:
     settings: Settings
     store: Store
     airtable: Airtable
+    web_api: WebApi
     logins: Logins
     unbound_logins: UnboundLogins
     login_cookies: LoginCookies
+    sessions: Sessions
+    session_cookie: SessionCookie
+    connections: Connections
+    random: RandomBytes
+
+    async def session_of(self, request: Request) -> Session:
+        """The session of the browser that sends this.
+
+        Raises:
+            NotConnected: it has none, or one that has ended.
+        """
+        session_id = self.session_cookie.read(request.cookies)
+        session = None if session_id is None else await self.sessions.get(session_id)
+        if session is None:
+            raise NotConnected
+        return session
 
 
 def _local_path(text: str) -> str:

@@ -3,6 +3,7 @@
 AirtableOAuthError
 ├── InvalidRequest                 400  the request makes no sense
 │   ├── InvalidInput               422  ... its fields do not
+│   ├── InvalidPath                400  ... it asks the proxy for what is not below `v0/`
 │   ├── NotFound                   404
 │   ├── MethodNotAllowed           405
 │   ├── ContentTooLarge            413
@@ -10,6 +11,9 @@ AirtableOAuthError
 │   ├── HeadersTooLarge            431
 │   └── CrossSiteRefused           403  it comes from another site, or could
 ├── LoginNotFound                  400  no login of this browser has that state
+├── NotConnected                   401  no session, or no such connection of this owner's
+├── ReconnectRequired              401  the connection to Airtable has ended
+├── RateLimited                    429  Airtable has had enough for a moment
 ├── AuthorizationError             400  Airtable's redirect says no
 ├── AirtableError                       Airtable's token endpoint did not answer with tokens
 │   ├── InvalidGrant               400  code or refresh token is spent, expired or foreign
@@ -19,15 +23,19 @@ AirtableOAuthError
 │   ├── UpstreamError              502  an answer that makes no sense, or none at all
 │   │   └── NotSent                502  the request certainly did not reach Airtable
 │   └── UpstreamTimeout            504  no complete answer in time
+├── ForeignOrigin                  500  a host app's request would take the token elsewhere
 ├── ServerError                    500  a defect of ours
 └── Unavailable                    503
     ├── StoreUnavailable           503  the store does not answer
     ├── TooManyLogins              503  the login cache is full
+    ├── AccessUnavailable          503  the access token has ended and could not be renewed yet
+    ├── UnknownRecordFormat        503  a newer version of this package wrote a record
     └── UnknownEncryptionKey       503  a record was sealed with a key that is not configured
 """
 
+import math
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import Self
 
 
 class Action(StrEnum):
@@ -50,11 +58,11 @@ class AirtableOAuthError(Exception):
     exists), `description` the sentence for people. None of it holds anything that a caller sent.
     """
 
-    status: ClassVar[int] = 500
+    status: int = 500
     error: str = "server_error"
     action: Action = Action.RETRY
     description: str = "Something went wrong on our side."
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
     """Seconds to wait before the next try, for `Retry-After`."""
     return_to: str | None = None
     """Where the user was when the login began, if the client said so."""
@@ -85,6 +93,12 @@ class InvalidInput(InvalidRequest):
     """The request's fields do not hold what the documentation asks for."""
 
     status = 422
+
+
+class InvalidPath(InvalidRequest):
+    """The proxy is asked for something that is not plainly below `v0/`."""
+
+    description = "Ask for paths of Airtable's Web API: v0/…, each segment plain."
 
 
 class NotFound(InvalidRequest):
@@ -145,6 +159,44 @@ class LoginNotFound(AirtableOAuthError):
         "No login of this browser is waiting for this state: it has ended, expired, or was begun "
         "elsewhere, or the browser did not keep its cookie."
     )
+
+
+class NotConnected(AirtableOAuthError):
+    """There is no session, or no such connection of this owner's."""
+
+    status = 401
+    error = "not_connected"
+    action = Action.RESTART_LOGIN
+    description = "Nothing is connected here: log in first."
+
+
+class ReconnectRequired(AirtableOAuthError):
+    """The connection has ended; only the user can begin a new one.
+
+    `reason` says why: `revoked`, `expired` or `rotation_lost`.
+    """
+
+    status = 401
+    error = "reconnect_required"
+    action = Action.RECONNECT
+    description = "The connection to Airtable has ended: access must be granted again."
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__()
+
+
+class RateLimited(AirtableOAuthError):
+    """Airtable has had enough requests to this base for a moment."""
+
+    status = 429
+    error = "rate_limited"
+    action = Action.RETRY
+    description = "Airtable takes no more requests to this base for a moment."
+
+    def __init__(self, seconds: float) -> None:
+        self.retry_after = max(1, math.ceil(seconds))
+        super().__init__()
 
 
 class AuthorizationError(AirtableOAuthError):
@@ -233,6 +285,13 @@ class UpstreamTimeout(AirtableError):
     description = "Airtable did not answer in time."
 
 
+class ForeignOrigin(AirtableOAuthError):
+    """A request through our client is meant for another origin than Airtable's Web API."""
+
+    action = Action.FIX_CONFIG
+    description = "This client talks to Airtable's Web API only: nobody else gets its token."
+
+
 class ServerError(AirtableOAuthError):
     """A defect of ours."""
 
@@ -259,6 +318,28 @@ class TooManyLogins(Unavailable):
     error = "too_many_logins"
     retry_after = 60
     description = "Too many logins are under way; try again in a minute."
+
+
+class AccessUnavailable(Unavailable):
+    """The access token has ended, and it is not known yet whether it could be renewed."""
+
+    error = "access_unavailable"
+    description = "The access to Airtable could not be renewed yet; nothing is lost so far."
+
+    def __init__(self, seconds: float = 5.0) -> None:
+        self.retry_after = max(1, math.ceil(seconds))
+        super().__init__()
+
+
+class UnknownRecordFormat(Unavailable):
+    """A newer version of this package wrote a record."""
+
+    error = "unknown_record_format"
+    action = Action.FIX_CONFIG
+    description = (
+        "A record was written by a newer version of this service. The person who runs it must "
+        "update this process."
+    )
 
 
 class UnknownEncryptionKey(Unavailable):

@@ -12,13 +12,13 @@ API_CSP = "default-src 'none'; frame-ancestors 'none'"
 class SecurityHeaders:
     """Sets the headers of ASVS 5.0, chapter 3.4, and the request's id, on every answer.
 
-    A `Content-Security-Policy` that a route sets itself stays. `secure` adds HSTS.
+    What a route sets itself stays. `secure` adds HSTS.
     """
 
     def __init__(self, app: ASGIApp, *, secure: bool, csp: str = API_CSP) -> None:
         self._app = app
-        self._csp = (b"content-security-policy", csp.encode())
         self._headers = [
+            (b"content-security-policy", csp.encode()),
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"no-referrer"),
             (b"cross-origin-resource-policy", b"same-origin"),
@@ -35,9 +35,9 @@ class SecurityHeaders:
 
     async def _send(self, scope: Scope, send: Send, message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [*message["headers"], *self._headers]
-            if not any(name == self._csp[0] for name, _ in headers):
-                headers.append(self._csp)
+            headers = list(message["headers"])
+            present = {name for name, _ in headers}
+            headers += [header for header in self._headers if header[0] not in present]
             headers.append((b"x-request-id", request_id(scope).encode()))
             message["headers"] = headers
         await send(message)

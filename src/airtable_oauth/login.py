@@ -1,16 +1,31 @@
 """One login: begin it, finish it. It belongs to the browser that began it."""
 
-import hashlib
+import asyncio
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from airtable_oauth import pkce
 from airtable_oauth.airtable import Airtable
-from airtable_oauth.errors import AirtableOAuthError, LoginNotFound
+from airtable_oauth.background import Background, Sleep, until_stored, wait
+from airtable_oauth.errors import (
+    Action,
+    AirtableOAuthError,
+    LoginNotFound,
+    StoreUnavailable,
+    UpstreamTimeout,
+)
 from airtable_oauth.protocol import Callback, TokenSet, authorization_code
 from airtable_oauth.stores import Store
+from airtable_oauth.stores.keys import digest, storage_key
+
+_STORE_SECONDS = 3.0
+_POLL_SECONDS = 0.1
+
+Keep = Callable[[TokenSet], Awaitable[str]]
+"""Stores tokens as a connection and returns its id; keeps trying until that is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +39,20 @@ class BegunLogin:
 
 @dataclass(frozen=True, slots=True)
 class FinishedLogin:
-    """What a login ends with."""
+    """What a login ends with, where the tokens go to the browser."""
 
     tokens: TokenSet
     return_to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLogin:
+    """What a login ends with, where the tokens stay on the server."""
+
+    connection_id: str
+    return_to: str | None
+    key: str
+    """Where the login lies, until its time is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +69,8 @@ class Logins:
     ttl: float
     """Seconds until a login that nobody finishes is forgotten."""
     random: Callable[[int], bytes] = secrets.token_bytes
+    background: Background = field(default_factory=Background)
+    sleep: Sleep = asyncio.sleep
 
     async def begin(self, return_to: str | None = None) -> BegunLogin:
         """Start a login; `return_to` comes back when it ends.
@@ -54,7 +81,7 @@ class Logins:
         state = pkce.state(self.random)
         code_verifier = pkce.code_verifier(self.random)
         browser_secret = pkce.base64url(self.random(32))
-        record = _Record(code_verifier, return_to)
+        record = _Record(return_to, code_verifier=code_verifier)
         await self.store.put(self._key(state, browser_secret), record.to_bytes(), self.ttl)
         return BegunLogin(
             authorization_url=self.airtable.authorization_url(
@@ -75,25 +102,90 @@ class Logins:
                 is over.
             Unavailable: the store does not answer.
         """
-        record = await self._take(callback.state, browser_secret)
+        stored = await self.store.pop(self._found(callback, browser_secret))
+        record = None if stored is None else _Record.from_bytes(stored)
+        if record is None or record.code_verifier is None:
+            raise LoginNotFound
         try:
-            tokens = await self.airtable.exchange(
-                code=authorization_code(callback), code_verifier=record.code_verifier
-            )
+            tokens = await self._exchange(callback, record.code_verifier)
         except AirtableOAuthError as error:
             raise error.ending_login(record.return_to) from None
         return FinishedLogin(tokens, record.return_to)
 
-    async def _take(self, state: str, browser_secret: str | None) -> "_Record":
+    async def keep(self, callback: Callback, browser_secret: str | None, keep: Keep) -> KeptLogin:
+        """End a login as `finish` does, and hand its tokens to `keep`, which names a connection.
+
+        The record stays until its time is over: pending, then claimed by one caller, then done or
+        failed. A repeat from the same browser (the back button, a framework's double run) waits
+        for that and gets the same connection, or the same error. What was begun is completed even
+        if the caller goes away.
+
+        Raises:
+            As `finish` does.
+        """
+        key = self._found(callback, browser_secret)
+        for _ in range(int(self._patience / _POLL_SECONDS)):
+            entry = await self.store.get(key)
+            if entry is None:
+                raise LoginNotFound
+            record = _Record.from_bytes(entry.value)
+            if record.connection_id is not None:
+                return KeptLogin(record.connection_id, record.return_to, key)
+            if record.failure is not None:
+                raise _as_error(record)
+            if record.code_verifier is None:  # claimed
+                await self.sleep(_POLL_SECONDS)
+                continue
+            claimed = _Record(record.return_to)
+            if await self.store.replace(key, claimed.to_bytes(), None, version=entry.version):
+                work = self.background.start(self._complete(key, record, callback, keep))
+                return await wait(work, self._patience, otherwise=StoreUnavailable())
+        raise UpstreamTimeout().ending_login(None)
+
+    async def discard(self, key: str) -> None:
+        """Forget a login that was kept, so that its callback does not work again."""
+        await self.store.pop(key)
+
+    async def _complete(
+        self, key: str, record: "_Record", callback: Callback, keep: Keep
+    ) -> KeptLogin:
+        try:
+            tokens = await self._exchange(callback, record.code_verifier or "")
+        except AirtableOAuthError as error:
+            ended = error.ending_login(record.return_to)
+            await self._conclude(key, _Record(record.return_to, failure=_as_failure(ended)))
+            raise ended from None
+        connection_id = await keep(tokens)
+        await self._conclude(key, _Record(record.return_to, connection_id=connection_id))
+        return KeptLogin(connection_id, record.return_to, key)
+
+    async def _conclude(self, key: str, ended: "_Record") -> None:
+        """Tell those who wait. A login that was discarded meanwhile stays so."""
+
+        async def store() -> None:
+            while (entry := await self.store.get(key)) is not None:
+                if await self.store.replace(key, ended.to_bytes(), None, version=entry.version):
+                    return
+
+        await until_stored(store, self.sleep)
+
+    async def _exchange(self, callback: Callback, code_verifier: str) -> TokenSet:
+        return await self.airtable.exchange(
+            code=authorization_code(callback), code_verifier=code_verifier
+        )
+
+    def _found(self, callback: Callback, browser_secret: str | None) -> str:
         if browser_secret is None:
             raise LoginNotFound
-        record = await self.store.pop(self._key(state, browser_secret))
-        if record is None:
-            raise LoginNotFound
-        return _Record.from_bytes(record)
+        return self._key(callback.state, browser_secret)
 
     def _key(self, state: str, browser_secret: str) -> str:
-        return f"{self.name}:login:{_digest('login', state, browser_secret)}"
+        return storage_key(self.name, "login", state, browser_secret)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for a call to Airtable and the store's part."""
+        return self.airtable.deadline + _STORE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +225,22 @@ class UnboundLogins:
         return None if code_verifier is None else code_verifier.decode()
 
     def _key(self, state: str) -> str:
-        return f"{self.name}:unbound:{_digest('unbound login', state)}"
+        return storage_key(self.name, "unbound", state)
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """A login as stored."""
+    """A login as stored: pending (it has a verifier), claimed (it has nothing), done or failed."""
 
-    code_verifier: str = field(repr=False)
     return_to: str | None
+    code_verifier: str | None = field(default=None, repr=False)
+    connection_id: str | None = None
+    failure: dict[str, Any] | None = None
 
     def to_bytes(self) -> bytes:
         """As it lies in the store."""
-        return json.dumps([self.code_verifier, self.return_to]).encode()
+        values = [self.return_to, self.code_verifier, self.connection_id, self.failure]
+        return json.dumps(values).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "_Record":
@@ -153,12 +248,21 @@ class _Record:
         return cls(*json.loads(data))
 
 
+def _as_failure(error: AirtableOAuthError) -> dict[str, Any]:
+    return {name: getattr(error, name) for name in ("status", "error", "action", "description")}
+
+
+def _as_error(record: _Record) -> AirtableOAuthError:
+    """What the login failed with when its callback came first."""
+    failure = dict(record.failure or {})
+    error = AirtableOAuthError(failure["description"])
+    error.status = failure["status"]
+    error.error = failure["error"]
+    error.action = Action(failure["action"])
+    error.return_to = record.return_to
+    return error
+
+
 def login_id(state: str) -> str:
     """A public name for a login, which finds its cookie: 22 characters that say nothing else."""
-    return _digest("login id", state)[:22]
-
-
-def _digest(*parts: str) -> str:
-    """SHA-256 of parts that cannot run into each other, base64url."""
-    joined = "\0".join(parts).encode("utf-8", "replace")
-    return pkce.base64url(hashlib.sha256(joined).digest())
+    return digest("login id", state)[:22]

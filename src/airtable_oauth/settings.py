@@ -17,6 +17,7 @@ _SECRETS = Path("/run/secrets")
 _STORES = ("memory", "redis", "rediss", "sqlite", "postgresql")
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_DAY = 24 * 3600
 _KEY_BYTES = 32
 _KEY_MIN_DISTINCT_BYTES = 16  # 32 random bytes hold about 30 different ones
 
@@ -79,6 +80,15 @@ class Settings(BaseSettings):
 
     max_pending_logins: Annotated[int, Field(ge=1)] = 100_000
     """How many logins `memory://` holds; more are refused until some end"""
+
+    session_idle_ttl: Annotated[int, Field(ge=60, le=60 * _DAY)] = 14 * _DAY
+    """Seconds that a session lives without being used"""
+
+    session_max_ttl: Annotated[int, Field(ge=60, le=365 * _DAY)] = 60 * _DAY
+    """Seconds that a session lives in any case, and its connection with it"""
+
+    expose_tokens: bool = True
+    """Whether the endpoints are served that hand tokens to browsers"""
 
     node_compat: bool = False
     """Whether the Node service's two routes are served, whose logins any browser can finish"""
@@ -171,11 +181,16 @@ class Settings(BaseSettings):
     @field_validator("store_url")
     @classmethod
     def _known_store(cls, value: SecretStr) -> SecretStr:
-        scheme, separator, _ = value.get_secret_value().partition("://")
+        url = value.get_secret_value()
+        scheme, separator, place = url.partition("://")
         _require(
             bool(separator) and scheme in _STORES,
             "must begin with " + ", ".join(f"{scheme}://" for scheme in _STORES),
         )
+        if scheme == "sqlite":
+            _require(len(place) > 1 and place[0] == "/", "needs a file: sqlite:///path/to/file.db")
+        elif scheme != "memory":
+            _require(_has_host_and_port(url), "is no URL with a host, and a port if any")
         return value
 
     @field_validator("encryption_keys")
@@ -194,6 +209,15 @@ class Settings(BaseSettings):
                 bool(value),
                 "is missing, and this store needs it: make one with `airtable-oauth keys new`",
             )
+        return value
+
+    @field_validator("node_compat")
+    @classmethod
+    def _exposes_tokens(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 (a validator)
+        _require(
+            not value or info.data.get("expose_tokens", True),
+            "hands out tokens, which AIRTABLE_OAUTH_EXPOSE_TOKENS=false forbids",
+        )
         return value
 
 
@@ -255,6 +279,14 @@ def _split_url(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if parts.scheme in ("http", "https") and parts.hostname else None
+
+
+def _has_host_and_port(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_origin(text: str) -> bool:

@@ -30,6 +30,11 @@ from airtable_oauth.settings import Settings
 
 _MAX_BODY_BYTES = 16 * 1024
 _BODY_SECONDS = 10.0
+_HEADERS = (
+    ("Cache-Control", "no-store"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("X-Content-Type-Options", "nosniff"),
+)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -55,7 +60,7 @@ class LoginErrorBody(ErrorBody):
 
 
 class OAuthRoute(APIRoute):
-    """A route that answers every error in the one body and forbids every cache to keep answers.
+    """A route that answers every error in the one body, and tells caches and pages to keep off.
 
     A host app that includes our router gets these too: routers bring along neither middleware
     nor exception handlers.
@@ -75,7 +80,8 @@ class OAuthRoute(APIRoute):
                 response = await handle(await _with_json_body(request) if takes_body else request)
             except Exception as error:  # noqa: BLE001 (the one place where all of them end)
                 response = error_response(request, error)
-            response.headers["Cache-Control"] = "no-store"
+            for name, value in _HEADERS:
+                response.headers[name] = value
             return response
 
         return guarded
@@ -180,28 +186,40 @@ def _headers(known: AirtableOAuthError, error: Exception) -> dict[str, str]:
     return headers
 
 
-async def _with_json_body(request: Request) -> Request:
-    """The request with its body read: declared as JSON, small, and sent without dawdling."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise UnsupportedMediaType
+async def read_body(request: Request, most: int) -> bytes:
+    """A body of so many bytes at most, sent without dawdling.
+
+    Raises:
+        ContentTooLarge, InvalidRequest: it is not like that.
+    """
     try:
         async with asyncio.timeout(_BODY_SECONDS):
-            body = await _read_capped(request)
+            body = bytearray()
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise ContentTooLarge
+            return bytes(body)
     except TimeoutError:
         raise InvalidRequest("The request body did not arrive in time.") from None
     except ClientDisconnect:
         raise InvalidRequest("The request body did not arrive.") from None
-    return Request(request.scope, _replay(body))
 
 
-async def _read_capped(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY_BYTES:
-            raise ContentTooLarge
-    return bytes(body)
+def require_json(request: Request) -> None:
+    """Refuse a body that does not say it is JSON.
+
+    Raises:
+        UnsupportedMediaType: it says something else, or nothing.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise UnsupportedMediaType
+
+
+async def _with_json_body(request: Request) -> Request:
+    require_json(request)
+    return Request(request.scope, _replay(await read_body(request, _MAX_BODY_BYTES)))
 
 
 def _replay(body: bytes) -> Receive:

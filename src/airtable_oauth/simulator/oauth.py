@@ -125,14 +125,15 @@ class AuthorizationServer:
                 error="access_denied",
                 error_description="The user denied the request.",
             )
-        grant = Grant(
-            client_id=wanted.integration.client_id,
-            user=self.user,
-            scopes=wanted.scopes,
-            base_ids=frozenset(value for name, value in fields if name == "base"),
-        )
+        chosen = frozenset(value for name, value in fields if name == "base")
+        grant = Grant(wanted.integration.client_id, self.user, wanted.scopes, chosen)
         code = self.vault.issue_code(wanted, grant)
         return _redirect(wanted.redirect_uri, wanted.state, code=code)
+
+    def new_grant(self, client_id: str, scopes: tuple[str, ...]) -> Grant:
+        """What a user's consent to everything would bring, without a browser."""
+        bases = frozenset(base.id for base in self.bases)
+        return Grant(client_id, self.user, scopes, bases)
 
     def _who_asks(self, parameters: list[tuple[str, str]]) -> tuple[Integration, str]:
         client_ids = [value for name, value in parameters if name == "client_id"]

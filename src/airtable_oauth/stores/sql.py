@@ -62,6 +62,7 @@ class SqlStore:
         self._engine = _engine(parsed)
         self._insert = sqlite.insert if self._dialect == "sqlite" else postgresql.insert
         self._now = _NOW[self._dialect]
+        self._making = asyncio.Lock()
         self._made = False
         self._swept = -_SWEEP_SECONDS
         self._sweeping: asyncio.Future[None] | None = None
@@ -173,25 +174,46 @@ class SqlStore:
             await self._run(delete(entries).where(entries.c.expires_at <= self._now))
 
     async def _execute(self, statement: Executable) -> Sequence[Any]:
-        await self._make()
+        if not self._made:
+            await self._make()
         async with self._engine.connect() as connection:
             result = await connection.execute(statement)
             return result.fetchall() if result.returns_rows else ()
 
     async def _make(self) -> None:
         """Make the table if it is not there. Several processes may try at the same moment."""
-        if self._made:
+        async with self._making:
+            if not self._made:
+                make = _make_in_sqlite if self._dialect == "sqlite" else _make_in_postgresql
+                async with self._engine.connect() as connection:
+                    await make(connection)
+                self._made = True
+
+
+async def _make_in_sqlite(connection: AsyncConnection) -> None:
+    """Also let readers and a writer work at once: a switch that does not wait for its lock."""
+    while True:
+        try:
+            await connection.execute(text("PRAGMA journal_mode=WAL"))
+            await _create(connection)
+        except OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            await asyncio.sleep(0.05)  # until the caller's deadline
+        else:
             return
-        async with self._engine.connect() as connection:
-            if self._dialect == "sqlite":
-                await _write_ahead(connection)
-            else:  # there `IF NOT EXISTS` alone lets two of them collide
-                await connection.execute(text("SELECT pg_advisory_lock(7262)"))
-            await connection.execute(CreateTable(entries, if_not_exists=True))
-            await connection.execute(CreateIndex(_by_time, if_not_exists=True))
-            if self._dialect == "postgresql":
-                await connection.execute(text("SELECT pg_advisory_unlock(7262)"))
-        self._made = True
+
+
+async def _make_in_postgresql(connection: AsyncConnection) -> None:
+    """With a lock: there `IF NOT EXISTS` alone lets two of them collide."""
+    await connection.execute(text("SELECT pg_advisory_lock(7262)"))
+    await _create(connection)
+    await connection.execute(text("SELECT pg_advisory_unlock(7262)"))
+
+
+async def _create(connection: AsyncConnection) -> None:
+    await connection.execute(CreateTable(entries, if_not_exists=True))
+    await connection.execute(CreateIndex(_by_time, if_not_exists=True))
 
 
 def _engine(url: URL) -> AsyncEngine:
@@ -216,17 +238,6 @@ def _engine(url: URL) -> AsyncEngine:
         pool_timeout=_DEADLINE,
         connect_args={"timeout": _LOCK_SECONDS},
     )
-
-
-async def _write_ahead(connection: AsyncConnection) -> None:
-    """Let readers and a writer work at once. The switch is the one thing that waits for no lock."""
-    while True:
-        try:
-            await connection.execute(text("PRAGMA journal_mode=WAL"))
-        except OperationalError:
-            await asyncio.sleep(0.05)  # until the caller's deadline
-        else:
-            return
 
 
 _NOW: dict[str, Any] = {

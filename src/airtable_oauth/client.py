@@ -1,0 +1,81 @@
+"""Calling Airtable's Web API as a connection, whose token goes to nobody else."""
+
+from collections.abc import AsyncGenerator
+
+import httpx
+
+from airtable_oauth.connections import Connections
+from airtable_oauth.web_api import WebApi
+
+
+class ConnectionAuth(httpx.Auth):
+    """Attaches the access token of a connection, and a newer one where Airtable rejects it.
+
+    A 401 is given before anything is carried out, so a request of any method may be sent again:
+    once.
+    """
+
+    requires_request_body = True
+
+    def __init__(self, connections: Connections, connection_id: str) -> None:
+        self._connections = connections
+        self._connection_id = connection_id
+
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """See `httpx.Auth`.
+
+        Raises:
+            NotConnected, ReconnectRequired, Unavailable, ClientRefused: see `Connections.access`.
+        """
+        used = await self._connections.access(self._connection_id)
+        request.headers["Authorization"] = f"Bearer {used.access_token}"
+        response = yield request
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            newer = await self._connections.access(self._connection_id, rejected=used)
+            if newer.generation == used.generation:
+                return
+            used = newer
+            request.headers["Authorization"] = f"Bearer {used.access_token}"
+            response = yield request
+        if response.status_code != httpx.codes.UNAUTHORIZED:
+            self._connections.prove(used)
+
+
+def client_of(connections: Connections, web_api: WebApi, connection_id: str) -> httpx.AsyncClient:
+    """A client for a connection; paths are relative to Airtable's Web API.
+
+    It follows no redirects, keeps no cookies and reads nothing from the environment.
+    """
+    return httpx.AsyncClient(
+        base_url=web_api.url,
+        auth=ConnectionAuth(connections, connection_id),
+        transport=web_api,
+        trust_env=False,
+    )
+
+
+async def send_as(
+    connections: Connections, web_api: WebApi, connection_id: str, request: httpx.Request
+) -> httpx.Response:
+    """Send one request as a connection, without a client around it; the body is still to be read.
+
+    Raises:
+        As `ConnectionAuth.async_auth_flow` and `WebApi.handle_async_request` do.
+    """
+    flow = ConnectionAuth(connections, connection_id).async_auth_flow(request)
+    try:
+        request = await anext(flow)
+        while True:
+            response = await web_api.handle_async_request(request)
+            try:
+                request = await flow.asend(response)
+            except StopAsyncIteration:
+                return response
+            except BaseException:
+                await response.aclose()
+                raise
+            await response.aclose()
+    finally:
+        await flow.aclose()

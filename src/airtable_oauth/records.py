@@ -1,0 +1,206 @@
+"""A connection as it is stored: its tokens, their generation, what is known of the last refresh.
+
+The machine: `connected → refreshing → connected`, or `reconnect_required`, or gone.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from airtable_oauth.errors import UnknownRecordFormat
+from airtable_oauth.protocol import TokenSet
+from airtable_oauth.stores import Store
+from airtable_oauth.stores.keys import storage_key
+
+_FORMAT = 1
+_DAY = 24 * 3600.0
+_TELL_SECONDS = 30 * _DAY
+"""How long a record outlives its refresh token, to say that it has ended."""
+_UNLIMITED_SECONDS = 400 * _DAY
+"""How long one lies unused whose server says nothing about the life of refresh tokens."""
+_TOMBSTONE_SECONDS = _DAY
+_TOMBSTONE = json.dumps({"v": _FORMAT, "gone": True}).encode()
+
+
+class Status(StrEnum):
+    """What a connection is good for."""
+
+    CONNECTED = "connected"
+    REFRESHING = "refreshing"
+    """An attempt to renew the tokens is under way, or its outcome is unknown."""
+    RECONNECT_REQUIRED = "reconnect_required"
+
+
+class Reason(StrEnum):
+    """Why a connection has ended."""
+
+    REVOKED = "revoked"
+    """The user removed the integration in Airtable, or an administrator did."""
+    EXPIRED = "expired"
+    """Nobody used it for as long as a refresh token lives: 60 days."""
+    ROTATION_LOST = "rotation_lost"
+    """Airtable renewed the tokens, and its answer was lost on the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Written ahead of a refresh; it stands until the outcome is known."""
+
+    attempts: int
+    """Attempts with this refresh token whose outcome is unknown, this one included."""
+    retry_at: float
+    """When the next attempt may begin, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """The Airtable user who granted access."""
+
+    id: str
+    email: str | None = None
+    """Only with the scope `user.email:read`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRecord:
+    """All that is known of a connection. Times are seconds since 1970 by the store's clock."""
+
+    id: str
+    owner: str
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    scope: str
+    expires_at: float
+    """When the access token ends."""
+    reconnect_by: float | None
+    """When the refresh token ends if nobody uses it; None if the server does not say."""
+    obtained_at: float
+    """When this generation of tokens came."""
+    keep_until: float | None = None
+    """When the connection ends in any case: with its longest session. None without sessions."""
+    generation: int = 1
+    by_force: bool = False
+    """Whether this generation was asked for because Airtable rejected the one before."""
+    user: User | None = None
+    marker: Marker | None = None
+    reason: Reason | None = None
+
+    def status(self, now: float) -> tuple[Status, Reason | None]:
+        """What it is good for at this time, and the reason if it is not."""
+        if self.reason is not None:
+            return Status.RECONNECT_REQUIRED, self.reason
+        if now >= self.expires_at and self.reconnect_by is not None and now >= self.reconnect_by:
+            return Status.RECONNECT_REQUIRED, Reason.EXPIRED
+        if self.marker is not None:
+            return Status.REFRESHING, None
+        return Status.CONNECTED, None
+
+    def renewed(self, tokens: TokenSet, now: float, *, by_force: bool) -> "ConnectionRecord":
+        """The next generation."""
+        return replace(
+            self,
+            generation=self.generation + 1,
+            by_force=by_force,
+            marker=None,
+            reason=None,
+            **token_fields(tokens, now),
+        )
+
+    def seconds_to_keep(self, now: float) -> float:
+        """Its time to live in a store."""
+        if self.keep_until is not None:
+            return max(1.0, self.keep_until - now)
+        if self.reconnect_by is not None:
+            return max(1.0, self.reconnect_by - now + _TELL_SECONDS)
+        return _UNLIMITED_SECONDS
+
+    def to_bytes(self) -> bytes:
+        """As it lies in the store."""
+        return json.dumps({"v": _FORMAT, **asdict(self)}).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "ConnectionRecord | None":
+        """From where it lay; None if a disconnected one lay there.
+
+        Fields that this version does not know are left out.
+
+        Raises:
+            UnknownRecordFormat: a newer version wrote it, and it cannot be understood.
+        """
+        stored: dict[str, Any] = json.loads(data)
+        if stored["v"] > _FORMAT:
+            raise UnknownRecordFormat
+        if stored.get("gone"):
+            return None
+        known = {each.name: stored[each.name] for each in fields(cls) if each.name in stored}
+        for name, kind in (("user", User), ("marker", Marker)):
+            if known.get(name) is not None:
+                known[name] = kind(**known[name])
+        if known.get("reason") is not None:
+            known["reason"] = Reason(known["reason"])
+        return cls(**known)
+
+
+class Found(NamedTuple):
+    """A record and the version that a change of it must name."""
+
+    record: ConnectionRecord
+    version: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The connections of one integration in a store."""
+
+    store: Store
+    name: str
+
+    async def load(self, connection_id: str) -> Found | None:
+        """The record; None if there is none, or one that was disconnected.
+
+        Raises:
+            Unavailable: the store does not answer, or the record cannot be read by this process.
+        """
+        entry = await self.store.get(self._key(connection_id))
+        record = None if entry is None else ConnectionRecord.from_bytes(entry.value)
+        return None if entry is None or record is None else Found(record, entry.version)
+
+    async def put(self, record: ConnectionRecord, now: float) -> None:
+        """Store it, whatever was there."""
+        await self.store.put(self._key(record.id), record.to_bytes(), record.seconds_to_keep(now))
+
+    async def replace(self, record: ConnectionRecord, now: float, *, version: bytes) -> bool:
+        """Store it if this version is still there; whether it was stored."""
+        return await self.store.replace(
+            self._key(record.id), record.to_bytes(), record.seconds_to_keep(now), version=version
+        )
+
+    async def entomb(self, connection_id: str) -> None:
+        """Erase it, and leave what a refresh that is under way cannot overwrite."""
+        await self.store.put(self._key(connection_id), _TOMBSTONE, _TOMBSTONE_SECONDS)
+
+    async def all(self) -> AsyncIterator[ConnectionRecord]:
+        """Every connection, for maintenance."""
+        async for key in self.store.scan(f"{self.name}:connection"):
+            entry = await self.store.get(key)
+            record = None if entry is None else ConnectionRecord.from_bytes(entry.value)
+            if record is not None:
+                yield record
+
+    def _key(self, connection_id: str) -> str:
+        return storage_key(self.name, "connection", connection_id)
+
+
+def token_fields(tokens: TokenSet, now: float) -> dict[str, Any]:
+    """What a token answer that came at this time says, as fields of a record."""
+    life = tokens.refresh_expires_in
+    return {
+        "access_token": tokens.access_token,
+        "refresh_token": tokens.refresh_token,
+        "scope": tokens.scope,
+        "expires_at": now + tokens.expires_in,
+        "reconnect_by": None if life is None else now + life,
+        "obtained_at": now,
+    }

@@ -1,0 +1,234 @@
+"""Renewing tokens: one request per refresh token, over any number of processes.
+
+Airtable's refresh tokens are single use, and a refresh ends the old access token at once. So what
+is about to happen is written down first (the marker), and what happened is written down whatever
+the callers do meanwhile. Marker and generation are the fence; the lease only saves work.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from airtable_oauth.airtable import Airtable
+from airtable_oauth.background import Background, Sleep, until_stored, wait
+from airtable_oauth.errors import (
+    AccessUnavailable,
+    AirtableError,
+    ClientRefused,
+    InvalidGrant,
+    NotConnected,
+    NotSent,
+    RefreshConflict,
+    StoreUnavailable,
+    Unavailable,
+)
+from airtable_oauth.logs import logger
+from airtable_oauth.metrics import RefreshOutcome, count_refresh, lease_wait
+from airtable_oauth.protocol import TokenSet
+from airtable_oauth.records import ConnectionRecord, Found, Marker, Reason, Records
+from airtable_oauth.stores.clock import StoreClock
+from airtable_oauth.stores.keys import storage_key
+from airtable_oauth.stores.lease import Lease
+
+STORE_SECONDS = 3.0
+"""What a store may take for a verb, encryption's second one included."""
+_MARGIN = 2 * STORE_SECONDS
+_POLL_SECONDS = 0.1
+_FIRST_RETRY = 10.0
+_LONGEST_RETRY = 600.0
+
+Change = Callable[[ConnectionRecord], ConnectionRecord]
+
+
+@dataclass(slots=True)
+class Rotation:
+    """The refreshes of one integration, as this process does them."""
+
+    records: Records
+    airtable: Airtable
+    clock: StoreClock
+    background: Background
+    on_renewed: Callable[[ConnectionRecord], Coroutine[Any, Any, None]]
+    """Told of each record that this process has renewed."""
+    sleep: Sleep = asyncio.sleep
+    _running: dict[tuple[str, int], asyncio.Task[ConnectionRecord]] = field(
+        default_factory=dict, init=False
+    )
+
+    @property
+    def term(self) -> float:
+        """Seconds that a lease lives: longer than a call to Airtable and the writes around it."""
+        return self.airtable.deadline + STORE_SECONDS + _MARGIN
+
+    async def beyond(self, record: ConnectionRecord, *, by_force: bool) -> ConnectionRecord:
+        """The record after this generation, or this generation if it could not be renewed yet.
+
+        All callers of a process share one attempt. None of them can interrupt it.
+
+        Raises:
+            NotConnected: it was disconnected meanwhile.
+            ClientRefused: Airtable does not accept this service; the connection is kept.
+            Unavailable: the store does not answer, or it takes too long.
+        """
+        attempt = (record.id, record.generation)
+        task = self._running.get(attempt)
+        if task is None:
+            task = self.background.start(self._renew(record, by_force=by_force))
+            self._running[attempt] = task
+            task.add_done_callback(lambda _: self._running.pop(attempt, None))
+        return await wait(task, self.term, otherwise=AccessUnavailable())
+
+    async def _renew(self, seen: ConnectionRecord, *, by_force: bool) -> ConnectionRecord:
+        lease = self._lease(seen.id)
+        try:
+            newer = await self._acquire(lease, seen)
+            return newer or await self._renew_under_lease(seen, by_force=by_force)
+        finally:
+            await lease.release()
+
+    async def _acquire(self, lease: Lease, seen: ConnectionRecord) -> ConnectionRecord | None:
+        """Take the lease, or return what its holder has made of the record meanwhile.
+
+        A holder that died leaves it for its whole term.
+        """
+        with lease_wait() as waits:
+            for _ in range(int(2 * self.term / _POLL_SECONDS)):
+                if await lease.acquire():
+                    return None
+                waits.begin()
+                record = (await self._load(seen.id)).record
+                if record.generation != seen.generation or record.reason is not None:
+                    return record
+                await self.sleep(_POLL_SECONDS)
+        raise AccessUnavailable
+
+    async def _renew_under_lease(
+        self, seen: ConnectionRecord, *, by_force: bool
+    ) -> ConnectionRecord:
+        while True:
+            found = await self._load(seen.id)
+            record, now = found.record, await self.clock.now()
+            if record.generation != seen.generation or record.reason is not None:
+                return record
+            if record.marker is not None and now < record.marker.retry_at:
+                return record
+            marker = Marker(_attempts(record) + 1, retry_at=now + self.term)
+            marked = replace(record, marker=marker)
+            # Written ahead. Where that fails, Airtable is not called.
+            if await self.records.replace(marked, now, version=found.version):
+                break
+        try:
+            tokens = await self.airtable.refresh(refresh_token=record.refresh_token)
+        except AirtableError as error:
+            return await self._failed(record, marker, error)
+        return await self._succeeded(record, tokens, by_force=by_force)
+
+    async def _succeeded(
+        self, record: ConnectionRecord, tokens: TokenSet, *, by_force: bool
+    ) -> ConnectionRecord:
+        renewed = record.renewed(tokens, await self.clock.now(), by_force=by_force)
+        stored = await self._settle(
+            record,
+            # What others have added since, the user say, stays; a marker or an end does not.
+            lambda current: replace(renewed, user=current.user, keep_until=current.keep_until),
+        )
+        self._report(record, RefreshOutcome.RENEWED)
+        self.background.start(self.on_renewed(stored))
+        return stored
+
+    async def _failed(
+        self, record: ConnectionRecord, marker: Marker, error: AirtableError
+    ) -> ConnectionRecord:
+        """Only `invalid_grant` ends a connection. `marker` is this attempt's."""
+        if isinstance(error, InvalidGrant):
+            reason = await self._reason(record)
+            self._report(record, RefreshOutcome(reason.value))
+            return await self._settle(
+                record, lambda current: replace(current, reason=reason, marker=None)
+            )
+        if isinstance(error, NotSent) or error.error == ClientRefused.error:
+            self._report(record, RefreshOutcome.NOT_SENT)
+            # Nothing was spent: an earlier attempt's marker, if any, is all that stands.
+            current = await self._settle(record, _instead_of(marker, record.marker))
+            if isinstance(error, ClientRefused):
+                raise error
+            return current
+        if isinstance(error, RefreshConflict):
+            self._report(record, RefreshOutcome.CONFLICT)
+            newer = await self._from_a_peer(record)
+            if newer is not None:
+                return newer
+        self._report(record, RefreshOutcome.UNKNOWN)
+        pause = min(_FIRST_RETRY * 2 ** (marker.attempts - 1), _LONGEST_RETRY)
+        later = replace(marker, retry_at=await self.clock.now() + pause)
+        return await self._settle(record, _instead_of(marker, later))
+
+    async def _reason(self, record: ConnectionRecord) -> Reason:
+        if record.marker is not None:
+            return Reason.ROTATION_LOST
+        now = await self.clock.now()
+        if record.reconnect_by is not None and now >= record.reconnect_by:
+            return Reason.EXPIRED
+        return Reason.REVOKED
+
+    async def _from_a_peer(self, record: ConnectionRecord) -> ConnectionRecord | None:
+        """Airtable says that somebody has the new pair: give them a lease's term to store it."""
+        for _ in range(int(self.term / _POLL_SECONDS)):
+            try:
+                current = (await self._load(record.id)).record
+            except Unavailable:
+                pass
+            else:
+                if current.generation != record.generation or current.reason is not None:
+                    return current
+            await self.sleep(_POLL_SECONDS)
+        return None
+
+    async def _settle(self, record: ConnectionRecord, change: Change) -> ConnectionRecord:
+        """Store an outcome: until it is stored, superseded, or the process ends.
+
+        Raises:
+            NotConnected: it was disconnected meanwhile, which wins.
+            StoreUnavailable: it takes longer; it goes on in the background.
+        """
+
+        async def attempt() -> ConnectionRecord:
+            while True:
+                found = await self._load(record.id)
+                if found.record.generation != record.generation:
+                    return found.record  # ours, whose reply was lost, or a newer one
+                changed = change(found.record)
+                if changed is found.record:
+                    return changed
+                now = await self.clock.now()
+                if await self.records.replace(changed, now, version=found.version):
+                    return changed
+
+        task = self.background.start(until_stored(attempt, self.sleep))
+        return await wait(task, STORE_SECONDS, otherwise=StoreUnavailable())
+
+    async def _load(self, connection_id: str) -> Found:
+        found = await self.records.load(connection_id)
+        if found is None:
+            raise NotConnected
+        return found
+
+    def _lease(self, connection_id: str) -> Lease:
+        records = self.records
+        key = storage_key(records.name, "lease", "refresh", connection_id)
+        return Lease(records.store, key, self.term)
+
+    def _report(self, record: ConnectionRecord, outcome: RefreshOutcome) -> None:
+        count_refresh(outcome)
+        level = logger.info if outcome is RefreshOutcome.RENEWED else logger.warning
+        level("refresh of %s, generation %d: %s", record.id, record.generation, outcome)
+
+
+def _attempts(record: ConnectionRecord) -> int:
+    return 0 if record.marker is None else record.marker.attempts
+
+
+def _instead_of(marker: Marker, other: Marker | None) -> Change:
+    """Put another marker in the place of this one, unless a later attempt's stands there."""
+    return lambda current: replace(current, marker=other) if current.marker == marker else current

@@ -1,0 +1,190 @@
+"""Airtable's Web API for a browser that holds no token."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from importlib.metadata import version
+from urllib.parse import unquote
+
+import httpx
+from fastapi import APIRouter, Request, Response
+from starlette.types import Receive, Scope, Send
+
+from airtable_oauth.client import send_as
+from airtable_oauth.dependencies import Services
+from airtable_oauth.errors import (
+    AccessUnavailable,
+    ClientRefused,
+    ContentTooLarge,
+    CrossSiteRefused,
+    InvalidPath,
+    NotConnected,
+    NotSent,
+    RateLimited,
+    ReconnectRequired,
+    StoreUnavailable,
+    UnknownEncryptionKey,
+    UnknownRecordFormat,
+    UnsupportedMediaType,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from airtable_oauth.routers.route import cookie_route, documented, read_body, require_json
+
+_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
+_MAX_BODY_BYTES = 2 * 1024 * 1024
+_DOWNWARDS = {
+    *(b"content-type", b"content-encoding", b"content-length"),
+    *(b"etag", b"last-modified", b"retry-after"),
+}
+_USER_AGENT = f"airtable-oauth/{version('airtable-oauth')}"
+_RESPONSES = documented(
+    InvalidPath,
+    NotConnected,
+    ReconnectRequired,
+    CrossSiteRefused,
+    ContentTooLarge,
+    UnsupportedMediaType,
+    RateLimited,
+    ClientRefused,
+    UpstreamError,
+    NotSent,
+    AccessUnavailable,
+    StoreUnavailable,
+    UnknownEncryptionKey,
+    UnknownRecordFormat,
+    UpstreamTimeout,
+)
+_RESPONSES[200] = _RESPONSES["default"] = {
+    "description": "What Airtable answered, status and body.",
+    "content": {"application/json": {"schema": {}}},
+}
+
+
+def proxy_router(services: Services) -> APIRouter:
+    """The routes of this module, for one integration."""
+    router = APIRouter(route_class=cookie_route(services.settings), tags=["Airtable"])
+
+    async def airtable(path: str, request: Request) -> Response:
+        """Call Airtable's Web API as this browser's connection.
+
+        Whatever Airtable answers comes back, its errors included; our own errors have the one
+        error body. Unsafe methods need the header `X-CSRF: 1`.
+        """
+        target = httpx.URL(f"{services.web_api.url}/{plain_path(request.scope, path)}")
+        session = await services.session_of(request)
+        body = await _body(request)
+        upstream = httpx.Request(
+            request.method,
+            target.copy_with(query=request.scope["query_string"] or None),
+            headers=_upwards(request, body),
+            content=body,
+        )
+        response = await send_as(
+            services.connections, services.web_api, session.connection_id, upstream
+        )
+        return _Relayed(response)
+
+    for method in _METHODS:
+        router.add_api_route(
+            "/airtable/{path:path}",
+            airtable,
+            methods=[method],
+            operation_id=f"airtable_{method.lower()}",
+            summary=f"{method} from Airtable's Web API",
+            responses=_RESPONSES,
+        )
+    return router
+
+
+def plain_path(scope: Scope, path: str) -> str:
+    """The path of a request behind `/airtable/`, as it was sent, if it can be sent on.
+
+    Raises:
+        InvalidPath: it is not below `v0/`, or one of its segments could lead out of there, however
+            it is encoded.
+    """
+    raw = _raw_suffix(scope, path)
+    first, *segments = raw.split("/")
+    if first != "v0" or not segments or not all(_is_plain(segment) for segment in segments):
+        raise InvalidPath
+    return raw
+
+
+def _raw_suffix(scope: Scope, path: str) -> str:
+    """The undecoded form of the part of the path that the router calls `path`."""
+    whole: str = scope["path"]
+    raw: str = scope["raw_path"].decode("ascii")
+    prefix = whole[: len(whole) - len(path)]
+    for slash in re.finditer("/", raw):
+        if unquote(raw[: slash.end()]) == prefix:
+            return raw[slash.end() :]
+    raise InvalidPath
+
+
+def _is_plain(segment: str) -> bool:
+    plain = segment
+    while (decoded := unquote(plain)) != plain:
+        plain = decoded
+    plain = unicodedata.normalize("NFKC", plain)
+    parts = re.split(r"[/\\;]", plain)
+    return (
+        plain != ""
+        and plain.isprintable()
+        and "\ufffd" not in plain  # what is no UTF-8
+        and not any(part.strip() in (".", "..") for part in parts)
+    )
+
+
+def _upwards(request: Request, body: bytes) -> dict[str, str]:
+    """Of what the client sent, only what describes the bodies. The token is attached later."""
+    headers = {
+        "Accept": request.headers.get("accept", "application/json"),
+        "Accept-Encoding": "identity",
+        "User-Agent": _USER_AGENT,
+    }
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        headers["Accept-Encoding"] = "gzip"
+    if body:
+        headers["Content-Type"] = "application/json"
+    return headers
+
+
+async def _body(request: Request) -> bytes:
+    """The body, which a repeat after a rotation needs again."""
+    body = await read_body(request, _MAX_BODY_BYTES)
+    if body:
+        require_json(request)
+    return body
+
+
+class _Relayed(Response):
+    """Streams Airtable's answer on, without what is only between Airtable and us."""
+
+    def __init__(self, upstream: httpx.Response) -> None:
+        self.status_code = upstream.status_code
+        self.background = None
+        self.raw_headers = _downwards(upstream.headers.raw)
+        self._upstream = upstream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        del scope, receive
+        try:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self.status_code,
+                    "headers": self.raw_headers,
+                }
+            )
+            async for chunk in self._upstream.stream:  # type: ignore[union-attr] # asynchronous
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            await self._upstream.aclose()
+
+
+def _downwards(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    lowered = ((name.lower(), value) for name, value in headers)
+    return [(name, value) for name, value in lowered if name in _DOWNWARDS]

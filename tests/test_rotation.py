@@ -1,0 +1,533 @@
+"""Refreshes: one per refresh token, whoever calls; no pair is lost that could be kept."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from airtable_oauth.errors import (
+    AccessUnavailable,
+    ClientRefused,
+    NotConnected,
+    ReconnectRequired,
+    StoreUnavailable,
+)
+from airtable_oauth.records import Marker, Reason, Records, Status
+from tests.vault import World
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def status_of(world: World, connection_id: str) -> tuple[Status, Reason | None]:
+    connection = await world.first.connections.get(connection_id)
+    return connection.status, connection.reason
+
+
+async def test_token_with_enough_life_is_used_as_it_is(world: World) -> None:
+    """More than a minute."""
+    connection = await world.connect()
+    token = await world.first.token(connection)
+    world.clock.advance(3600 - 61)
+    assert await world.first.token(connection) == token
+    assert world.refreshes() == 0
+
+
+async def test_token_near_its_end_is_renewed(world: World) -> None:
+    """Before Airtable rejects it."""
+    connection = await world.connect()
+    token = await world.first.token(connection)
+    world.clock.advance(3600 - 59)
+    renewed = await world.first.token(connection)
+    assert renewed != token
+    assert world.works(renewed)
+    assert (await world.record(connection)).generation == 2
+    assert (await world.record(connection)).marker is None
+
+
+async def test_hundred_calls_of_three_processes_are_one_refresh(world: World) -> None:
+    """All get the same new token."""
+    connection = await world.connect()
+    world.expire()
+    processes = [world.first, world.process(), world.process()]
+    calls = [process.token(connection) for process in processes for _ in range(34)]
+    tokens = await asyncio.gather(*calls)
+    assert len(set(tokens)) == 1
+    assert world.works(tokens[0])
+    assert world.refreshes() == 1
+
+
+async def test_clocks_five_minutes_apart_cause_no_storm(world: World) -> None:
+    """Processes agree on the store's clock."""
+    connection = await world.connect()
+    processes = [world.process(ahead=offset) for offset in (-300.0, 0.0, 300.0)]
+    world.clock.advance(3600 - 59)
+    for _ in range(3):
+        for process in processes:
+            assert world.works(await process.token(connection))
+    assert world.refreshes() == 1
+
+
+UNKNOWN: list[dict[str, Any]] = [
+    {"drop": True},
+    {"status": 500},
+    {"status": 503, "body": "busy"},
+    {"status": 429},
+    {"status": 307, "headers": [("Location", "/")]},
+    {"status": 403, "body": '{"error": "invalid_grant"}'},
+    {"status": 400, "body": '{"error": "invalid_request"}'},
+    {"status": 400, "body": '{"error": "unauthorized_client"}'},
+    {"status": 404},
+    {"junk": "html"},
+    {"junk": "object"},
+    {"junk": "missing token"},
+]
+
+
+@pytest.mark.parametrize("fault", UNKNOWN)
+async def test_unknown_outcome_before_the_commit_keeps_the_connection(
+    world: World, fault: dict[str, Any]
+) -> None:
+    """Nobody is sent away; the next attempt, ten seconds later, works."""
+    connection = await world.connect()
+    world.expire()
+    planned = world.fault(**fault)
+    with pytest.raises(AccessUnavailable) as caught:
+        await world.first.token(connection)
+    assert planned.fired == 1
+    assert caught.value.retry_after == 10
+    assert await status_of(world, connection) == (Status.REFRESHING, None)
+    with pytest.raises(AccessUnavailable):
+        await world.process().token(connection)
+    assert world.refreshes() == 1
+    world.clock.advance(10)
+    assert world.works(await world.process().token(connection))
+    assert world.refreshes() == 2
+    assert await status_of(world, connection) == (Status.CONNECTED, None)
+
+
+@pytest.mark.parametrize("fault", UNKNOWN)
+async def test_unknown_outcome_after_the_commit_ends_as_rotation_lost(
+    world: World, fault: dict[str, Any]
+) -> None:
+    """The pair never reached us: that cannot be kept, and is said plainly."""
+    connection = await world.connect()
+    world.expire()
+    world.fault(commit=True, **fault)
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    world.clock.advance(11)
+    with pytest.raises(ReconnectRequired) as caught:
+        await world.first.token(connection)
+    assert caught.value.reason == Reason.ROTATION_LOST
+    assert await status_of(world, connection) == (
+        Status.RECONNECT_REQUIRED,
+        Reason.ROTATION_LOST,
+    )
+    assert world.refreshes() == 2
+    with pytest.raises(ReconnectRequired):
+        await world.first.token(connection)
+    assert world.refreshes() == 2
+
+
+async def test_attempts_become_rarer(world: World) -> None:
+    """Ten seconds, doubling to ten minutes; a definite answer ends that."""
+    connection = await world.connect()
+    world.expire()
+    world.fault(status=500, times=9)
+    pauses: list[int | None] = []
+    for _ in range(9):
+        with pytest.raises(AccessUnavailable) as caught:
+            await world.first.token(connection)
+        pauses.append(caught.value.retry_after)
+        world.clock.advance(caught.value.retry_after or 0)
+    assert pauses == [10, 20, 40, 80, 160, 320, 600, 600, 600]
+    assert world.works(await world.first.token(connection))
+
+
+async def test_old_token_serves_while_it_lives(world: World) -> None:
+    """A refresh whose outcome is unknown need not be noticed."""
+    connection = await world.connect()
+    token = await world.first.token(connection)
+    world.clock.advance(3600 - 30)
+    world.fault(status=500)
+    for _ in range(3):
+        assert await world.first.token(connection) == token
+    assert world.refreshes() == 1
+    world.clock.advance(31)
+    assert world.works(await world.first.token(connection))
+
+
+async def test_unreachable_airtable_spends_nothing(world: World) -> None:
+    """No marker stays, so what ends the connection later is told from a lost rotation."""
+    connection = await world.connect()
+    world.expire()
+    world.first.line.cut = True
+    for _ in range(2):
+        with pytest.raises(AccessUnavailable):
+            await world.first.token(connection)
+    assert (await world.record(connection)).marker is None
+    world.first.line.cut = False
+    assert world.works(await world.first.token(connection))
+    world.expire()
+    world.first.line.cut = True
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    world.first.line.cut = False
+    world.simulator.vault.revoke_all()
+    with pytest.raises(ReconnectRequired) as caught:
+        await world.first.token(connection)
+    assert caught.value.reason == Reason.REVOKED
+
+
+async def test_unreachable_airtable_leaves_an_earlier_marker(world: World) -> None:
+    """What an earlier attempt did is still unknown."""
+    connection = await world.connect()
+    world.expire()
+    world.fault(drop=True, commit=True)
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    marker = (await world.record(connection)).marker
+    world.clock.advance(11)
+    world.first.line.cut = True
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    assert (await world.record(connection)).marker == marker
+    world.first.line.cut = False
+    with pytest.raises(ReconnectRequired) as caught:
+        await world.first.token(connection)
+    assert caught.value.reason == Reason.ROTATION_LOST
+
+
+async def test_revoked_grant_ends_the_connection(world: World) -> None:
+    """Only `invalid_grant` does; no further request is made."""
+    connection = await world.connect()
+    world.expire()
+    world.simulator.vault.revoke_all()
+    for _ in range(3):
+        with pytest.raises(ReconnectRequired) as caught:
+            await world.first.token(connection)
+        assert caught.value.reason == Reason.REVOKED
+    assert world.refreshes() == 1
+
+
+async def test_unused_connection_expires(world: World) -> None:
+    """After sixty days; it says so for thirty more, and asks nobody."""
+    connection = await world.connect()
+    world.clock.advance(60 * 86400 + 1)
+    with pytest.raises(ReconnectRequired) as caught:
+        await world.first.token(connection)
+    assert caught.value.reason == Reason.EXPIRED
+    world.clock.advance(29 * 86400)
+    assert await status_of(world, connection) == (Status.RECONNECT_REQUIRED, Reason.EXPIRED)
+    world.clock.advance(86400)
+    with pytest.raises(NotConnected):
+        await world.first.token(connection)
+    assert world.refreshes() == 0
+
+
+async def test_conflict_waits_for_the_peer_that_has_the_pair(world: World) -> None:
+    """It stores it in the end, however slow it is."""
+    connection = await world.connect()
+    record = await world.record(connection)
+    world.expire()
+    tokens = await world.first.rotation.airtable.refresh(refresh_token=record.refresh_token)
+    task = asyncio.ensure_future(world.first.token(connection))
+    while world.refreshes() < 2:  # noqa: ASYNC110 (until the conflict)
+        await asyncio.sleep(0)
+    records = Records(world.store, "airtable")
+    found = await records.load(connection)
+    assert found is not None
+    renewed = found.record.renewed(tokens, world.clock(), by_force=False)
+    assert await records.replace(renewed, world.clock(), version=found.version)
+    assert await task == tokens.access_token
+
+
+async def test_conflict_without_a_peer_is_unknown(world: World) -> None:
+    """And ends as a lost rotation once Airtable says so."""
+    connection = await world.connect()
+    record = await world.record(connection)
+    world.expire()
+    await world.first.rotation.airtable.refresh(refresh_token=record.refresh_token)
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    assert (await world.record(connection)).marker is not None
+    world.clock.advance(10)
+    with pytest.raises(ReconnectRequired) as caught:
+        await world.first.token(connection)
+    assert caught.value.reason == Reason.ROTATION_LOST
+
+
+async def test_refused_client_keeps_the_connection(world: World) -> None:
+    """It is the operator's fault, and no user is sent away for it."""
+    connection = await world.connect()
+    world.expire()
+    world.fault(status=401, body='{"error": "invalid_client"}')
+    with pytest.raises(ClientRefused):
+        await world.first.token(connection)
+    assert await status_of(world, connection) == (Status.CONNECTED, None)
+    assert world.works(await world.first.token(connection))
+
+
+async def test_store_that_is_down_before_the_call_saves_the_token(world: World) -> None:
+    """A store that cannot be written is found out before anything is spent."""
+    connection = await world.connect()
+    world.expire()
+    store = world.first.store
+
+    async def add_then_down(key: str, value: bytes, ttl: float) -> bool:
+        stored = await store.store.add(key, value, ttl)
+        store.down = True
+        return stored
+
+    store.add = add_then_down  # type: ignore[method-assign] # the lease is taken, then it goes down
+    with pytest.raises(StoreUnavailable):
+        await world.first.token(connection)
+    assert world.refreshes() == 0
+    assert world.works(await world.process().token(connection))
+
+
+async def test_store_that_is_down_after_the_answer_gets_the_pair_when_it_is_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Callers get an error meanwhile; nothing is lost."""
+    monkeypatch.setattr("airtable_oauth.rotation.STORE_SECONDS", 0.05)
+    world.first.rotation.sleep = asyncio.sleep
+    connection = await world.connect()
+    world.expire()
+
+    async def store_goes_down(_request: httpx.Request) -> None:
+        world.first.store.down = True
+
+    world.first.line.before = store_goes_down
+    with pytest.raises(StoreUnavailable):
+        await world.first.token(connection)
+    assert (await world.record(connection)).generation == 1
+    world.first.store.down, world.first.line.before = False, None
+    await world.first.background.drain(5)
+    assert (await world.record(connection)).generation == 2
+    assert world.works(await world.first.token(connection))
+    assert world.refreshes() == 1
+
+
+async def test_caller_that_goes_away_does_not_interrupt(world: World) -> None:
+    """A closed tab, or a timeout of the caller's own."""
+    connection = await world.connect()
+    world.expire()
+    arrived = asyncio.Event()
+
+    async def arrive(_request: httpx.Request) -> None:
+        arrived.set()
+
+    world.first.line.before = arrive
+    task = asyncio.ensure_future(world.first.token(connection))
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await world.first.background.drain(5)
+    assert (await world.record(connection)).generation == 2
+    assert world.works(await world.first.token(connection))
+    assert world.refreshes() == 1
+
+
+async def test_disconnect_wins_over_a_refresh_that_is_under_way(world: World) -> None:
+    """The tombstone cannot be undone."""
+    connection = await world.connect()
+    world.expire()
+
+    async def disconnect(_request: httpx.Request) -> None:
+        await world.process().connections.disconnect(connection)
+
+    world.first.line.before = disconnect
+    with pytest.raises(NotConnected):
+        await world.first.token(connection)
+    await world.first.background.drain(5)
+    assert await Records(world.store, "airtable").load(connection) is None
+
+
+@pytest.mark.parametrize("verb", ["replace", "add", "get", "discard"])
+async def test_lost_reply_of_the_store_loses_no_pair(world: World, verb: str) -> None:
+    """Whichever it is: our own pair in the store is success."""
+    connection = await world.connect()
+    world.expire()
+
+    async def lose(_request: httpx.Request) -> None:
+        world.first.store.lost = {verb}
+
+    world.first.line.before = lose
+    assert world.works(await world.first.token(connection))
+    assert (await world.record(connection)).generation == 2
+    assert world.refreshes() == 1
+
+
+async def test_lost_reply_to_the_marker_sends_nothing(world: World) -> None:
+    """The attempt counts as one of unknown outcome; the next one follows when its time has come."""
+    connection = await world.connect()
+    world.expire()
+    world.first.store.lost = {"replace"}
+    with pytest.raises(StoreUnavailable):
+        await world.first.token(connection)
+    assert world.refreshes() == 0
+    with pytest.raises(AccessUnavailable) as caught:
+        await world.first.token(connection)
+    world.clock.advance(caught.value.retry_after or 0)
+    assert world.works(await world.first.token(connection))
+
+
+async def test_late_pair_overwrites_what_others_concluded(world: World) -> None:
+    """A slow answer is still the newest; only a tombstone or a newer generation wins."""
+    connection = await world.connect()
+    world.expire()
+
+    async def conclude(_request: httpx.Request) -> None:
+        records = Records(world.store, "airtable")
+        found = await records.load(connection)
+        assert found is not None
+        ended = replace(found.record, reason=Reason.ROTATION_LOST, marker=None)
+        assert await records.replace(ended, world.clock(), version=found.version)
+
+    world.first.line.before = conclude
+    assert world.works(await world.first.token(connection))
+    assert await status_of(world, connection) == (Status.CONNECTED, None)
+
+
+async def test_late_failure_leaves_a_later_attempt_alone(world: World) -> None:
+    """An attempt settles its own marker only."""
+    connection = await world.connect()
+    world.expire()
+    later = Marker(attempts=7, retry_at=world.clock() + 500)
+
+    async def another_attempt(_request: httpx.Request) -> None:
+        records = Records(world.store, "airtable")
+        found = await records.load(connection)
+        assert found is not None
+        marked = replace(found.record, marker=later)
+        assert await records.replace(marked, world.clock(), version=found.version)
+
+    world.first.line.before = another_attempt
+    world.fault(status=500)
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    assert (await world.record(connection)).marker == later
+
+
+async def test_invalid_grant_after_a_peer_won_is_no_end(world: World) -> None:
+    """A newer generation wins."""
+    connection = await world.connect()
+    record = await world.record(connection)
+    world.expire()
+
+    async def peer_wins(_request: httpx.Request) -> None:
+        world.first.line.before = None
+        tokens = await world.first.rotation.airtable.refresh(refresh_token=record.refresh_token)
+        records = Records(world.store, "airtable")
+        found = await records.load(connection)
+        assert found is not None
+        renewed = found.record.renewed(tokens, world.clock(), by_force=False)
+        assert await records.replace(renewed, world.clock(), version=found.version)
+        world.clock.advance(11)  # the grace is over
+
+    world.first.line.before = peer_wins
+    assert world.works(await world.first.token(connection))
+    assert await status_of(world, connection) == (Status.CONNECTED, None)
+
+
+async def test_crash_in_the_middle_is_left_to_others_after_the_lease(world: World) -> None:
+    """A process that dies holds up the others no longer than its lease's term."""
+    connection = await world.connect()
+    world.expire()
+    crashed = world.process()
+    stuck = asyncio.Event()
+
+    async def crash(_request: httpx.Request) -> None:
+        stuck.set()
+        await asyncio.Event().wait()
+
+    crashed.line.before = crash
+    task = asyncio.ensure_future(crashed.token(connection))
+    await stuck.wait()
+    crashed.store.down = True  # whatever it still tries
+    began = world.clock()
+    assert world.works(await world.first.token(connection))
+    assert world.first.rotation.term <= world.clock() - began < 1.5 * world.first.rotation.term
+    assert world.refreshes() == 1
+    task.cancel()
+
+
+async def test_term_outlives_the_call_and_its_writes(world: World) -> None:
+    """Else a second process would begin while the first one is still at it."""
+    rotation = world.first.rotation
+    assert rotation.term >= rotation.airtable.deadline + 6
+
+
+# A token that Airtable's Web API rejected
+
+
+async def test_rejected_token_that_was_renewed_meanwhile_is_only_reloaded(world: World) -> None:
+    """A call in flight when the tokens rotate."""
+    connection = await world.connect()
+    used = await world.first.connections.access(connection)
+    world.clock.advance(3600 - 59)
+    renewed = await world.process().token(connection)
+    assert await world.first.token(connection, rejected=used) == renewed
+    assert world.refreshes() == 1
+
+
+async def test_rejected_token_is_renewed_by_force_once(world: World) -> None:
+    """Whether that helped or not, the same minute sees no second time."""
+    connection = await world.connect()
+    used = await world.first.connections.access(connection)
+    calls = (world.first.connections.access(connection, rejected=used) for _ in range(20))
+    forced = (await asyncio.gather(*calls))[0]
+    assert forced.generation == 2
+    assert world.refreshes() == 1
+    for _ in range(3):
+        assert await world.first.connections.access(connection, rejected=forced) == forced
+    assert world.refreshes() == 1
+    world.clock.advance(61)
+    again = await world.first.connections.access(connection, rejected=forced)
+    assert again.generation == 3
+
+
+async def test_token_that_worked_may_be_renewed_by_force_again(world: World) -> None:
+    """Its rejection is news."""
+    connection = await world.connect()
+    used = await world.first.connections.access(connection)
+    forced = await world.first.connections.access(connection, rejected=used)
+    world.first.connections.prove(forced)
+    again = await world.first.connections.access(connection, rejected=forced)
+    assert again.generation == 3
+
+
+async def test_rejected_token_of_a_revoked_grant_ends_the_connection(world: World) -> None:
+    """The user removed the integration in Airtable."""
+    connection = await world.connect()
+    used = await world.first.connections.access(connection)
+    world.simulator.vault.revoke_all()
+    with pytest.raises(ReconnectRequired) as caught:
+        await world.first.connections.access(connection, rejected=used)
+    assert caught.value.reason == Reason.REVOKED
+
+
+async def test_rejected_token_does_not_serve_on(world: World) -> None:
+    """Even if its time is not over, when the refresh does not get through."""
+    connection = await world.connect()
+    used = await world.first.connections.access(connection)
+    world.fault(status=500)
+    with pytest.raises(AccessUnavailable):
+        await world.first.connections.access(connection, rejected=used)
+
+
+async def test_short_lived_tokens_are_not_renewed_all_the_time(world: World) -> None:
+    """A server may give tokens of a minute; a tenth of that is left when they are renewed."""
+    tokens = replace(world.grant(), expires_in=60)
+    record = await world.first.connections.create(owner="somebody", tokens=tokens)
+    world.clock.advance(50)
+    assert await world.first.token(record.id) == tokens.access_token
+    world.clock.advance(5)
+    assert await world.first.token(record.id) != tokens.access_token
