@@ -1,3 +1,4 @@
+import asyncio
 import os
 import socket
 from pathlib import Path
@@ -7,6 +8,8 @@ from click.testing import CliRunner
 
 from airtable_oauth.cli import main
 from airtable_oauth.settings import PREFIX, decode_key
+from airtable_oauth.stores.connect import open_store, sealed
+from tests.helpers import make_settings
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 VALID = {
@@ -91,7 +94,10 @@ def test_settings_come_from_a_dotenv_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["serve"], ["demo"], ["pages"], ["check"], ["simulator"], ["keys"], ["keys", "new"]],
+    [
+        *([], ["serve"], ["demo"], ["pages"], ["check"], ["simulator"]),
+        *(["keys"], ["keys", "new"], ["keys", "rotate"]),
+    ],
 )
 def test_help_helps(command: list[str]) -> None:
     """Every command and option says what it is for."""
@@ -126,3 +132,37 @@ def test_check_names_every_malformed_setting() -> None:
     result = CliRunner().invoke(main, ["check"], env=VALID | {f"{PREFIX}PUBLIC_URL": "CANARY"})
     assert result.exit_code == 1
     assert result.output == f"fault    {PREFIX}PUBLIC_URL: must be an absolute http(s) URL\n"
+
+
+KEY_B = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
+
+
+async def _store_something(url: str, key: str, count: int) -> None:
+    settings = make_settings(store_url=url, encryption_keys=key)
+    store = sealed(open_store(settings), settings)
+    for number in range(count):
+        await store.put(f"airtable:connection:{key[:4]}{number}", b"v", 60)
+    await store.close()
+
+
+def test_keys_are_rotated(tmp_path: Path) -> None:
+    """All records, once; one whose key is gone is named and left alone."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    asyncio.run(_store_something(url, KEY, 7))
+    environment = VALID | {f"{PREFIX}STORE_URL": url, f"{PREFIX}ENCRYPTION_KEYS": f"{KEY_B},{KEY}"}
+    result = CliRunner().invoke(main, ["keys", "rotate"], env=environment)
+    assert (result.exit_code, result.output) == (0, "7 records were encrypted anew.\n")
+    result = CliRunner().invoke(main, ["keys", "rotate"], env=environment)
+    assert (result.exit_code, result.output) == (0, "0 records were encrypted anew.\n")
+    asyncio.run(_store_something(url, KEY, 2))
+    environment[f"{PREFIX}ENCRYPTION_KEYS"] = KEY_B
+    result = CliRunner().invoke(main, ["keys", "rotate"], env=environment)
+    assert result.exit_code == 1
+    assert "2 records are encrypted with a key that is not in" in result.output
+
+
+def test_keys_of_the_embedded_store_are_not_rotated() -> None:
+    """It lives in another process."""
+    result = CliRunner().invoke(main, ["keys", "rotate"], env=VALID)
+    assert result.exit_code == 1
+    assert "keeps nothing to rotate" in result.output

@@ -111,8 +111,8 @@ class Process:
 class World:
     """Airtable, a store, and a clock for all of them."""
 
-    def __init__(self, store: Store | None = None) -> None:
-        self.clock = FakeClock()
+    def __init__(self, store: Store | None = None, clock: FakeClock | None = None) -> None:
+        self.clock = clock or FakeClock()
         self.store = store or MemoryStore(clock=self.clock)
         integration = Integration("test-client", (REDIRECT_URI,), SCOPES, "test-secret")
         self.simulator = Simulator([integration], clock=Clock(self.clock))

@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
@@ -18,10 +19,13 @@ from pydantic import ValidationError
 
 from airtable_oauth import doctor, pkce
 from airtable_oauth.app import create_app
+from airtable_oauth.errors import StoreUnavailable, UnknownEncryptionKey
 from airtable_oauth.frontend import create_frontend
 from airtable_oauth.logs import logging_config
 from airtable_oauth.server import LimitedProtocol
 from airtable_oauth.settings import PREFIX, Settings, faults
+from airtable_oauth.stores.connect import open_store, sealed
+from airtable_oauth.stores.encrypted import EncryptedStore
 
 _DEMO_SCOPES = "data.records:read schema.bases:read user.email:read"
 _DRAIN_SECONDS = 30
@@ -203,6 +207,45 @@ def keys() -> None:
 def new() -> None:
     """Print a new key for AIRTABLE_OAUTH_ENCRYPTION_KEYS, alone on its line."""
     click.echo(pkce.base64url(secrets.token_bytes(_KEY_BYTES)))
+
+
+@keys.command()
+def rotate() -> None:
+    """Encrypt everything stored with the first of the keys, while the service runs.
+
+    Put the new key in front of AIRTABLE_OAUTH_ENCRYPTION_KEYS, restart every process, then run
+    this; after it the old key can be taken out.
+    """
+    settings = _settings()
+    if settings.store_url.get_secret_value().startswith("memory:"):
+        raise click.ClickException(f"{PREFIX}STORE_URL: memory:// keeps nothing to rotate")
+    done, unreadable = asyncio.run(_reseal(settings))
+    click.echo(f"{done} records were encrypted anew.")
+    if unreadable:
+        raise click.ClickException(
+            f"{unreadable} records are encrypted with a key that is not in "
+            f"{PREFIX}ENCRYPTION_KEYS: put it back and run this again"
+        )
+
+
+async def _reseal(settings: Settings) -> tuple[int, int]:
+    """How many records were sealed anew, and how many could not be opened."""
+    store = sealed(open_store(settings), settings)
+    assert isinstance(store, EncryptedStore)  # noqa: S101 (every store but memory:// has keys)
+    done = unreadable = 0
+    try:
+        async for key in store.scan(settings.name):
+            try:
+                done += await store.reseal(key)
+            except UnknownEncryptionKey:
+                unreadable += 1
+            if sys.stderr.isatty():
+                click.echo(f"\r{done} records", nl=False, err=True)
+    except StoreUnavailable as error:
+        raise click.ClickException(error.description) from None
+    finally:
+        await store.close()
+    return done, unreadable
 
 
 def _settings() -> Settings:

@@ -72,3 +72,23 @@ async def test_junk_reads_as_absent(plain: Backend, junk: bytes) -> None:
     """So does what was stored before there was a key."""
     await plain.store.put(KEY, junk, 60)
     assert await EncryptedStore(plain.store, KEYS).get(KEY) is None
+
+
+async def test_record_is_sealed_anew_with_the_first_key(plain: Backend) -> None:
+    """Once; its value and what is left of its time stay."""
+    await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"v", 60)
+    await plain.advance(50)
+    store = EncryptedStore(plain.store, [KEYS[1], KEYS[0]])
+    assert await store.reseal(KEY)
+    assert not await store.reseal(KEY)
+    assert 0 < await plain.ttl(KEY) <= 10
+    assert await EncryptedStore(plain.store, [KEYS[1]]).pop(KEY) == b"v"
+    assert not await store.reseal(KEY)
+
+
+async def test_record_of_an_unknown_key_is_not_sealed_anew(plain: Backend) -> None:
+    """It stays what it is."""
+    await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"v", 60)
+    with pytest.raises(UnknownEncryptionKey):
+        await EncryptedStore(plain.store, [KEYS[1]]).reseal(KEY)
+    assert await EncryptedStore(plain.store, [KEYS[0]]).pop(KEY) == b"v"

@@ -69,6 +69,22 @@ class EncryptedStore:
         """See `Store.discard`."""
         return await self._store.discard(key, version=version)
 
+    async def reseal(self, key: str) -> bool:
+        """Seal what lies under a key with the first encryption key; whether that was needed.
+
+        Its time to live stays. If somebody changes it meanwhile, their change is sealed so anyway.
+
+        Raises:
+            UnknownEncryptionKey: it is sealed with a key that is not configured.
+        """
+        entry = await self._store.get(key)
+        if entry is None or entry.value.startswith(_FORMAT + self._first):
+            return False
+        value = self._open(key, entry.value)
+        if value is None:
+            return False
+        return await self._store.replace(key, self._seal(key, value), None, version=entry.version)
+
     def scan(self, namespace: str) -> AsyncIterator[str]:
         """See `Store.scan`."""
         return self._store.scan(namespace)

@@ -1,0 +1,83 @@
+import pytest
+
+from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.stores.clock import StoreClock
+from airtable_oauth.stores.lease import Lease
+from airtable_oauth.stores.memory import MemoryStore
+from tests.helpers import FakeClock
+from tests.stores.backends import Backend
+from tests.vault import FaultyStore
+
+KEY = "airtable:lease:one"
+
+
+async def test_one_holder_at_a_time(backend: Backend) -> None:
+    """On every store."""
+    first, second = (Lease(backend.store, KEY, 30) for _ in range(2))
+    assert await first.acquire()
+    assert not await second.acquire()
+    await first.release()
+    assert await second.acquire()
+
+
+async def test_only_its_holder_releases_it(backend: Backend) -> None:
+    """Who came too late to give it back must not take it from the next one."""
+    first, second = (Lease(backend.store, KEY, 30) for _ in range(2))
+    assert await first.acquire()
+    await backend.advance(31)
+    assert await second.acquire()
+    await first.release()
+    assert not await Lease(backend.store, KEY, 30).acquire()
+
+
+async def test_term_ends_it(backend: Backend) -> None:
+    """A holder that died holds it no longer than that."""
+    assert await Lease(backend.store, KEY, 30).acquire()
+    await backend.advance(29)
+    assert not await Lease(backend.store, KEY, 30).acquire()
+    await backend.advance(2)
+    assert await Lease(backend.store, KEY, 30).acquire()
+
+
+async def test_release_without_a_store_is_left_to_the_term() -> None:
+    """It is no error: the work is done."""
+    store = FaultyStore(MemoryStore())
+    lease = Lease(store, KEY, 30)
+    assert await lease.acquire()
+    store.down = True
+    await lease.release()
+
+
+async def test_clock_is_the_stores(clock: FakeClock) -> None:
+    """Whatever this machine's says, and if it is set."""
+    store = FaultyStore(MemoryStore(clock=clock))
+    here = FakeClock()
+    here.now = 5.0
+    subject = StoreClock(store, here)
+    assert await subject.now() == clock()
+    clock.advance(10)
+    here.advance(10)
+    store.down = True
+    assert await subject.now() == clock()
+    clock.advance(60)
+    here.advance(60)
+    assert await subject.now() == clock()
+
+
+async def test_clock_is_asked_again_after_a_minute(clock: FakeClock) -> None:
+    """Two clocks drift apart."""
+    here = FakeClock()
+    subject = StoreClock(MemoryStore(clock=clock), here)
+    assert await subject.now() == clock()
+    clock.advance(65)
+    here.advance(59)
+    assert await subject.now() == clock() - 6
+    here.advance(1)
+    assert await subject.now() == clock()
+
+
+async def test_clock_needs_a_store_once() -> None:
+    """There is no time without one."""
+    store = FaultyStore(MemoryStore(), down=True)
+    with pytest.raises(StoreUnavailable):
+        await StoreClock(store).now()

@@ -1,0 +1,162 @@
+"""The client that a host app gets, and the vault's other verbs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from airtable_oauth import AirtableOAuth
+from airtable_oauth.errors import ForeignOrigin, NotConnected, ReconnectRequired
+from airtable_oauth.simulator import Fault, Simulator
+from airtable_oauth.stores.memory import MemoryStore
+from tests.helpers import SCOPES, FakeClock, make_settings
+from tests.vault import World
+
+
+@pytest.fixture
+async def airtable(
+    simulator: Simulator, store: MemoryStore, clock: FakeClock
+) -> AsyncIterator[AirtableOAuth]:
+    made = AirtableOAuth(
+        make_settings(),
+        store=store,
+        transport=httpx.ASGITransport(simulator.app),
+        monotonic=clock,
+    )
+    async with made.lifespan():
+        yield made
+
+
+async def connect(airtable: AirtableOAuth, simulator: Simulator, owner: str = "ann") -> str:
+    world = World()
+    world.simulator = simulator
+    connections = airtable._connections  # noqa: SLF001 (a login without a browser)
+    return (await connections.create(owner=owner, tokens=world.grant())).id
+
+
+async def test_client_calls_as_the_connection(
+    airtable: AirtableOAuth, simulator: Simulator
+) -> None:
+    """Paths are relative to the Web API; a plain httpx client otherwise."""
+    connection = await connect(airtable, simulator)
+    async with airtable.client(connection) as client:
+        assert (await client.get("/v0/meta/whoami")).json()["scopes"] == list(SCOPES)
+        answer = await client.get("https://api.airtable.com/v0/meta/bases")
+        assert len(answer.json()["bases"]) == 3
+    async with airtable.client(connection) as client:  # closing one closes nothing of the next
+        assert (await client.get("/v0/meta/whoami")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/v0/x",
+        "http://api.airtable.com/v0/x",
+        "https://api.airtable.com:8443/v0/x",
+        "https://api.airtable.com.evil.example/v0/x",
+        "https://api.airtable.com@evil.example/v0/x",
+    ],
+)
+async def test_client_refuses_every_other_origin(
+    airtable: AirtableOAuth, simulator: Simulator, url: str
+) -> None:
+    """The token goes to nobody else, whatever a host app is made to ask for."""
+    connection = await connect(airtable, simulator)
+    before = len(simulator.requests)
+    async with airtable.client(connection) as client:
+        with pytest.raises(ForeignOrigin):
+            await client.get(url)
+    assert len(simulator.requests) == before
+
+
+async def test_client_does_not_take_its_token_elsewhere_by_a_redirect(
+    airtable: AirtableOAuth, simulator: Simulator
+) -> None:
+    """Even if it is told to follow."""
+    connection = await connect(airtable, simulator)
+    simulator.faults.add(
+        Fault("/v0/x", status=302, headers=[("Location", "https://evil.example/v0/y")])
+    )
+    async with airtable.client(connection) as client:
+        with pytest.raises(ForeignOrigin):
+            await client.get("/v0/x", follow_redirects=True)
+
+
+async def test_client_survives_the_rotation(
+    airtable: AirtableOAuth, simulator: Simulator, clock: FakeClock
+) -> None:
+    """Before its token ends, and when Airtable has rejected it."""
+    connection = await connect(airtable, simulator)
+    async with airtable.client(connection) as client:
+        clock.advance(3600)
+        simulator.clock.advance(3600)
+        calls = [client.post("/v0/meta/whoami") for _ in range(50)]
+        assert {answer.status_code for answer in await asyncio.gather(*calls)} == {405}
+        assert len(simulator.token_requests()) == 1
+        simulator.vault.access_tokens.clear()
+        assert (await client.get("/v0/meta/whoami")).status_code == 200
+    assert len(simulator.token_requests()) == 2
+
+
+async def test_client_of_a_connection_that_ended_raises(
+    airtable: AirtableOAuth, simulator: Simulator
+) -> None:
+    """A host app catches it and asks its user to reconnect."""
+    connection = await connect(airtable, simulator)
+    simulator.vault.revoke_all()
+    async with airtable.client(connection) as client:
+        with pytest.raises(ReconnectRequired) as caught:
+            await client.get("/v0/meta/whoami")
+    assert caught.value.reason == "revoked"
+    with pytest.raises(NotConnected):
+        await airtable.client("con_unknown").get("/v0/meta/whoami")
+
+
+async def test_owner_may_hold_several(airtable: AirtableOAuth, simulator: Simulator) -> None:
+    """Oldest first; nobody sees another's."""
+    first = await connect(airtable, simulator)
+    second = await connect(airtable, simulator)
+    other = await connect(airtable, simulator, owner="bob")
+    assert [each.id for each in await airtable.connections("ann")] == [first, second]
+    assert [each.id for each in await airtable.connections("bob")] == [other]
+    assert await airtable.connections("nobody") == []
+    await airtable.disconnect(first)
+    assert [each.id for each in await airtable.connections("ann")] == [second]
+    with pytest.raises(NotConnected):
+        await airtable.access_token(first)
+    with pytest.raises(NotConnected):
+        await airtable.disconnect(first)
+    assert (await airtable.access_token(second)).startswith("oaa")
+
+
+async def test_owner_gets_connections_at_the_same_moment(
+    airtable: AirtableOAuth, simulator: Simulator
+) -> None:
+    """None is lost."""
+    made = await asyncio.gather(*(connect(airtable, simulator) for _ in range(10)))
+    assert {each.id for each in await airtable.connections("ann")} == set(made)
+
+
+async def test_owner_is_remembered_as_long_as_a_connection_is_used(
+    airtable: AirtableOAuth, simulator: Simulator, clock: FakeClock
+) -> None:
+    """For years."""
+    connection = await connect(airtable, simulator)
+    for _ in range(20):
+        clock.advance(50 * 86400)
+        simulator.clock.advance(50 * 86400)
+        await airtable.access_token(connection)
+        await asyncio.sleep(0.01)  # what is noted afterwards
+    assert [each.id for each in await airtable.connections("ann")] == [connection]
+
+
+async def test_public_view_has_no_token(airtable: AirtableOAuth, simulator: Simulator) -> None:
+    """What a host app logs or renders."""
+    await connect(airtable, simulator)
+    (connection,) = await airtable.connections("ann")
+    assert connection.status == "connected"
+    assert connection.scopes == SCOPES
+    token = await airtable.access_token(connection.id)
+    assert token not in repr(connection)
+    assert token not in repr(airtable.client(connection.id))
