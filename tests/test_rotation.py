@@ -318,10 +318,11 @@ async def test_caller_that_goes_away_does_not_interrupt(world: World) -> None:
     """A closed tab, or a timeout of the caller's own."""
     connection = await world.connect()
     world.expire()
-    arrived = asyncio.Event()
+    arrived, gone = asyncio.Event(), asyncio.Event()
 
     async def arrive(_request: httpx.Request) -> None:
         arrived.set()
+        await gone.wait()
 
     world.first.line.before = arrive
     task = asyncio.ensure_future(world.first.token(connection))
@@ -329,6 +330,7 @@ async def test_caller_that_goes_away_does_not_interrupt(world: World) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    gone.set()
     await world.first.background.drain(5)
     assert (await world.record(connection)).generation == 2
     assert world.works(await world.first.token(connection))
