@@ -185,3 +185,57 @@ async def test_control_api_plans_faults(
     assert [(fault["status"], fault["fired"]) for fault in planned] == [(500, 1)]
     await person.delete("/_simulator/faults")
     assert simulator.faults.planned == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("clock", {}),
+        ("clock", {"advance": "x"}),
+        ("clock", []),
+        ("refusal", {"nonsense": 1}),
+        ("lifetimes", {"nonsense": 1}),
+        ("lifetimes", [1]),
+    ],
+)
+async def test_control_api_says_what_it_does_not_understand(
+    person: httpx.AsyncClient, path: str, body: Any
+) -> None:
+    """422, and nothing breaks."""
+    answer = await person.post(f"/_simulator/{path}", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["error"]
+
+
+async def test_lifetimes_and_access_of_one_grant(
+    person: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """For tests whose service lives in real time."""
+    await person.post("/_simulator/lifetimes", json={"access_token": 5, "grace": 1})
+    code = await new_code(person)
+    tokens = (await send(person, exchange_form(code))).json()
+    other = await connect(person)
+    assert tokens["expires_in"] == 5
+    await person.delete(f"/_simulator/grants/{code}/access")
+    assert await whoami(person, tokens["access_token"]) == 401
+    assert await whoami(person, other["access_token"]) == 200
+    renewed = (await send(person, refresh_form(tokens))).json()
+    grant = (await person.get(f"/_simulator/grants/{code}")).json()
+    assert grant == {"refresh_tokens": [tokens["refresh_token"], renewed["refresh_token"]]}
+    simulator.clock.advance(1)
+    assert_refused(await send(person, refresh_form(tokens)), 400, "invalid_grant")
+
+
+async def test_fault_may_hit_one_token_only(
+    person: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """And wait after the commit."""
+    first, second = await connect(person), await connect(person)
+    fault = Fault(only=first["refresh_token"], commit=True, hold=0.05, status=500)
+    simulator.faults.add(fault)
+    assert (await send(person, refresh_form(second))).status_code == 200
+    started = time.monotonic()
+    assert (await send(person, refresh_form(first))).status_code == 500
+    assert time.monotonic() - started >= 0.05
+    assert (await send(person, refresh_form(first))).status_code == 409
+    assert fault.fired == 1

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from airtable_oauth.simulator.control import control_routes
+from airtable_oauth.simulator.control import Control
 from airtable_oauth.simulator.faults import Droppable, Faults
 from airtable_oauth.simulator.model import Clock, Integration, User, Vault
 from airtable_oauth.simulator.oauth import AuthorizationServer
@@ -67,14 +67,12 @@ class Simulator:
         api = WebApi(self.vault, self.bases, user_limit)
         airtable = Starlette(routes=[*self.authorization_server.routes(), api.mount()])
         self.faults = Faults(airtable)
-        control = Mount(
-            "/_simulator",
-            routes=control_routes(
-                log=self.requests, faults=self.faults, server=self.authorization_server
-            ),
-        )
-        log = Mount("/", app=_RequestLog(self.faults, self.requests))
-        self.app: ASGIApp = Droppable(Starlette(routes=[control, log]))
+        control = Control(self.requests, self.faults, self.authorization_server)
+        routes = [
+            Mount("/_simulator", routes=control.routes()),
+            Mount("/", app=_RequestLog(self.faults, self.requests)),
+        ]
+        self.app: ASGIApp = Droppable(Starlette(routes=routes))
 
     def token_requests(self) -> list[SeenRequest]:
         """The token requests seen, oldest first."""

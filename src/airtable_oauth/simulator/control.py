@@ -8,10 +8,13 @@
 | `GET /_simulator/faults` | the planned ones, and how often each fired; `DELETE` forgets them |
 | `POST /_simulator/refusal` | authorization requests bring this `error` back; `DELETE` ends it |
 | `POST /_simulator/revocation` | ends every grant, as when the user removes the integration |
+| `POST /_simulator/lifetimes` `{"access_token": 5}` | how long new tokens live |
+| `GET /_simulator/grants/{code}` | the refresh tokens of the grant that began with this code |
+| `DELETE /_simulator/grants/{code}/access` | ends its access tokens, as a refresh elsewhere does |
 """
 
-import dataclasses
-from collections.abc import MutableSequence
+from collections.abc import Awaitable, Callable, MutableSequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -23,46 +26,81 @@ from airtable_oauth.simulator.oauth import AuthorizationServer, Refusal
 
 _NOTHING = 204
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 
-def control_routes(
-    *, log: MutableSequence[Any], faults: Faults, server: AuthorizationServer
-) -> list[Route]:
-    """The routes below `/_simulator`; `log` holds dataclasses."""
-    clock = server.vault.clock
 
-    async def requests(request: Request) -> Response:
+@dataclass(frozen=True)
+class Control:
+    """The routes below `/_simulator`."""
+
+    log: MutableSequence[Any]
+    """The requests that were seen, as dataclasses."""
+    faults: Faults
+    server: AuthorizationServer
+
+    def routes(self) -> list[Route]:
+        """For a Starlette app."""
+        return [
+            Route("/requests", _told(self._requests), methods=["GET", "DELETE"]),
+            Route("/clock", _told(self._clock), methods=["POST"]),
+            Route("/faults", _told(self._faults), methods=["GET", "POST", "DELETE"]),
+            Route("/refusal", _told(self._refusal), methods=["POST", "DELETE"]),
+            Route("/revocation", _told(self._revocation), methods=["POST"]),
+            Route("/lifetimes", _told(self._lifetimes), methods=["POST"]),
+            Route("/grants/{code}", _told(self._grant), methods=["GET"]),
+            Route("/grants/{code}/access", _told(self._access), methods=["DELETE"]),
+        ]
+
+    async def _requests(self, request: Request) -> Response:
         if request.method == "DELETE":
-            log.clear()
+            self.log.clear()
             return Response(status_code=_NOTHING)
-        return JSONResponse([dataclasses.asdict(seen) for seen in log])
+        return JSONResponse([asdict(seen) for seen in self.log])
 
-    async def advance(request: Request) -> Response:
+    async def _clock(self, request: Request) -> Response:
+        clock = self.server.vault.clock
         clock.advance(float((await request.json())["advance"]))
         return JSONResponse({"now": clock()})
 
-    async def plan(request: Request) -> Response:
+    async def _faults(self, request: Request) -> Response:
         if request.method == "DELETE":
-            faults.clear()
+            self.faults.clear()
         elif request.method == "POST":
-            try:
-                faults.add(Fault(**await request.json()))
-            except (TypeError, ValueError) as error:
-                return JSONResponse({"error": str(error)}, 422)
-        return JSONResponse([dataclasses.asdict(fault) for fault in faults.planned])
+            self.faults.add(Fault(**await request.json()))
+        return JSONResponse([asdict(fault) for fault in self.faults.planned])
 
-    async def refusal(request: Request) -> Response:
+    async def _refusal(self, request: Request) -> Response:
         wanted = await request.json() if request.method == "POST" else None
-        server.refusal = Refusal(**wanted) if wanted else None
+        self.server.refusal = Refusal(**wanted) if wanted else None
         return Response(status_code=_NOTHING)
 
-    async def revocation(_request: Request) -> Response:
-        server.vault.revoke_all()
+    async def _revocation(self, _request: Request) -> Response:
+        self.server.vault.revoke_all()
         return Response(status_code=_NOTHING)
 
-    return [
-        Route("/requests", requests, methods=["GET", "DELETE"]),
-        Route("/clock", advance, methods=["POST"]),
-        Route("/faults", plan, methods=["GET", "POST", "DELETE"]),
-        Route("/refusal", refusal, methods=["POST", "DELETE"]),
-        Route("/revocation", revocation, methods=["POST"]),
-    ]
+    async def _lifetimes(self, request: Request) -> Response:
+        lifetimes = self.server.vault.lifetimes
+        for name, seconds in (await request.json()).items():
+            getattr(lifetimes, name)  # raises on what there is not
+            setattr(lifetimes, name, seconds)
+        return JSONResponse(asdict(lifetimes))
+
+    async def _grant(self, request: Request) -> Response:
+        tokens = self.server.vault.tokens_of(request.path_params["code"])
+        return JSONResponse({"refresh_tokens": tokens})
+
+    async def _access(self, request: Request) -> Response:
+        self.server.vault.expire(request.path_params["code"])
+        return Response(status_code=_NOTHING)
+
+
+def _told(endpoint: Endpoint) -> Endpoint:
+    """Says what is wrong with what it was told, instead of failing."""
+
+    async def told(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 422)
+
+    return told

@@ -32,17 +32,21 @@ JUNK: dict[str, bytes] = {
 class Fault:
     """Something that goes wrong for the next `times` requests below a path.
 
-    The fields combine: a fault may wait, let Airtable do its work (`commit`), and then drop the
-    connection (`drop`) or answer something else (`status`, `body`, `junk`, `headers`, `gzip`,
-    `drip`). With only `delay` set it is plain latency.
+    The fields combine: a fault may wait (`delay`), let Airtable do its work (`commit`), wait again
+    (`hold`), and then drop the connection (`drop`) or answer something else (`status`, `body`,
+    `junk`, `headers`, `gzip`, `drip`). With only `delay` set it is plain latency.
     """
 
     path: str = "/oauth2/v1/token"
+    only: str = ""
+    """What the body must contain, a refresh token say."""
     times: int = 1
     delay: float = 0.0
     """Seconds before anything happens."""
     commit: bool = False
     """Whether the request is carried out all the same."""
+    hold: float = 0.0
+    """Seconds after that."""
     drop: bool = False
     """Close the connection without an answer."""
     status: int | None = None
@@ -101,7 +105,12 @@ class Faults:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        fault = self._next(scope["path"]) if scope["type"] == "http" else None
+        if scope["type"] != "http" or not self.planned:
+            await self._app(scope, receive, send)
+            return
+        body = await _body(receive)
+        receive = _again(body)
+        fault = self._next(scope["path"], body)
         if fault is None:
             await self._app(scope, receive, send)
             return
@@ -112,16 +121,19 @@ class Faults:
             return
         if fault.commit:
             await self._app(scope, receive, _swallow)
-        else:
-            await _drain(receive)
+        await asyncio.sleep(fault.hold)
         if fault.drop:
             _drop(scope)
             return
         await _answer(fault, send)
 
-    def _next(self, path: str) -> Fault | None:
+    def _next(self, path: str, body: bytes) -> Fault | None:
         for fault in self.planned:
-            if path.startswith(fault.path) and fault.fired < fault.times:
+            if (
+                path.startswith(fault.path)
+                and fault.only.encode() in body
+                and fault.fired < fault.times
+            ):
                 return fault
         return None
 
@@ -130,10 +142,21 @@ async def _swallow(_message: Message) -> None:
     """Where an answer goes that nobody gets."""
 
 
-async def _drain(receive: Receive) -> None:
-    """Take the request in, so that the log holds all of it."""
-    while (await receive()).get("more_body"):
-        pass
+async def _body(receive: Receive) -> bytes:
+    """The whole body: a fault may go by it, and the log holds all of it."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+def _again(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
 
 
 async def _answer(fault: Fault, send: Send) -> None:

@@ -6,13 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-CODE_SECONDS = 600
-ACCESS_TOKEN_SECONDS = 3600
-REFRESH_TOKEN_SECONDS = 60 * 24 * 3600
 REFRESHES_A_SECOND = 10
 """With one refresh token; more may end the grant, and here they do."""
-GRACE_SECONDS = 10
-"""How long a refresh token that was just used answers 409 and not yet `invalid_grant`."""
 
 SCOPES = {
     "data.records:read": "See the data in records",
@@ -79,6 +74,17 @@ class AuthorizationRequest:
 
 
 @dataclass
+class Lifetimes:
+    """How long things live, in seconds."""
+
+    code: int = 600
+    access_token: int = 3600
+    refresh_token: int = 60 * 24 * 3600
+    grace: float = 10.0
+    """How long a refresh token that was just used answers 409 and not yet `invalid_grant`."""
+
+
+@dataclass
 class Grant:
     """What one user lets one integration do."""
 
@@ -87,6 +93,8 @@ class Grant:
     scopes: tuple[str, ...]
     base_ids: frozenset[str]
     revoked: bool = False
+    code: str = ""
+    """The code that it began with."""
 
 
 @dataclass(frozen=True)
@@ -123,32 +131,33 @@ class Vault:
     """Codes and tokens that were given out."""
 
     clock: Clock
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
     codes: dict[str, Code] = field(default_factory=dict)
     access_tokens: dict[str, AccessToken] = field(default_factory=dict)
     refresh_tokens: dict[str, RefreshToken] = field(default_factory=dict)
 
     def issue_code(self, request: AuthorizationRequest, grant: Grant) -> str:
         """A code for a grant: ten minutes, one attempt."""
-        code = secrets.token_urlsafe(32)
-        self.codes[code] = Code(request, grant, self.clock() + CODE_SECONDS)
+        code = grant.code = secrets.token_urlsafe(32)
+        self.codes[code] = Code(request, grant, self.clock() + self.lifetimes.code)
         return code
 
     def issue_tokens(self, grant: Grant, scopes: tuple[str, ...]) -> dict[str, str | int]:
         """A new pair, as the token endpoint answers it."""
-        now = self.clock()
+        now, lifetimes = self.clock(), self.lifetimes
         access_token = f"oaa{secrets.token_urlsafe(48)}.v1"
         refresh_token = f"oar{secrets.token_urlsafe(48)}.v1"
-        self.access_tokens[access_token] = AccessToken(grant, scopes, now + ACCESS_TOKEN_SECONDS)
+        self.access_tokens[access_token] = AccessToken(grant, scopes, now + lifetimes.access_token)
         self.refresh_tokens[refresh_token] = RefreshToken(
-            grant, access_token, now + REFRESH_TOKEN_SECONDS
+            grant, access_token, now + lifetimes.refresh_token
         )
         return {
             "access_token": access_token,
             "refresh_token": refresh_token,
             "token_type": "Bearer",
             "scope": " ".join(scopes),
-            "expires_in": ACCESS_TOKEN_SECONDS,
-            "refresh_expires_in": REFRESH_TOKEN_SECONDS,
+            "expires_in": lifetimes.access_token,
+            "refresh_expires_in": lifetimes.refresh_token,
         }
 
     def rotate(self, used: RefreshToken, scopes: tuple[str, ...] | None) -> dict[str, str | int]:
@@ -174,6 +183,16 @@ class Vault:
         token.attempts.append(self.clock())
         full = len(token.attempts) > REFRESHES_A_SECOND
         return full and token.attempts[-1] - token.attempts[0] < 1
+
+    def expire(self, code: str) -> None:
+        """End the access tokens of the grant that began with this code."""
+        for token, issued in list(self.access_tokens.items()):
+            if issued.grant.code == code:
+                del self.access_tokens[token]
+
+    def tokens_of(self, code: str) -> list[str]:
+        """The refresh tokens of that grant, oldest first."""
+        return [token for token, issued in self.refresh_tokens.items() if issued.grant.code == code]
 
     def revoke(self, grant: Grant) -> None:
         """End a grant: its tokens are dead."""

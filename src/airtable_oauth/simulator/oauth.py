@@ -16,7 +16,6 @@ from starlette.routing import Route
 
 from airtable_oauth import pkce
 from airtable_oauth.simulator.model import (
-    GRACE_SECONDS,
     SCOPES,
     AuthorizationRequest,
     Code,
@@ -190,7 +189,7 @@ class AuthorizationServer:
             self.vault.revoke(token.grant)
         if token is None or token.grant.revoked or token.grant.client_id != integration.client_id:
             raise TokenError("invalid_grant", "The refresh token is not valid.")
-        if token.used_at is not None and now < token.used_at + GRACE_SECONDS:
+        if token.used_at is not None and now < token.used_at + self.vault.lifetimes.grace:
             raise TokenError("invalid_request", "The token was refreshed a moment ago.", 409)
         if token.used_at is not None or token.expires_at <= now:
             raise TokenError("invalid_grant", "The refresh token is not valid.")
