@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.matrix import table
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))]
 
@@ -23,6 +25,11 @@ def test_every_proof_of_the_security_page_exists() -> None:
             assert re.search(rf"^(async )?def {test}\(", file.read_text(), re.MULTILINE), name
         proofs += bool(test)
     assert proofs > 30
+
+
+def test_fault_matrix_stands_in_the_architecture() -> None:
+    """As `scripts/matrix` prints it."""
+    assert table() in (ROOT / "docs/architecture.md").read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

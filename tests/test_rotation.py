@@ -237,7 +237,7 @@ async def test_conflict_waits_for_the_peer_that_has_the_pair(world: World) -> No
     world.expire()
     tokens = await world.first.rotation.airtable.refresh(refresh_token=record.refresh_token)
     task = asyncio.ensure_future(world.first.token(connection))
-    while world.refreshes() < 2:  # noqa: ASYNC110 (until the conflict)
+    while world.refreshes() < 2:
         await asyncio.sleep(0)
     records = Records(world.store, "airtable")
     found = await records.load(connection)

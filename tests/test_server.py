@@ -37,7 +37,7 @@ async def port() -> AsyncIterator[int]:
     )
     server = uvicorn.Server(config)
     serving = asyncio.ensure_future(server._serve())  # noqa: SLF001 (`serve` takes over signals)
-    while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
+    while not server.started:
         await asyncio.sleep(0.01)
     yield port
     server.should_exit = True

@@ -47,7 +47,7 @@ async def test_sigterm_lets_a_request_in_flight_end(tmp_path: Path) -> None:
             exchange = asyncio.ensure_future(
                 browser.post("/token-exchange", json=parameters, headers=CSRF)
             )
-            while service.token_requests() == 0:  # noqa: ASYNC110 (another process counts)
+            while service.token_requests() == 0:
                 await asyncio.sleep(0.05)
             service.process.send_signal(signal.SIGTERM)
             answer = await exchange

@@ -225,7 +225,7 @@ async def test_caller_that_goes_away_leaves_a_session_for_the_repeat(
     parameters = await consent(simulator, await begin(browser))
     simulator.faults.add(Fault(delay=0.05))
     first = asyncio.ensure_future(keep(browser, parameters))
-    while not simulator.token_requests():  # noqa: ASYNC110 (until it is under way)
+    while not simulator.token_requests():
         await asyncio.sleep(0)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -1,0 +1,15 @@
+"""Every fault in the middle of a refresh, on every store: see `tests/matrix.py`."""
+
+import pytest
+
+from tests.matrix import CELLS, KINDS, run
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_connection_is_kept_where_it_can_be(kind: str) -> None:
+    """Else it says why; and no refresh is sent without need."""
+    outcomes = await run(kind)
+    assert outcomes == {name: CELLS[name][1] for name in outcomes}
+    assert len(outcomes) == (13 if kind == "memory" else 24)

@@ -1,0 +1,529 @@
+"""What becomes of a connection when something goes wrong in the middle of a refresh.
+
+Real processes, real stores, one fault each. `scripts/matrix` runs all of it and prints the table of
+`docs/architecture.md`.
+"""
+
+import asyncio
+import signal
+import sqlite3
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import click
+import httpx
+
+from airtable_oauth.protocol import TokenSet
+from airtable_oauth.records import Records
+from airtable_oauth.stores import Store
+from airtable_oauth.stores.connect import open_store, sealed
+from airtable_oauth.stores.keys import storage_key
+from airtable_oauth.stores.lease import Lease
+from tests.helpers import CSRF, SCOPES, begin, decide, free_port, make_settings
+from tests.processes import command, wait_for
+from tests.proxy import Proxy, proxy
+from tests.stores.backends import postgres_server, redis_server
+
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+REDIRECT_URI = "http://localhost:4200/auth-callback"
+UPSTREAM_TIMEOUT = 3.0
+KINDS = ("redis", "postgresql", "sqlite", "memory")
+_PATIENCE_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is true afterwards."""
+
+    meanwhile: str
+    """What the caller in trouble gets."""
+    afterwards: str
+    """`kept`, or why the connection must be made anew."""
+    refreshes: int
+    """How many refresh requests Airtable saw, those of the test as a peer included."""
+
+
+@dataclass
+class Node:
+    """One process of the service, and the ways from it to the store and to Airtable."""
+
+    url: str
+    process: Popen[bytes]
+    way: Proxy | None
+    line: Proxy
+
+
+@dataclass
+class Stage:
+    """A store, an Airtable, and two processes that nothing happens to."""
+
+    kind: str
+    store_url: str
+    airtable: str
+    directory: Path
+    exits: ExitStack
+    healthy: Node = field(init=False)
+    other: Node = field(init=False)
+    spare: list[Node] = field(default_factory=list)
+    """Processes to do something to, one for each cell that does."""
+    store: Store = field(init=False)
+    """What the test does as a process of its own."""
+
+    def start(self) -> Node:
+        """One more process."""
+        line = self.exits.enter_context(proxy(_port(self.airtable)))
+        way = None
+        store_url = self.store_url
+        if self.kind in ("redis", "postgresql"):
+            way = self.exits.enter_context(proxy(_port(store_url)))
+            store_url = _moved(store_url, way.port)
+        port = free_port()
+        environment = {
+            "CLIENT_ID": "test-client",
+            "CLIENT_SECRET": "test-secret",
+            "REDIRECT_URI": REDIRECT_URI,
+            "SCOPES": " ".join(SCOPES),
+            "PUBLIC_URL": f"http://localhost:{port}",
+            "AIRTABLE_URL": _moved(self.airtable, line.port),
+            "AIRTABLE_API_URL": self.airtable,
+            "STORE_URL": store_url,
+            "ENCRYPTION_KEYS": KEY,
+            "UPSTREAM_TIMEOUT": str(UPSTREAM_TIMEOUT),
+            "LOG_LEVEL": "warning",
+        }
+        serve = ["serve", "--host", "localhost", "--port", str(port)]
+        process = self.exits.enter_context(command(serve, self.directory, environment))
+        wait_for(f"http://localhost:{port}")
+        return Node(f"http://localhost:{port}", process, way, line)
+
+    @contextmanager
+    def store_down_for(self, node: Node) -> Iterator[None]:
+        """Nothing can be written; with SQLite that is so for every process."""
+        if node.way is not None:
+            node.way.black_hole()
+            try:
+                yield
+            finally:
+                node.way.mend()
+            return
+        path = self.store_url.removeprefix("sqlite:///")
+        lock = sqlite3.connect(path, isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            lock.execute("ROLLBACK")
+            lock.close()
+
+    async def control(self, method: str, path: str, json: Any = None) -> Any:
+        """Pull a string of the simulator's."""
+        async with httpx.AsyncClient(base_url=self.airtable, timeout=30) as client:
+            answer = await client.request(method, f"/_simulator/{path}", json=json)
+            assert answer.status_code < 300, answer.text
+            return answer.json() if answer.content else None
+
+    async def log_in(self) -> "Login":
+        """A connection whose access token Airtable does not accept any more."""
+        async with (
+            httpx.AsyncClient(base_url=self.healthy.url, timeout=30) as browser,
+            httpx.AsyncClient(timeout=30) as person,
+        ):
+            parameters = await decide(person, await begin(browser))
+            answer = await browser.post("/session", json=parameters, headers=CSRF)
+            assert answer.status_code == 201, answer.text
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        await self.control("DELETE", f"grants/{parameters['code']}/access")
+        return Login(self, parameters["code"], cookie)
+
+
+@dataclass
+class Login:
+    """A browser that is logged in, and what happens to its connection."""
+
+    stage: Stage
+    code: str
+    cookie: str
+
+    async def tokens(self) -> list[str]:
+        grant = await self.stage.control("GET", f"grants/{self.code}")
+        tokens: list[str] = grant["refresh_tokens"]
+        return tokens
+
+    async def fault(self, **fields: Any) -> None:
+        """Plan a fault of this connection's refresh."""
+        only = (await self.tokens())[-1]
+        await self.stage.control("POST", "faults", {"only": only, **fields})
+
+    async def fired(self) -> None:
+        """Wait until it has struck."""
+        only = (await self.tokens())[0]
+        for _ in range(600):
+            planned = await self.stage.control("GET", "faults")
+            if any(fault["fired"] for fault in planned if fault["only"] == only):
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError("the fault did not fire")
+
+    async def call(self, node: Node) -> httpx.Response | None:
+        """Use the Web API through a process; None if it goes away meanwhile."""
+        async with httpx.AsyncClient(base_url=node.url, timeout=60) as client:
+            with suppress(httpx.TransportError):
+                return await client.get("/airtable/v0/meta/whoami", headers={"Cookie": self.cookie})
+        return None
+
+    async def said(self, node: Node) -> str:
+        """What a caller gets."""
+        answer = await self.call(node)
+        return "nothing" if answer is None else str(answer.status_code)
+
+    async def state(self, node: Node) -> dict[str, Any]:
+        async with httpx.AsyncClient(base_url=node.url, timeout=30) as client:
+            answer = await client.get("/session", headers={"Cookie": self.cookie})
+        state: dict[str, Any] = answer.json()
+        return state
+
+    async def outcome(self, meanwhile: str) -> Outcome:
+        """Call through a healthy process until the answer is definite."""
+        healthy = self.stage.healthy
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while await self.said(healthy) == "503":
+                await asyncio.sleep(0.25)
+        state = await self.state(healthy)
+        afterwards = "kept" if state["status"] == "connected" else str(state.get("reason"))
+        known = set(await self.tokens())
+        seen = await self.stage.control("GET", "requests")
+        sent = [request for request in seen if request["path"] == "/oauth2/v1/token"]
+        refreshes = [
+            request
+            for request in sent
+            if httpx.QueryParams(request["body"]).get("refresh_token") in known
+        ]
+        return Outcome(meanwhile, afterwards, len(refreshes))
+
+    async def refresh_as_a_peer(self) -> dict[str, Any]:
+        """What another process of the service does, or somebody with the same token."""
+        form = {"grant_type": "refresh_token", "refresh_token": (await self.tokens())[-1]}
+        async with httpx.AsyncClient(base_url=self.stage.airtable) as client:
+            answer = await client.post(
+                "/oauth2/v1/token", data=form, auth=("test-client", "test-secret")
+            )
+        tokens: dict[str, Any] = answer.json()
+        return tokens
+
+    async def store_as_a_peer(self, tokens: dict[str, Any]) -> None:
+        """The other half of it."""
+        records = Records(self.stage.store, "airtable")
+        pair = TokenSet(**{name: tokens[name] for name in tokens if name != "token_type"})
+        now = await self.stage.store.now()
+        found = await records.load(await self.connection_id())
+        assert found is not None
+        renewed = found.record.renewed(pair, now, by_force=True)
+        assert await records.replace(renewed, now, version=found.version)
+
+    async def connection_id(self) -> str:
+        first = (await self.tokens())[0]
+        async for record in Records(self.stage.store, "airtable").all():
+            if record.refresh_token == first:
+                return record.id
+        raise AssertionError("no such connection")
+
+
+Cell = Callable[[Stage], Awaitable[Outcome]]
+
+
+def answered(**fault: Any) -> Cell:
+    """The token endpoint, or the way from it, does this once."""
+
+    async def cell(stage: Stage) -> Outcome:
+        login = await stage.log_in()
+        await login.fault(**fault)
+        return await login.outcome(await login.said(stage.other))
+
+    return cell
+
+
+async def not_sent(stage: Stage) -> Outcome:
+    login, node = await stage.log_in(), stage.spare.pop()
+    node.line.refuse()
+    return await login.outcome(await login.said(node))
+
+
+async def conflict_with_a_peer(stage: Stage) -> Outcome:
+    login = await stage.log_in()
+    tokens = await login.refresh_as_a_peer()
+    call = asyncio.ensure_future(login.said(stage.other))
+    await asyncio.sleep(1)
+    await login.store_as_a_peer(tokens)
+    return await login.outcome(await call)
+
+
+async def conflict_without_a_peer(stage: Stage) -> Outcome:
+    login = await stage.log_in()
+    await login.refresh_as_a_peer()
+    return await login.outcome(await login.said(stage.other))
+
+
+async def peer_won(stage: Stage) -> Outcome:
+    """A request is held up until a peer has refreshed and stored, and the grace is over."""
+    login = await stage.log_in()
+    await login.fault(delay=2, status=400, body='{"error": "invalid_grant"}')
+    call = asyncio.ensure_future(login.said(stage.other))
+    await login.fired()
+    await login.store_as_a_peer(await login.refresh_as_a_peer())
+    return await login.outcome(await call)
+
+
+async def revoked(stage: Stage) -> Outcome:
+    login = await stage.log_in()
+    await login.fault(status=400, body='{"error": "invalid_grant"}')
+    return await login.outcome(await login.said(stage.other))
+
+
+async def caller_gone(stage: Stage) -> Outcome:
+    login = await stage.log_in()
+    await login.fault(delay=1)
+    call = asyncio.ensure_future(login.said(stage.other))
+    await login.fired()
+    call.cancel()
+    return await login.outcome("nothing")
+
+
+async def store_down_before(stage: Stage) -> Outcome:
+    login, node = await stage.log_in(), stage.spare.pop()
+    with stage.store_down_for(node):
+        meanwhile = await login.said(node)
+    return await login.outcome(meanwhile)
+
+
+async def store_down_after(stage: Stage) -> Outcome:
+    login, node = await stage.log_in(), stage.spare.pop()
+    await login.fault(delay=1.5)
+    call = asyncio.ensure_future(login.said(node))
+    await login.fired()
+    with stage.store_down_for(node):
+        meanwhile = await call
+    return await login.outcome(meanwhile)
+
+
+async def sigterm(stage: Stage) -> Outcome:
+    login, node = await stage.log_in(), stage.spare.pop()
+    await login.fault(delay=1.5)
+    call = asyncio.ensure_future(login.said(node))
+    await login.fired()
+    node.process.send_signal(signal.SIGTERM)
+    return await login.outcome(await call)
+
+
+async def killed_with_the_lease(stage: Stage) -> Outcome:
+    """The test is the process that dies: it takes the lease and nothing else."""
+    login = await stage.log_in()
+    key = storage_key("airtable", "lease", "refresh", await login.connection_id())
+    assert await Lease(stage.store, key, UPSTREAM_TIMEOUT + 9).acquire()
+    return await login.outcome("nothing")
+
+
+async def killed_before_it_is_sent(stage: Stage) -> Outcome:
+    login, node = await stage.log_in(), stage.spare.pop()
+    node.line.black_hole()
+    call = asyncio.ensure_future(login.said(node))
+    while (await login.state(stage.healthy))["status"] != "refreshing":
+        await asyncio.sleep(0.02)
+    node.process.kill()
+    return await login.outcome(await call)
+
+
+def killed(**fault: Any) -> Cell:
+    """Once the request has arrived."""
+
+    async def cell(stage: Stage) -> Outcome:
+        login, node = await stage.log_in(), stage.spare.pop()
+        await login.fault(**fault)
+        call = asyncio.ensure_future(login.said(node))
+        await login.fired()
+        await asyncio.sleep(0.1)
+        node.process.kill()
+        return await login.outcome(await call)
+
+    return cell
+
+
+async def killed_before_it_is_stored(stage: Stage) -> Outcome:
+    login, node = await stage.log_in(), stage.spare.pop()
+    await login.fault(delay=1.5)
+    call = asyncio.ensure_future(login.said(node))
+    await login.fired()
+    with stage.store_down_for(node):
+        await asyncio.sleep(2)
+        node.process.kill()
+        meanwhile = await call
+    return await login.outcome(meanwhile)
+
+
+LOST = "rotation_lost"
+CELLS: dict[str, tuple[Cell, Outcome]] = {
+    "Airtable cannot be reached": (not_sent, Outcome("503", "kept", 1)),
+    "dropped before the commit": (answered(drop=True), Outcome("503", "kept", 2)),
+    "dropped after the commit": (answered(drop=True, commit=True), Outcome("503", LOST, 2)),
+    "timeout before the commit": (answered(delay=4, drop=True), Outcome("503", "kept", 2)),
+    "timeout after the commit": (
+        answered(commit=True, hold=4, drop=True),
+        Outcome("503", LOST, 2),
+    ),
+    "5xx before the commit": (answered(status=502), Outcome("503", "kept", 2)),
+    "5xx after the commit": (answered(status=502, commit=True), Outcome("503", LOST, 2)),
+    "junk before the commit": (answered(junk="html"), Outcome("503", "kept", 2)),
+    "junk after the commit": (answered(junk="html", commit=True), Outcome("503", LOST, 2)),
+    "429 before the commit": (answered(status=429), Outcome("503", "kept", 2)),
+    "409, and a peer stores its pair": (conflict_with_a_peer, Outcome("200", "kept", 2)),
+    "409, and nobody has the pair": (conflict_without_a_peer, Outcome("503", LOST, 3)),
+    "`invalid_grant` after a peer won": (peer_won, Outcome("200", "kept", 2)),
+    "`invalid_grant`": (revoked, Outcome("401", "revoked", 1)),
+    "`invalid_client`": (
+        answered(status=401, body='{"error": "invalid_client"}'),
+        Outcome("500", "kept", 2),
+    ),
+    "store down before the call": (store_down_before, Outcome("503", "kept", 1)),
+    "store down after the answer": (store_down_after, Outcome("503", "kept", 1)),
+    "caller gone": (caller_gone, Outcome("nothing", "kept", 1)),
+    "SIGTERM": (sigterm, Outcome("200", "kept", 1)),
+    "`kill -9` with the lease, before the marker": (
+        killed_with_the_lease,
+        Outcome("nothing", "kept", 1),
+    ),
+    "`kill -9` with the marker, before it is sent": (
+        killed_before_it_is_sent,
+        Outcome("nothing", "kept", 1),
+    ),
+    "`kill -9` before the commit": (killed(delay=5, drop=True), Outcome("nothing", "kept", 2)),
+    "`kill -9` after the commit": (
+        killed(commit=True, hold=5, drop=True),
+        Outcome("nothing", LOST, 2),
+    ),
+    "`kill -9` with the answer, before it is stored": (
+        killed_before_it_is_stored,
+        Outcome("nothing", LOST, 2),
+    ),
+}
+
+_SPARE = 8
+_ONE_AT_A_TIME = {store_down_before, store_down_after, killed_before_it_is_stored}
+"""With SQLite these lock everybody out."""
+_NEED_A_PEER = {
+    *_ONE_AT_A_TIME,
+    *(not_sent, conflict_with_a_peer, peer_won, sigterm),
+    *(killed_with_the_lease, killed_before_it_is_sent),
+}
+
+
+def reachable(kind: str) -> list[str]:
+    """The cells that make sense with this store: a process alone dies with its memory."""
+    return [
+        name
+        for name, (cell, _) in CELLS.items()
+        if kind != "memory" or (cell not in _NEED_A_PEER and "kill" not in name)
+    ]
+
+
+@asynccontextmanager
+async def stage(kind: str) -> AsyncIterator[Stage]:
+    """Start what a store's cells share."""
+    with ExitStack() as exits:
+        directory = Path(exits.enter_context(tempfile.TemporaryDirectory()))
+        made = await asyncio.to_thread(_stage, kind, directory, exits)
+        await made.control("POST", "lifetimes", {"grace": 3})
+        settings = make_settings(store_url=made.store_url, encryption_keys=KEY)
+        made.store = sealed(open_store(settings), settings)
+        try:
+            await made.store.ping()
+            yield made
+        finally:
+            await made.store.close()
+
+
+def _stage(kind: str, directory: Path, exits: ExitStack) -> Stage:
+    store_url = _store_url(kind, directory, exits)
+    port = free_port()
+    arguments = [
+        *("simulator", "--port", str(port), "--redirect-uri", REDIRECT_URI),
+        *("--client-id", "test-client", "--client-secret", "test-secret"),
+    ]
+    exits.enter_context(command(arguments, directory))
+    wait_for(f"http://127.0.0.1:{port}")
+    made = Stage(kind, store_url, f"http://127.0.0.1:{port}", directory, exits)
+    made.healthy = made.start()
+    made.other = made.start() if kind != "memory" else made.healthy
+    made.spare = [made.start() for _ in range(_SPARE if kind != "memory" else 0)]
+    return made
+
+
+def _store_url(kind: str, directory: Path, exits: ExitStack) -> str:
+    if kind == "redis":
+        return exits.enter_context(redis_server(directory))
+    if kind == "postgresql":
+        return exits.enter_context(postgres_server())
+    return f"sqlite:///{directory}/store.db" if kind == "sqlite" else "memory://"
+
+
+async def run(kind: str) -> dict[str, Outcome | BaseException]:
+    """Every cell of a store; an exception where one does not come to its end."""
+    async with stage(kind) as made:
+        names = reachable(kind)
+        alone = [n for n in names if kind == "sqlite" and CELLS[n][0] in _ONE_AT_A_TIME]
+        together = [name for name in names if name not in alone]
+        ended = await asyncio.gather(
+            *(CELLS[name][0](made) for name in together), return_exceptions=True
+        )
+        outcomes: dict[str, Outcome | BaseException] = dict(zip(together, ended, strict=True))
+        for name in alone:
+            (outcomes[name],) = await asyncio.gather(CELLS[name][0](made), return_exceptions=True)
+        return outcomes
+
+
+def table() -> str:
+    """The expectations, as `docs/architecture.md` has them."""
+    lines = [
+        "| what happens in the middle of a refresh | the caller gets | afterwards | requests |",
+        "|---|---|---|---|",
+    ]
+    for name, (_, expected) in CELLS.items():
+        end = "kept" if expected.afterwards == "kept" else f"`{expected.afterwards}`"
+        lines.append(f"| {name} | {expected.meanwhile} | {end} | {expected.refreshes} |")
+    return "\n".join(lines)
+
+
+@click.command(help=__doc__)
+@click.argument("kinds", nargs=-1, type=click.Choice(KINDS))
+def main(kinds: tuple[str, ...]) -> None:
+    """Run the cells of each store and say where one differs."""
+    wrong = 0
+    for kind in kinds or KINDS:
+        outcomes = asyncio.run(run(kind))
+        for name, outcome in outcomes.items():
+            if outcome != CELLS[name][1]:
+                wrong += 1
+                click.echo(f"{kind}: {name}: {outcome!r}, not {CELLS[name][1]!r}", err=True)
+        click.echo(f"{kind}: {len(outcomes)} cells", err=True)
+    click.echo(table())
+    raise SystemExit(1 if wrong else 0)
+
+
+def _port(url: str) -> int:
+    port = urlsplit(url).port
+    assert port is not None
+    return port
+
+
+def _moved(url: str, port: int) -> str:
+    parts = urlsplit(url)
+    netloc = parts.netloc.replace(f":{parts.port}", f":{port}")
+    return urlunsplit(parts._replace(netloc=netloc))
+
+
+if __name__ == "__main__":
+    main()
