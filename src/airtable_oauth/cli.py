@@ -27,7 +27,7 @@ from airtable_oauth.settings import PREFIX, Settings, faults
 from airtable_oauth.stores.connect import open_store, sealed
 from airtable_oauth.stores.encrypted import EncryptedStore
 
-_DEMO_SCOPES = "data.records:read schema.bases:read user.email:read"
+_DEMO_SCOPES = "data.records:read data.records:write schema.bases:read user.email:read"
 _DRAIN_SECONDS = 30
 _KEY_BYTES = 32
 _START_SECONDS = 30.0
@@ -97,6 +97,13 @@ def serve(host: str, port: int, workers: int) -> None:
     help="A registered redirect URI; may be repeated.",
 )
 @click.option("--scopes", default=_DEMO_SCOPES, show_default=True, help="The enabled scopes.")
+@click.option(
+    "--users",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="How many people may be signed in; the consent page asks which of them it is.",
+)
 def simulator(
     host: str,
     port: int,
@@ -104,11 +111,12 @@ def simulator(
     client_secret: str,
     redirect_uris: tuple[str, ...],
     scopes: str,
+    users: int,
 ) -> None:
     """Run an Airtable to develop against: OAuth, a consent page, three sample bases."""
     _free(host, port)
     click.echo(f"Airtable simulator: http://{host}:{port}")
-    _simulator(host, port, client_id, client_secret, redirect_uris, scopes)
+    _simulator(host, port, client_id, client_secret, redirect_uris, scopes, users)
 
 
 @main.command()
@@ -305,9 +313,14 @@ def _simulator(
     client_secret: str,
     redirect_uris: tuple[str, ...],
     scopes: str = _DEMO_SCOPES,
+    users: int = 1,
 ) -> None:
     try:
-        from airtable_oauth.simulator import Integration, Simulator  # noqa: PLC0415 (an extra)
+        from airtable_oauth.simulator import (  # noqa: PLC0415 (an extra)
+            Integration,
+            Simulator,
+            some_users,
+        )
     except ModuleNotFoundError as error:
         raise click.ClickException(
             f"the simulator needs {error.name}: pip install 'airtable-oauth[simulator]'"
@@ -318,7 +331,8 @@ def _simulator(
         redirect_uris=redirect_uris,
         scopes=tuple(scopes.split()),
     )
-    _run(Simulator([integration]).app, host=host, port=port, log_level="warning")
+    subject = Simulator([integration], users=some_users(users))
+    _run(subject.app, host=host, port=port, log_level="warning")
 
 
 def _service(port: int, environment: dict[str, str]) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from airtable_oauth.simulator import Simulator
-from tests.helpers import AIRTABLE, SCOPES, make_simulator
-from tests.simulator.test_oauth import connect
+from airtable_oauth.simulator import Integration, Simulator, some_users
+from tests.helpers import AIRTABLE, REDIRECT_URI, SCOPES, decide, make_simulator
+from tests.simulator.test_oauth import AUTHORIZATION, connect, exchange_form, send
 
 
 @pytest.fixture
@@ -179,3 +179,128 @@ async def test_control_api(api: httpx.AsyncClient, simulator: Simulator) -> None
     await api.post("/_simulator/clock", json={"advance": 3600})
     assert (await api.get("/v0/meta/whoami")).status_code == 401
     assert [(seen.path, seen.status) for seen in simulator.requests] == [("/v0/meta/whoami", 401)]
+
+
+# Writing
+
+
+@pytest.fixture
+async def writer() -> AsyncIterator[httpx.AsyncClient]:
+    scopes = (*SCOPES, "data.records:write")
+    simulator = make_simulator(scopes=scopes)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(simulator.app), base_url=AIRTABLE
+    ) as client:
+        tokens = await connect(client, scope=" ".join(scopes))
+        client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+        yield client
+
+
+async def products(writer: httpx.AsyncClient) -> str:
+    return await table_of(writer, "Inventory and orders", "Products")
+
+
+async def test_record_is_created_changed_and_deleted(writer: httpx.AsyncClient) -> None:
+    """One at a time."""
+    table = await products(writer)
+    made = (await writer.post(table, json={"fields": {"Product": "Vase", "Price": 12}})).json()
+    assert made["fields"] == {"Product": "Vase", "Price": 12}
+    path = f"{table}/{made['id']}"
+    changed = await writer.patch(path, json={"fields": {"In stock": 3, "Price": None}})
+    assert changed.json()["fields"] == {"Product": "Vase", "In stock": 3}
+    replaced = await writer.put(path, json={"fields": {"Product": "Bowl", "Discontinued": False}})
+    assert replaced.json()["fields"] == {"Product": "Bowl"}
+    await writer.post("/_simulator/clock", json={"advance": 2})  # five requests a second
+    assert (await writer.delete(path)).json() == {"id": made["id"], "deleted": True}
+    assert (await writer.get(path)).status_code == 403
+
+
+async def test_ten_records_at_a_time(writer: httpx.AsyncClient) -> None:
+    """Not eleven."""
+    table = await products(writer)
+    records = [{"fields": {"Product": f"Item {number}"}} for number in range(10)]
+    made = (await writer.post(table, json={"records": records})).json()["records"]
+    assert len(made) == 10
+    changes = [{"id": each["id"], "fields": {"In stock": 1}} for each in made]
+    changed = (await writer.patch(table, json={"records": changes})).json()["records"]
+    assert {each["fields"]["In stock"] for each in changed} == {1}
+    query = [("records[]", each["id"]) for each in made]
+    gone = (await writer.delete(table, params=query)).json()["records"]
+    assert [each["deleted"] for each in gone] == [True] * 10
+    answer = await writer.post(table, json={"records": [*records, *records]})
+    assert_error(answer, 422, "INVALID_REQUEST_UNKNOWN")
+
+
+async def test_upsert_merges_on_fields(writer: httpx.AsyncClient) -> None:
+    """What is there is changed, what is not is made."""
+    table = await products(writer)
+    before = len((await get(writer, table))["records"])
+    body = {
+        "performUpsert": {"fieldsToMergeOn": ["SKU"]},
+        "records": [
+            {"fields": {"SKU": "LMP-014", "In stock": 1}},
+            {"fields": {"SKU": "NEW-1", "Product": "New"}},
+        ],
+    }
+    ended = (await writer.patch(table, json=body)).json()["records"]
+    assert ended[0]["fields"]["Product"] == "Desk lamp, brass"
+    assert ended[0]["fields"]["In stock"] == 1
+    assert len((await get(writer, table))["records"]) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "kind"),
+    [
+        ("POST", {"fields": {"Nonsense": 1}}, "UNKNOWN_FIELD_NAME"),
+        ("POST", {"fields": {"Price": "cheap"}}, "INVALID_VALUE_FOR_COLUMN"),
+        ("POST", {"fields": {"Price": True}}, "INVALID_VALUE_FOR_COLUMN"),
+        ("POST", {"fields": {"Product": None}}, "INVALID_VALUE_FOR_COLUMN"),
+        ("POST", [], "INVALID_REQUEST_MISSING_FIELDS"),
+        ("POST", {"records": [{}]}, "INVALID_REQUEST_MISSING_FIELDS"),
+        ("POST", {"records": []}, "INVALID_REQUEST_UNKNOWN"),
+        ("PATCH", {"records": [{"id": "recX", "fields": {}}]}, "ROW_DOES_NOT_EXIST"),
+        (
+            "PATCH",
+            {"performUpsert": {}, "records": [{"fields": {}}]},
+            "INVALID_REQUEST_UNKNOWN",
+        ),
+        ("DELETE", None, "INVALID_REQUEST_UNKNOWN"),
+    ],
+)
+async def test_change_that_makes_no_sense_is_422(
+    writer: httpx.AsyncClient, method: str, body: Any, kind: str
+) -> None:
+    """With Airtable's type."""
+    table = await products(writer)
+    assert_error(await writer.request(method, table, json=body), 422, kind)
+
+
+async def test_typecast_takes_what_does_not_fit(writer: httpx.AsyncClient) -> None:
+    """As asked."""
+    body = {"fields": {"Price": "cheap"}, "typecast": True}
+    assert (await writer.post(await products(writer), json=body)).status_code == 200
+
+
+async def test_writing_needs_its_scope(api: httpx.AsyncClient) -> None:
+    """And a body that can be read."""
+    table = await table_of(api, "Inventory and orders", "Products")
+    answer = await api.post(table, json={"fields": {}})
+    assert_error(answer, 403, "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND")
+    assert_error(await api.post(table, content=b"{"), 422, "INVALID_REQUEST_BODY")
+
+
+async def test_consent_page_asks_who_is_signed_in() -> None:
+    """Where there are several."""
+    simulator = Simulator(
+        [Integration("test-client", (REDIRECT_URI,), SCOPES, "test-secret")], users=some_users(3)
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(simulator.app), base_url=AIRTABLE
+    ) as person:
+        url = str(httpx.URL("/oauth2/v1/authorize", params=AUTHORIZATION))
+        assert (await person.get(url)).text.count("<option") == 3
+        wanted = some_users(3)[2]
+        code = (await decide(person, url, user=wanted.id))["code"]
+        tokens = (await send(person, exchange_form(code))).json()
+        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+        assert (await person.get("/v0/meta/whoami", headers=headers)).json()["id"] == wanted.id

@@ -3,8 +3,8 @@
 It follows Airtable's public reference strictly and forgets everything when it stops.
 """
 
-from airtable_oauth.simulator.app import Simulator
+from airtable_oauth.simulator.app import Simulator, some_users
 from airtable_oauth.simulator.faults import Fault
 from airtable_oauth.simulator.model import Clock, Integration, User
 
-__all__ = ["Clock", "Fault", "Integration", "Simulator", "User"]
+__all__ = ["Clock", "Fault", "Integration", "Simulator", "User", "some_users"]

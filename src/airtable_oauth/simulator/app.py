@@ -17,7 +17,16 @@ from airtable_oauth.simulator.sample import identifier, sample_bases
 from airtable_oauth.simulator.web_api import WebApi
 
 _LOG_SIZE = 10_000
-_USER = User(identifier("usr", "demo"), "mina@example.com", "Mina Okafor")
+DEMO_USER = User(identifier("usr", "demo"), "mina@example.com", "Mina Okafor")
+
+
+def some_users(count: int) -> list[User]:
+    """People with Airtable accounts, always the same."""
+    others = (
+        User(identifier("usr", "demo", number), f"user{number}@example.com", f"User {number}")
+        for number in range(1, count)
+    )
+    return [DEMO_USER, *others]
 
 
 @dataclass
@@ -38,7 +47,7 @@ class SeenRequest:
 
 
 class Simulator:
-    """Airtable for a few integrations and one user.
+    """Airtable for a few integrations and users.
 
     `app` is an ASGI app for any server; `clock` can be moved; `requests` holds the last 10,000
     requests; `faults` makes things go wrong. Each base takes five requests a second, and each user
@@ -50,7 +59,7 @@ class Simulator:
         self,
         integrations: Sequence[Integration],
         *,
-        user: User = _USER,
+        users: Sequence[User] = (DEMO_USER,),
         clock: Clock | None = None,
         user_limit: int | None = None,
     ) -> None:
@@ -61,7 +70,7 @@ class Simulator:
         self.authorization_server = AuthorizationServer(
             integrations={integration.client_id: integration for integration in integrations},
             vault=self.vault,
-            user=user,
+            users=users,
             bases=self.bases,
         )
         api = WebApi(self.vault, self.bases, user_limit)

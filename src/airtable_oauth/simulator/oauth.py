@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
@@ -75,7 +75,8 @@ class AuthorizationServer:
 
     integrations: Mapping[str, Integration]
     vault: Vault
-    user: User
+    users: Sequence[User]
+    """Who may be signed in to Airtable; with more than one the consent page asks."""
     bases: Iterable[Base]
     consents: dict[str, AuthorizationRequest] = field(default_factory=dict)
     refusal: Refusal | None = None
@@ -107,7 +108,7 @@ class AuthorizationServer:
             "consent.html",
             consent=consent,
             integration=integration,
-            user=self.user,
+            users=self.users,
             scopes=[SCOPES.get(scope, scope) for scope in wanted.scopes],
             bases=self.bases,
         )
@@ -125,14 +126,18 @@ class AuthorizationServer:
                 error_description="The user denied the request.",
             )
         chosen = frozenset(value for name, value in fields if name == "base")
-        grant = Grant(wanted.integration.client_id, self.user, wanted.scopes, chosen)
+        user = self._signed_in(dict(fields).get("user"))
+        grant = Grant(wanted.integration.client_id, user, wanted.scopes, chosen)
         code = self.vault.issue_code(wanted, grant)
         return _redirect(wanted.redirect_uri, wanted.state, code=code)
 
     def new_grant(self, client_id: str, scopes: tuple[str, ...]) -> Grant:
         """What a user's consent to everything would bring, without a browser."""
         bases = frozenset(base.id for base in self.bases)
-        return Grant(client_id, self.user, scopes, bases)
+        return Grant(client_id, self.users[0], scopes, bases)
+
+    def _signed_in(self, user_id: str | None) -> User:
+        return next((user for user in self.users if user.id == user_id), self.users[0])
 
     def _who_asks(self, parameters: list[tuple[str, str]]) -> tuple[Integration, str]:
         client_ids = [value for name, value in parameters if name == "client_id"]

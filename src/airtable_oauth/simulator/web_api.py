@@ -1,5 +1,6 @@
-"""Airtable's Web API, as far as reading goes: whoami, bases, tables, records."""
+"""Airtable's Web API, as far as whoami, bases, tables and records go."""
 
+import json
 import secrets
 from collections import deque
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from starlette.routing import Mount, Route
 
 from airtable_oauth.simulator.model import AccessToken, Vault
 from airtable_oauth.simulator.sample import Base, Record, Table
+from airtable_oauth.simulator.writing import WriteError, create, delete, update
 
 _MAX_PAGE = 100
 _A_SECOND = 5
@@ -49,7 +51,14 @@ class WebApi:
             Route("/meta/bases", self._answered(self._list_bases)),
             Route("/meta/bases/{base}/tables", self._answered(self._list_tables)),
             Route("/{base}/{table}", self._answered(self._list_records)),
+            Route("/{base}/{table}", self._answered(self._create), methods=["POST"]),
+            Route("/{base}/{table}", self._answered(self._update), methods=["PATCH", "PUT"]),
+            Route("/{base}/{table}", self._answered(self._delete), methods=["DELETE"]),
             Route("/{base}/{table}/{record}", self._answered(self._get_record)),
+            Route(
+                "/{base}/{table}/{record}", self._answered(self._update), methods=["PATCH", "PUT"]
+            ),
+            Route("/{base}/{table}/{record}", self._answered(self._delete), methods=["DELETE"]),
         ]
         cors = Middleware(
             CORSMiddleware,
@@ -64,10 +73,14 @@ class WebApi:
             try:
                 token = self._token(request)
                 self._pace(request, token)
+                request.state.body = await _json(request)
                 response = JSONResponse(verb(request, token))
             except ApiError as error:
                 body = {"error": {"type": error.kind, "message": error.message}}
                 response = JSONResponse(body, error.status)
+            except WriteError as error:
+                body = {"error": {"type": error.kind, "message": str(error)}}
+                response = JSONResponse(body, 422)
             response.set_cookie("brw", f"brw{secrets.token_hex(7)}", httponly=True, path="/")
             return response
 
@@ -138,6 +151,29 @@ class WebApi:
                 return _shown(record, request)
         raise _not_found()
 
+    def _create(self, request: Request, token: AccessToken) -> dict[str, Any]:
+        _need(token, "data.records:write")
+        made = create(self._table(request, token), request.state.body)
+        return _written(request, made)
+
+    def _update(self, request: Request, token: AccessToken) -> dict[str, Any]:
+        _need(token, "data.records:write")
+        changed = update(
+            self._table(request, token),
+            request.state.body,
+            record_id=request.path_params.get("record"),
+            clears=request.method == "PUT",
+        )
+        return _written(request, changed)
+
+    def _delete(self, request: Request, token: AccessToken) -> dict[str, Any]:
+        _need(token, "data.records:write")
+        one = request.path_params.get("record")
+        wanted = [one] if one else request.query_params.getlist("records[]")
+        ids = delete(self._table(request, token), wanted)
+        gone = [{"id": each, "deleted": True} for each in ids]
+        return gone[0] if one else {"records": gone}
+
     def _iteration(self, request: Request, table: Table) -> tuple[int, str, list[Record]]:
         """Where a listing stands: a fresh one, or the one that an offset continues."""
         if offset := request.query_params.get("offset"):
@@ -164,6 +200,21 @@ class WebApi:
             if wanted in (table.id, table.name):
                 return table
         raise _not_found()
+
+
+async def _json(request: Request) -> Any:
+    """The body, if there is one."""
+    body = await request.body()
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        raise ApiError(422, "INVALID_REQUEST_BODY", "Could not parse request body") from None
+
+
+def _written(request: Request, records: Sequence[Record]) -> dict[str, Any]:
+    """Records that were written: a list if a list was sent."""
+    shown = [_shown(record, request) for record in records]
+    return {"records": shown} if "records" in request.state.body else shown[0]
 
 
 def _need(token: AccessToken, scope: str) -> None:

@@ -1,0 +1,135 @@
+"""Changes of records, by Airtable's rules: create, update, upsert, delete, ten at a time."""
+
+import secrets
+import string
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from airtable_oauth.simulator.sample import Record, Table
+
+_MOST = 10
+_ALPHABET = string.ascii_letters + string.digits
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("number", "percent", "currency", "duration", "rating"), (int, float)),
+    **dict.fromkeys(("singleLineText", "multilineText", "email", "url", "phoneNumber"), (str,)),
+    **dict.fromkeys(("date", "dateTime", "singleSelect"), (str,)),
+    **dict.fromkeys(("multipleSelects", "multipleRecordLinks", "multipleAttachments"), (list,)),
+    "checkbox": (bool,),
+}
+
+
+class WriteError(Exception):
+    """What a change is refused with: 422 and a type of Airtable's."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def create(table: Table, body: Any) -> list[Record]:
+    """New records, from `{"records": [{"fields"}]}` or `{"fields"}`."""
+    made = []
+    for item in _items(body):
+        record = Record(_new_id(), _now(), _cells(table, item, body))
+        table.records.append(record)
+        made.append(record)
+    return made
+
+
+def update(table: Table, body: Any, *, record_id: str | None, clears: bool) -> list[Record]:
+    """Changed records; `clears` empties the cells that are not named (`PUT`)."""
+    if isinstance(body, dict) and "performUpsert" in body:
+        return _upsert(table, body)
+    changed = []
+    for item in _items(body):
+        record = _find(table, record_id or item.get("id"))
+        _change(record, _cells(table, item, body, null=True), clears=clears)
+        changed.append(record)
+    return changed
+
+
+def delete(table: Table, ids: Sequence[str]) -> list[str]:
+    """The ids of what is gone."""
+    if not 1 <= len(ids) <= _MOST:
+        raise WriteError("INVALID_REQUEST_UNKNOWN", "Name one to ten records.")
+    for record in [_find(table, each) for each in ids]:
+        table.records.remove(record)
+    return list(ids)
+
+
+def _upsert(table: Table, body: Any) -> list[Record]:
+    merge_on = body["performUpsert"].get("fieldsToMergeOn") or []
+    if not 1 <= len(merge_on) <= 3:  # noqa: PLR2004 (Airtable's limit)
+        raise WriteError("INVALID_REQUEST_UNKNOWN", "fieldsToMergeOn takes one to three fields.")
+    ended = []
+    for item in _items(body):
+        cells = _cells(table, item, body, null=True)
+        same = [
+            record
+            for record in table.records
+            if all(record.cells.get(name) == cells.get(name) for name in merge_on)
+        ]
+        if len(same) > 1:
+            raise WriteError("INVALID_REQUEST_UNKNOWN", "More than one record matches.")
+        if same:
+            _change(same[0], cells, clears=False)
+            ended.append(same[0])
+        else:
+            ended += create(table, {"fields": {k: v for k, v in cells.items() if v is not None}})
+    return ended
+
+
+def _items(body: Any) -> list[dict[str, Any]]:
+    if not isinstance(body, dict):
+        raise WriteError("INVALID_REQUEST_MISSING_FIELDS", "The body must be an object.")
+    items = body.get("records", [body])
+    if not isinstance(items, list) or not 1 <= len(items) <= _MOST:
+        raise WriteError("INVALID_REQUEST_UNKNOWN", "Send one to ten records.")
+    if not all(isinstance(item, dict) and isinstance(item.get("fields"), dict) for item in items):
+        raise WriteError("INVALID_REQUEST_MISSING_FIELDS", "Could not find the field 'fields'.")
+    return items
+
+
+def _cells(
+    table: Table, item: dict[str, Any], body: dict[str, Any], *, null: bool = False
+) -> dict[str, Any]:
+    by_name = {column.name: column for column in table.fields} | {
+        column.id: column for column in table.fields
+    }
+    cells: dict[str, Any] = {}
+    for name, value in item["fields"].items():
+        if name not in by_name:
+            raise WriteError("UNKNOWN_FIELD_NAME", f"Unknown field name: {name!r}")
+        column = by_name[name]
+        wanted = _TYPES.get(column.type, (object,))
+        is_right = isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool))
+        if value is None and null:
+            cells[column.name] = None
+        elif is_right or body.get("typecast"):
+            cells[column.name] = value
+        else:
+            raise WriteError(
+                "INVALID_VALUE_FOR_COLUMN", f"Field {column.name!r} cannot accept the value."
+            )
+    return {name: value for name, value in cells.items() if value is not False}
+
+
+def _change(record: Record, cells: dict[str, Any], *, clears: bool) -> None:
+    merged = cells if clears else record.cells | cells
+    record.cells = {name: value for name, value in merged.items() if value is not None}
+
+
+def _find(table: Table, record_id: Any) -> Record:
+    for record in table.records:
+        if record.id == record_id:
+            return record
+    raise WriteError("ROW_DOES_NOT_EXIST", "Record ID does not exist in this table.")
+
+
+def _new_id() -> str:
+    return "rec" + "".join(secrets.choice(_ALPHABET) for _ in range(14))
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
