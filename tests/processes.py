@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +26,11 @@ class Stack:
     pages: str
     airtable: str
     """On 127.0.0.1: another site than localhost, as airtable.com is."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """The service's variables."""
     process: subprocess.Popen[bytes] = field(init=False)
     """The service's."""
+    command: Sequence[str] = (sys.executable, "-m", "airtable_oauth")
 
     @property
     def redirect_uri(self) -> str:
@@ -48,7 +51,7 @@ class Stack:
 
 
 @contextmanager
-def stack(directory: Path, *, workers: int = 1, **settings: str) -> Iterator[Stack]:
+def stack(directory: Path, *, workers: int = 1, users: int = 1, **settings: str) -> Iterator[Stack]:
     """Start all three; what they log goes to files in `directory`."""
     api_port, pages_port, airtable_port = free_port(), free_port(), free_port()
     made = Stack(
@@ -64,12 +67,14 @@ def stack(directory: Path, *, workers: int = 1, **settings: str) -> Iterator[Sta
         "ALLOWED_ORIGINS": made.pages,
         "PUBLIC_URL": made.api,
         "AIRTABLE_URL": made.airtable,
-        "AIRTABLE_API_URL": made.airtable,
+        # By name: a cookie jar would ignore an address.
+        "AIRTABLE_API_URL": made.airtable.replace("127.0.0.1", "localhost"),
     } | settings
+    made.environment = {PREFIX + name: value for name, value in environment.items()}
     simulator = [
         *("simulator", "--port", str(airtable_port)),
         *("--client-id", "test-client", "--client-secret", "test-secret"),
-        *("--redirect-uri", environment["REDIRECT_URI"]),
+        *("--redirect-uri", environment["REDIRECT_URI"], "--users", str(users)),
     ]
     serve = ["serve", "--host", "localhost", "--port", str(api_port), "--workers", str(workers)]
     pages = [
@@ -94,7 +99,7 @@ def command(
     environment |= {PREFIX + name: value for name, value in (settings or {}).items()}
     with (directory / f"{arguments[0]}.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "airtable_oauth", *arguments],
+            [*Stack.command, *arguments],
             env=environment,
             cwd=directory,
             stdout=log,

@@ -1,0 +1,341 @@
+"""Connections over real processes, sockets and stores."""
+
+import asyncio
+import contextlib
+import os
+import random
+import re
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from airtable_oauth.simulator import some_users
+from tests.helpers import CSRF, SCOPES, begin, decide
+from tests.processes import Stack, stack
+from tests.stores.backends import postgres_server
+
+pytestmark = pytest.mark.integration
+
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+KEY_B = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
+WHOAMI = "/airtable/v0/meta/whoami"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Stack]:
+    """Three workers on Redis."""
+    directory = tmp_path_factory.mktemp("vault")
+    with stack(
+        directory,
+        workers=3,
+        users=200,
+        STORE_URL=redis_url,
+        ENCRYPTION_KEYS=KEY,
+        SCOPES=" ".join((*SCOPES, "data.records:write")),
+    ) as made:
+        yield made
+
+
+@asynccontextmanager
+async def logged_in(service: Stack, user: str = "") -> AsyncIterator[httpx.AsyncClient]:
+    """A browser with a session; each request on a connection of its own, to any worker."""
+    limits = httpx.Limits(max_keepalive_connections=0)
+    async with (
+        httpx.AsyncClient(base_url=service.api, limits=limits, timeout=30) as browser,
+        httpx.AsyncClient(timeout=30) as person,
+    ):
+        parameters = await decide(person, await begin(browser), user=user)
+        answer = await browser.post("/session", json=parameters, headers=CSRF)
+        assert answer.status_code == 201, answer.text
+        browser.headers["X-Code"] = parameters["code"]  # for the test; the service ignores it
+        yield browser
+
+
+async def control(service: Stack, method: str, path: str, json: Any = None) -> Any:
+    async with httpx.AsyncClient(base_url=service.airtable) as client:
+        answer = await client.request(method, f"/_simulator/{path}", json=json)
+        assert answer.status_code < 300, answer.text
+        return answer.json() if answer.content else None
+
+
+def refreshes(service: Stack) -> int:
+    forms = [httpx.QueryParams(each["body"]) for each in service.seen() if "oauth2" in each["path"]]
+    return sum(form.get("grant_type") == "refresh_token" for form in forms)
+
+
+@asynccontextmanager
+async def expired(service: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser whose access token has ended, as the service knows."""
+    await control(service, "POST", "lifetimes", {"access_token": 1})
+    async with logged_in(service) as browser:
+        await control(service, "POST", "lifetimes", {"access_token": 3600})
+        await asyncio.sleep(1.1)
+        yield browser
+
+
+async def call(browser: httpx.AsyncClient) -> int:
+    """Call the Web API; again if the connection was cut."""
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            return (await browser.get(WHOAMI)).status_code
+
+
+@pytest.mark.parametrize("delay", [0, 1.5])
+async def test_hundred_calls_at_expiry_are_one_refresh(service: Stack, delay: float) -> None:
+    """Over three workers, also with Airtable slower than a second."""
+    async with expired(service) as browser:
+        before = refreshes(service)
+        await control(service, "POST", "faults", {"delay": delay})
+        statuses = await asyncio.gather(*(call(browser) for _ in range(100)))
+    assert statuses == [200] * 100
+    assert refreshes(service) == before + 1
+
+
+async def test_hundred_calls_succeed_while_a_worker_is_killed(service: Stack) -> None:
+    """One that is not in the middle of the refresh."""
+    async with expired(service) as browser:
+        before = refreshes(service)
+        await asyncio.sleep(4.5)  # until no worker keeps a connection to Airtable
+        await control(service, "POST", "faults", {"delay": 1.5})
+        calls = [asyncio.ensure_future(call(browser)) for _ in range(100)]
+        while refreshes(service) == before:
+            await asyncio.sleep(0.02)
+        idle = [pid for pid in workers(service) if not talks_to(pid, service.airtable)]
+        assert len(idle) == 2
+        os.kill(idle[0], signal.SIGKILL)
+        statuses = await asyncio.gather(*calls)
+    assert statuses == [200] * 100
+    assert refreshes(service) == before + 1
+    while len(workers(service)) < 3:
+        await asyncio.sleep(0.1)
+
+
+def workers(service: Stack) -> list[int]:
+    found = subprocess.run(
+        ["pgrep", "-P", str(service.process.pid), "-f", "spawn_main"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def talks_to(pid: int, url: str) -> bool:
+    """Whether a process has an open connection there."""
+    port = f":{int(url.rpartition(':')[2]):04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    inodes = {row[9] for row in rows if row[2].endswith(port) and row[3] == "01"}
+    links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    return any(link == f"socket:[{inode}]" for link in links for inode in inodes)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "PUT", "DELETE"])
+async def test_call_in_flight_when_the_tokens_rotate_succeeds(service: Stack, method: str) -> None:
+    """It is held up until its token is dead, and then sent again: carried out once."""
+    base, table = await a_table(service)
+    async with logged_in(service) as browser:
+        path = f"/airtable/v0/{base}/{table}"
+        made = await browser.post(path, json={"fields": {"SKU": f"old-{method}"}}, headers=CSRF)
+        record = made.json()["id"]
+        await asyncio.sleep(1.1)
+        await control(service, "POST", "faults", {"path": f"/v0/{base}/{table}", "delay": 0.8})
+        options: dict[str, Any] = {}
+        if method in ("POST", "PATCH", "PUT"):
+            item = {"fields": {"SKU": f"new-{method}"}} | (
+                {} if method == "POST" else {"id": record}
+            )
+            options["json"] = {"records": [item]}
+        if method == "DELETE":
+            options["params"] = {"records[]": record}
+        slow = asyncio.ensure_future(browser.request(method, path, headers=CSRF, **options))
+        await asyncio.sleep(0.3)
+        await control(service, "DELETE", f"grants/{browser.headers['X-Code']}/access")
+        assert await call(browser) == 200  # which renews the tokens
+        answer = await slow
+        assert answer.status_code == 200, answer.text
+        await asyncio.sleep(1.1)
+        rows = (await browser.get(path)).json()["records"]
+    skus = [row["fields"].get("SKU") for row in rows]
+    assert skus.count(f"new-{method}") == (method in ("POST", "PATCH", "PUT"))
+    tries = [
+        each
+        for each in service.seen()
+        if each["method"] == method and each["path"] == f"/v0/{base}/{table}"
+    ]
+    assert [each["status"] for each in tries[-2 if method != "GET" else -3 :]][:2] == [401, 200]
+
+
+async def a_table(service: Stack) -> tuple[str, str]:
+    async with logged_in(service) as browser:
+        bases = (await browser.get("/airtable/v0/meta/bases")).json()["bases"]
+        base = next(each["id"] for each in bases if each["name"].startswith("Inventory"))
+        tables = (await browser.get(f"/airtable/v0/meta/bases/{base}/tables")).json()["tables"]
+    return base, next(each["id"] for each in tables if each["name"] == "Products")
+
+
+async def test_nobody_sees_anothers_data(service: Stack, tmp_path: Path) -> None:
+    """Two hundred users at once, connections cut at random, cookies of Airtable's by host name."""
+    chance = random.Random(7)  # noqa: S311 (the same every time)
+    wrong: list[Any] = []
+    seen = 0
+
+    async def use(user: str) -> None:
+        nonlocal seen
+        async with logged_in(service, user) as browser:
+            for _ in range(5):
+                request = asyncio.ensure_future(browser.get(WHOAMI))
+                if chance.random() < 0.3:
+                    await asyncio.sleep(chance.random() / 20)
+                    request.cancel()
+                    with contextlib.suppress(asyncio.CancelledError, httpx.HTTPError):
+                        await request
+                    continue
+                answer = await request
+                if answer.status_code == 200 and answer.json()["id"] != user:
+                    wrong.append((user, answer.text))
+                seen += answer.status_code == 200
+
+    await control(service, "POST", "faults", {"path": "/v0", "drop": True, "times": 20})
+    await asyncio.gather(*(use(user.id) for user in some_users(200)))
+    await control(service, "DELETE", "faults")
+    assert wrong == []
+    assert seen > 500
+    calls = [each for each in service.seen() if each["path"].startswith("/v0")]
+    assert len(calls) > 700
+    assert [each for each in calls if "cookie" in each["headers"]] == []
+    assert len({each["headers"]["authorization"] for each in calls}) >= 200
+
+
+# What is stored
+
+
+@pytest.fixture(params=["redis", "postgresql", "sqlite"])
+def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str, Path]]:
+    """A store of one's own: its kind, its URL, where its files are."""
+    if request.param == "sqlite":
+        yield request.param, f"sqlite:///{tmp_path}/store.db", tmp_path
+    elif request.param == "redis":
+        yield request.param, request.getfixturevalue("redis_url"), tmp_path
+    else:
+        with postgres_server() as url:
+            yield request.param, url, tmp_path
+
+
+async def dump(kind: str, url: str, directory: Path) -> bytes:
+    """Everything that a thief of the store would have."""
+    if kind == "redis":
+        async with Redis.from_url(url) as client:
+            keys = [key async for key in client.scan_iter()]
+            return b"\n".join([key + b"=" + (await client.get(key) or b"") for key in keys])
+    if kind == "postgresql":
+        done = subprocess.run(
+            ["pg_dump", "--dbname", url, "--data-only"], capture_output=True, check=True
+        )
+        values = re.findall(rb"\\\\x([0-9a-f]+)", done.stdout)
+        return done.stdout + b"\n".join(bytes.fromhex(value.decode()) for value in values)
+    return b"".join(file.read_bytes() for file in sorted(directory.glob("store.db*")))
+
+
+async def test_dump_of_the_store_shows_no_secret(stored: tuple[str, str, Path]) -> None:
+    """After a full run: logins pending and done, sessions, connections, refreshes, a disconnect."""
+    kind, url, directory = stored
+    secrets: set[str] = set()
+    with stack(directory, workers=2, STORE_URL=url, ENCRYPTION_KEYS=KEY) as service:
+        async with logged_in(service) as browser, logged_in(service) as leaver:
+            for each in (browser, leaver):
+                cookies = dict(each.cookies).values()
+                secrets |= {value.partition(".")[2] or value for value in cookies}
+                await control(service, "DELETE", f"grants/{each.headers['X-Code']}/access")
+                assert await call(each) == 200
+            pending = await begin(browser)
+            secrets.add(httpx.URL(pending).params["state"])
+            await leaver.delete("/session", headers=CSRF)
+            for each in (browser, leaver):
+                code = each.headers["X-Code"]
+                secrets.add(code)
+                grant = await control(service, "GET", f"grants/{code}")
+                secrets |= set(grant["refresh_tokens"])
+        for request in service.seen():
+            form = httpx.QueryParams(request["body"]) if "oauth2" in request["path"] else {}
+            secrets |= {form.get("code_verifier", ""), form.get("code", "")}
+            secrets.add(request["headers"].get("authorization", "").removeprefix("Bearer "))
+        contents = await dump(kind, url, directory)
+    assert b"airtable:connection:" in contents
+    assert b"airtable:session:" in contents
+    assert b"airtable:owner:" in contents
+    secrets -= {""}
+    assert len(secrets) > 15
+    assert [secret for secret in secrets if secret.encode() in contents] == []
+
+
+async def test_unknown_encryption_key_logs_nobody_out(stored: tuple[str, str, Path]) -> None:
+    """It is a configuration error, and once it is mended all is as before."""
+    _, url, directory = stored
+    with stack(directory, STORE_URL=url, ENCRYPTION_KEYS=KEY) as service:
+        async with logged_in(service) as browser:
+            cookies = dict(browser.cookies)
+    for keys, status in ((KEY_B, 503), (f"{KEY_B},{KEY}", 200)):
+        with stack(directory, STORE_URL=url, ENCRYPTION_KEYS=keys) as service:
+            async with httpx.AsyncClient(base_url=service.api, cookies=cookies) as browser:
+                answer = await browser.get("/session")
+                assert answer.status_code == status, answer.text
+                if status == 503:
+                    assert answer.json()["error"] == "unknown_encryption_key"
+                    assert answer.json()["action"] == "fix_config"
+
+
+async def test_keys_are_rotated_while_the_service_runs(stored: tuple[str, str, Path]) -> None:
+    """After it the old key can be taken out, and the session goes on."""
+    _, url, directory = stored
+    with stack(directory, STORE_URL=url, ENCRYPTION_KEYS=KEY) as service:
+        async with logged_in(service) as browser:
+            cookies = dict(browser.cookies)
+    with stack(directory, STORE_URL=url, ENCRYPTION_KEYS=f"{KEY_B},{KEY}") as service:
+        done = subprocess.run(
+            [*service.command, "keys", "rotate"],
+            env=os.environ | service.environment,
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert int(done.stdout.split()[0]) >= 3
+        async with httpx.AsyncClient(base_url=service.api, cookies=cookies) as browser:
+            assert (await browser.get("/session")).status_code == 200
+    with stack(directory, STORE_URL=url, ENCRYPTION_KEYS=KEY_B) as service:
+        async with httpx.AsyncClient(base_url=service.api, cookies=cookies) as browser:
+            assert (await browser.get("/session")).status_code == 200
+
+
+async def test_swapped_records_read_as_absent(service: Stack, redis_url: str) -> None:
+    """Nobody becomes somebody else by moving ciphertexts about."""
+    async with Redis.from_url(redis_url) as client:
+        before = {key async for key in client.scan_iter("airtable:session:*")}
+        async with logged_in(service) as one, logged_in(service) as other:
+            keys = {key async for key in client.scan_iter("airtable:session:*")}
+            first, second = keys - before
+            values = [await client.get(key) or b"" for key in (second, first)]
+            for key, value in zip((first, second), values, strict=True):
+                await client.set(key, value, keepttl=True)
+            for browser in (one, other):
+                assert (await browser.get("/session")).status_code == 401
+                assert (await browser.get(WHOAMI)).status_code == 401
+
+
+async def test_restart_on_sqlite_loses_nothing(tmp_path: Path) -> None:
+    """With several workers that share the file."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    with stack(tmp_path, workers=3, STORE_URL=url, ENCRYPTION_KEYS=KEY) as service:
+        async with logged_in(service) as browser:
+            assert [await call(browser) for _ in range(20)] == [200] * 20
+            cookies = dict(browser.cookies)
+    with stack(tmp_path, workers=3, STORE_URL=url, ENCRYPTION_KEYS=KEY) as service:
+        async with httpx.AsyncClient(base_url=service.api, cookies=cookies) as browser:
+            assert (await browser.get("/session")).json()["status"] == "connected"
