@@ -1,6 +1,5 @@
 // The pages behind nginx.conf: the service is on the same origin, below /api.
 export const config = {
   apiUrl: "/api",
-  airtableApiUrl: "https://api.airtable.com",
-  tokens: "browser",
+  tokens: "server",
 };

@@ -1,28 +1,37 @@
 /**
  * The browser's half of airtable-oauth, without dependencies: copy it into any SPA.
  *
- * It is the only module that fetches. Tokens live in `sessionStorage`: they end with the tab, and
- * any script of this page can read them. They are never renewed silently, because a duplicated
- * tab holds the same refresh token, and Airtable lets it be used once.
+ * It is the only module that fetches. With `tokens: "server"` (sessions) it never sees a token.
+ * With `tokens: "browser"` tokens live in `sessionStorage`: they end with the tab, and any script of
+ * this page can read them. There they are never renewed silently, because a duplicated tab holds
+ * the same refresh token, and Airtable lets it be used once.
  */
 
 /**
  * @typedef {object} Session
+ * @property {"connected" | "refreshing" | "reconnect_required"} status
+ * @property {"revoked" | "expired" | "rotation_lost" | null} reason Why to reconnect.
+ * @property {{id: string, email: string | null} | null} user Who granted access, if known.
  * @property {string[]} scopes What was granted.
- * @property {Date} expiresAt When the access token ends.
- * @property {Date | null} reconnectBy When the refresh token ends, if the server says.
+ * @property {string[]} missingScopes What was asked for and not granted.
+ * @property {Date} expiresAt When the access token ends. With sessions it is renewed before.
+ * @property {Date | null} reconnectBy When the connection ends if nobody uses it, if known.
  */
 
 /** What went wrong, in the shape of the service's error body. */
 export class AirtableOAuthError extends Error {
-  /** @param {{error: string, error_description?: string, action?: string, request_id?: string, return_to?: string}} body */
-  constructor(body) {
+  /**
+   * @param {{error: string, error_description?: string, action?: string, request_id?: string, return_to?: string}} body
+   * @param {number} [status] The HTTP status, if there was an answer.
+   */
+  constructor(body, status) {
     super(body.error_description ?? body.error);
     this.name = "AirtableOAuthError";
     this.error = body.error;
     this.action = body.action ?? "retry";
     this.requestId = body.request_id ?? null;
     this.returnTo = body.return_to ?? null;
+    this.status = status ?? null;
   }
 }
 
@@ -33,10 +42,17 @@ const TOKENS = "airtable-oauth.tokens";
 /**
  * @param {object} options
  * @param {string} options.apiUrl Base URL of the service.
- * @param {string} options.airtableApiUrl Base URL of Airtable's Web API.
+ * @param {"server" | "browser"} [options.tokens] Where tokens are kept.
+ * @param {string} [options.airtableApiUrl] Base URL of Airtable's Web API, for `tokens: "browser"`.
  * @param {Storage} [options.storage]
  */
-export function createAirtableOAuth({ apiUrl, airtableApiUrl, storage = sessionStorage }) {
+export function createAirtableOAuth({
+  apiUrl,
+  tokens = "server",
+  airtableApiUrl = "https://api.airtable.com",
+  storage = sessionStorage,
+}) {
+  const keeper = tokens === "server" ? serverKeeper() : browserKeeper();
   /** @type {Map<string, Promise<any>>} */
   const callbacks = new Map();
 
@@ -61,13 +77,13 @@ export function createAirtableOAuth({ apiUrl, airtableApiUrl, storage = sessionS
    */
   function finish(parameters) {
     const key = parameters.toString();
-    if (!callbacks.has(key)) callbacks.set(key, exchange(parameters));
+    if (!callbacks.has(key)) callbacks.set(key, finishOnce(parameters));
     return /** @type {Promise<any>} */ (callbacks.get(key));
   }
 
-  async function exchange(parameters) {
+  async function finishOnce(parameters) {
     const state = parameters.get("state");
-    if (state && state === storage.getItem(FINISHED) && session()) return { returnTo: null };
+    if (state && state === storage.getItem(FINISHED) && await session()) return { returnTo: null };
     const expected = storage.getItem(STATE);
     storage.removeItem(STATE);
     if (!state || state !== expected) {
@@ -78,74 +94,154 @@ export function createAirtableOAuth({ apiUrl, airtableApiUrl, storage = sessionS
       const value = parameters.get(name);
       if (value !== null) body[name] = value;
     }
-    const tokens = await service("/token-exchange", body);
-    keep(tokens);
+    const answer = await keeper.finish(body);
     storage.setItem(FINISHED, state);
-    return { returnTo: tokens.return_to ?? null };
+    return { returnTo: answer.return_to ?? null };
   }
 
-  /** @returns {Session | null} Null if there is no connection. */
+  /** @returns {Promise<Session | null>} Null if there is no connection. */
   function session() {
-    const kept = read();
-    return kept && {
-      scopes: kept.scope.split(" ").filter(Boolean),
-      expiresAt: new Date(kept.expires_at),
-      reconnectBy: kept.reconnect_by === null ? null : new Date(kept.reconnect_by),
-    };
+    return keeper.session();
   }
 
-  /** Exchange the refresh token for a new pair, because a person asked for it. */
+  /** End the connection. Airtable has no revocation: there the integration stays listed. */
+  async function disconnect() {
+    for (const key of [STATE, FINISHED]) storage.removeItem(key);
+    await keeper.disconnect();
+  }
+
+  /** With `tokens: "browser"`: exchange the refresh token for a new pair, when a person asks. */
   async function renew() {
-    const kept = read();
-    if (!kept) throw new AirtableOAuthError({ error: "not_connected", action: "reconnect" });
-    keep(await service("/token-refresh", { refresh_token: kept.refresh_token }));
-  }
-
-  /** Forget the tokens. Airtable has no revocation: there the integration stays listed. */
-  function disconnect() {
-    for (const key of [TOKENS, STATE, FINISHED]) storage.removeItem(key);
+    await keeper.renew();
   }
 
   /**
-   * GET from Airtable's Web API.
+   * Call Airtable's Web API.
    *
    * @param {string} path `/v0/…`
+   * @param {{method?: string, body?: any}} [options]
    */
-  async function airtable(path) {
-    const kept = read();
-    if (!kept) throw new AirtableOAuthError({ error: "not_connected", action: "reconnect" });
-    const response = await send(airtableApiUrl + path, {
-      headers: { Authorization: `Bearer ${kept.access_token}` },
+  async function airtable(path, { method = "GET", body } = {}) {
+    const response = await keeper.airtable(path, {
+      method,
+      cache: "no-store",
+      headers: body === undefined ? {} : { "Content-Type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
     });
-    if (response.ok) return response.json();
-    if (response.status === 401) {
-      throw new AirtableOAuthError({ error: "access_ended", action: "reconnect" });
-    }
-    throw new AirtableOAuthError({ error: `airtable_${response.status}`, action: "retry" });
+    const answer = await response.json().catch(() => null);
+    if (response.ok) return answer;
+    throw airtableError(response.status, answer);
   }
 
   /** Every base that the person has chosen, page after page. */
-  async function bases() {
-    const all = [];
+  const bases = () => all("/v0/meta/bases", "bases");
+
+  const whoami = () => airtable("/v0/meta/whoami");
+
+  async function all(path, name) {
+    const found = [];
     let offset = "";
     do {
-      const page = await airtable(`/v0/meta/bases${offset && `?${new URLSearchParams({ offset })}`}`);
-      all.push(...page.bases);
+      const page = await airtable(`${path}${offset && `?${new URLSearchParams({ offset })}`}`);
+      found.push(...page[name]);
       offset = page.offset ?? "";
     } while (offset);
-    return all;
+    return found;
   }
 
-  async function service(path, body) {
+  // Where the tokens are: on the server, which gives this browser a session …
+
+  function serverKeeper() {
+    return {
+      finish: (body) => service("/session", { method: "POST", body }),
+      async session() {
+        try {
+          return asSession(await service("/session"));
+        } catch (failure) {
+          if (failure.status === 401) return null;
+          throw failure;
+        }
+      },
+      async disconnect() {
+        try {
+          await service("/session", { method: "DELETE" });
+        } catch (failure) {
+          if (failure.status !== 401) throw failure; // there was nothing to disconnect
+        }
+      },
+      async renew() {},
+      airtable: (path, options) =>
+        send(`${apiUrl}/airtable${path}`, {
+          ...options,
+          credentials: "include",
+          headers: { ...options.headers, "X-CSRF": "1" },
+        }),
+    };
+  }
+
+  // … or in this tab
+
+  function browserKeeper() {
+    const read = () => JSON.parse(storage.getItem(TOKENS) ?? "null");
+    const kept = () => {
+      const found = read();
+      if (!found) throw new AirtableOAuthError({ error: "not_connected", action: "reconnect" }, 401);
+      return found;
+    };
+    const keep = (answer) => {
+      const now = Date.now();
+      const { access_token, refresh_token, scope, expires_in, refresh_expires_in } = answer;
+      storage.setItem(TOKENS, JSON.stringify({
+        access_token,
+        refresh_token,
+        scope,
+        expires_at: now + expires_in * 1000,
+        reconnect_by: refresh_expires_in === null ? null : now + refresh_expires_in * 1000,
+      }));
+      return answer;
+    };
+    return {
+      finish: async (body) => keep(await service("/token-exchange", { method: "POST", body })),
+      async session() {
+        const found = read();
+        return found && asSession({
+          status: "connected",
+          reason: null,
+          user: null,
+          scopes: found.scope.split(" ").filter(Boolean),
+          missing_scopes: [],
+          expires_at: found.expires_at,
+          reconnect_by: found.reconnect_by,
+        });
+      },
+      async disconnect() {
+        storage.removeItem(TOKENS);
+      },
+      async renew() {
+        const { refresh_token } = kept();
+        keep(await service("/token-refresh", { method: "POST", body: { refresh_token } }));
+      },
+      airtable: (path, options) =>
+        send(airtableApiUrl + path, {
+          ...options,
+          headers: { ...options.headers, Authorization: `Bearer ${kept().access_token}` },
+        }),
+    };
+  }
+
+  async function service(path, { method = "GET", body } = {}) {
     const response = await send(apiUrl + path, {
-      method: body ? "POST" : "GET",
+      method,
       credentials: "include",
       cache: "no-store",
-      headers: body ? { "Content-Type": "application/json", "X-CSRF": "1" } : {},
+      headers: {
+        ...(method === "GET" ? {} : { "X-CSRF": "1" }),
+        ...(body ? { "Content-Type": "application/json" } : {}),
+      },
       body: body && JSON.stringify(body),
     });
     const answer = await response.json().catch(() => ({ error: "unreadable_answer" }));
-    if (!response.ok) throw new AirtableOAuthError(answer);
+    if (!response.ok) throw new AirtableOAuthError(answer, response.status);
     return answer;
   }
 
@@ -157,23 +253,31 @@ export function createAirtableOAuth({ apiUrl, airtableApiUrl, storage = sessionS
     }
   }
 
-  function keep(tokens) {
-    const now = Date.now();
-    const { access_token, refresh_token, scope, expires_in, refresh_expires_in } = tokens;
-    storage.setItem(TOKENS, JSON.stringify({
-      access_token,
-      refresh_token,
-      scope,
-      expires_at: now + expires_in * 1000,
-      reconnect_by: refresh_expires_in === null ? null : now + refresh_expires_in * 1000,
-    }));
-  }
+  return { tokens, connect, finish, session, disconnect, renew, airtable, whoami, bases };
+}
 
-  function read() {
-    return JSON.parse(storage.getItem(TOKENS) ?? "null");
-  }
+/** @returns {Session} */
+function asSession(body) {
+  const date = (value) => (value === null ? null : new Date(value));
+  return {
+    status: body.status,
+    reason: body.reason,
+    user: body.user,
+    scopes: body.scopes,
+    missingScopes: body.missing_scopes,
+    expiresAt: /** @type {Date} */ (date(body.expires_at)),
+    reconnectBy: date(body.reconnect_by),
+  };
+}
 
-  const whoami = () => airtable("/v0/meta/whoami");
-
-  return { connect, finish, session, renew, disconnect, airtable, whoami, bases };
+/** Airtable's own errors, and the service's, which come on the same way, in one shape. */
+function airtableError(status, answer) {
+  if (typeof answer?.error_description === "string") return new AirtableOAuthError(answer, status);
+  const found = answer?.error ?? answer?.errors?.[0] ?? {};
+  const error = typeof found === "string" ? found : found.type ?? found.error ?? `HTTP_${status}`;
+  return new AirtableOAuthError({
+    error,
+    error_description: found.message,
+    action: status === 401 ? "reconnect" : status === 403 ? "fix_config" : "retry",
+  }, status);
 }

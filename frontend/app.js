@@ -5,26 +5,43 @@ import { authCallback } from "./views/auth-callback.js";
 import { login } from "./views/login.js";
 import { loginFailure } from "./views/login-failure.js";
 import { loginSuccess } from "./views/login-success.js";
+import { reconnect } from "./views/reconnect.js";
 
 const oauth = createAirtableOAuth(config);
-const connected = () => oauth.session() !== null;
+
+/** Only for those who are not connected. */
+async function whenAnonymous() {
+  return (await oauth.session()) ? { otherwise: "/login-success" } : {};
+}
+
+/** Only for those who are: the others log in, or connect anew. */
+async function whenConnected() {
+  const session = await oauth.session();
+  if (!session) return { otherwise: "/" };
+  return session.status === "reconnect_required" ? { otherwise: "/reconnect" } : { context: session };
+}
+
+async function whenEnded() {
+  const session = await oauth.session();
+  if (!session) return { otherwise: "/" };
+  return session.status === "reconnect_required" ? { context: session } : { otherwise: "/login-success" };
+}
 
 const router = createRouter(document.getElementById("view"), {
-  "/": {
-    title: "Connect",
-    view: (state) => login(app, state),
-    allowed: () => !connected(),
-    otherwise: "/login-success",
-  },
+  "/": { title: "Connect", view: (state) => login(app, state), guard: whenAnonymous },
   "/auth-callback": { title: "Connecting", view: () => authCallback(app) },
   "/login-success": {
     title: "Connected",
-    view: () => loginSuccess(app),
-    allowed: connected,
-    otherwise: "/",
+    view: (_, session) => loginSuccess(app, session),
+    guard: whenConnected,
+  },
+  "/reconnect": {
+    title: "Connect again",
+    view: (state, session) => reconnect(app, session, state),
+    guard: whenEnded,
   },
   "/login-failure": { title: "Not connected", view: (state) => loginFailure(app, state) },
-});
+}, (failure) => loginFailure(app, { ...failure, from: location.pathname + location.search }));
 
 const app = { oauth, navigate: router.navigate };
 

@@ -1,6 +1,7 @@
-// Where this page finds the service and Airtable's Web API.
+// Where this page finds the service, and where tokens are kept: on the server (sessions), or with
+// tokens: "browser" in this tab, which then calls Airtable's Web API at airtableApiUrl itself.
 export const config = {
   apiUrl: "http://localhost:3000",
+  tokens: "server",
   airtableApiUrl: "https://api.airtable.com",
-  tokens: "browser",
 };

@@ -1,9 +1,10 @@
 /**
  * @typedef {object} Route
  * @property {string} title
- * @property {(state: any) => HTMLElement} view Makes the page; `state` is what `navigate` was given.
- * @property {() => boolean} [allowed] The guard: false leads to `otherwise`.
- * @property {string} [otherwise]
+ * @property {(state: any, context: any) => HTMLElement} view Makes the page; `state` is what
+ *   `navigate` was given, `context` what the guard found.
+ * @property {() => Promise<{otherwise?: string, context?: any}>} [guard] Asked before the view is
+ *   made: `otherwise` leads elsewhere.
  */
 
 /**
@@ -11,25 +12,35 @@
  *
  * @param {HTMLElement} outlet
  * @param {Record<string, Route>} routes By path; the first is the start.
+ * @param {(failure: any) => HTMLElement} trouble What to show when a guard fails.
  */
-export function createRouter(outlet, routes) {
+export function createRouter(outlet, routes, trouble) {
   const start = Object.keys(routes)[0];
+  let shown = 0;
 
   /** Go somewhere. The entry that is left stays in the history unless `replace` is set. */
   function navigate(path, { state = null, replace = false } = {}) {
     history[replace ? "replaceState" : "pushState"](state, "", path);
-    show();
+    return show();
   }
 
-  function show() {
+  async function show() {
+    const turn = ++shown;
     const { pathname, search } = location;
     const route = routes[pathname];
     if (!route) return navigate(start, { replace: true });
-    if (route.allowed && !route.allowed()) {
-      return navigate(route.otherwise ?? start, { state: { from: pathname + search }, replace: true });
+    let element;
+    try {
+      const { otherwise, context } = await (route.guard?.() ?? {});
+      if (turn !== shown) return; // the person went on meanwhile
+      if (otherwise) return navigate(otherwise, { state: { from: pathname + search }, replace: true });
+      element = route.view(history.state, context);
+    } catch (failure) {
+      if (turn !== shown) return;
+      element = trouble(failure);
     }
     document.title = `${route.title} · Connect Airtable`;
-    outlet.replaceChildren(route.view(history.state));
+    outlet.replaceChildren(element);
     outlet.focus({ preventScroll: true });
   }
 

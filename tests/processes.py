@@ -26,6 +26,8 @@ class Stack:
     pages: str
     airtable: str
     """On 127.0.0.1: another site than localhost, as airtable.com is."""
+    tokens: str
+    """Where the pages have tokens kept."""
     environment: dict[str, str] = field(default_factory=dict)
     """The service's variables."""
     process: subprocess.Popen[bytes] = field(init=False)
@@ -51,13 +53,21 @@ class Stack:
 
 
 @contextmanager
-def stack(directory: Path, *, workers: int = 1, users: int = 1, **settings: str) -> Iterator[Stack]:
+def stack(
+    directory: Path,
+    *,
+    workers: int = 1,
+    users: int = 1,
+    tokens: str = "server",
+    **settings: str,
+) -> Iterator[Stack]:
     """Start all three; what they log goes to files in `directory`."""
     api_port, pages_port, airtable_port = free_port(), free_port(), free_port()
     made = Stack(
         api=f"http://localhost:{api_port}",
         pages=f"http://localhost:{pages_port}",
         airtable=f"http://127.0.0.1:{airtable_port}",
+        tokens=tokens,
     )
     environment = {
         "CLIENT_ID": "test-client",
@@ -79,7 +89,7 @@ def stack(directory: Path, *, workers: int = 1, users: int = 1, **settings: str)
     serve = ["serve", "--host", "localhost", "--port", str(api_port), "--workers", str(workers)]
     pages = [
         *("pages", "--port", str(pages_port)),
-        *("--api-url", made.api, "--airtable-api-url", made.airtable),
+        *("--api-url", made.api, "--airtable-api-url", made.airtable, "--tokens", tokens),
     ]
     with ExitStack() as processes:
         made.process = processes.enter_context(command(serve, directory, environment))

@@ -1,38 +1,27 @@
 import { h } from "../dom.js";
 import { inWords } from "../scopes.js";
 import { connectButton } from "./connect-button.js";
+import { disconnectButton } from "./disconnect-button.js";
 
-const INTEGRATIONS = "https://airtable.com/?integrations=thirdParty";
 const LEVELS = { create: "Creator", edit: "Editor", comment: "Commenter", read: "Read only", none: "No access" };
 
 /** The guarded page: who is connected, until when, what was granted, and the bases. */
-export function loginSuccess(app) {
-  const { oauth, navigate } = app;
-
-  function logout() {
-    oauth.disconnect();
-    navigate("/");
-  }
-
+export function loginSuccess(app, session) {
   return h("div", { class: "page" },
     h("section", { class: "head" },
       h("div", {},
         h("h1", {}, "Your Airtable is connected"),
-        fill(h("p", { class: "who", role: "status" }, "Asking Airtable who you are…"), who(oauth)),
+        fill(h("p", { class: "who", role: "status" }, "Asking Airtable who you are…"), who(app.oauth, session)),
       ),
-      h("button", { type: "button", onclick: logout }, "Log out"),
+      disconnectButton(app, "Log out"),
     ),
     fill(h("section", { class: "card", "aria-labelledby": "bases" },
       h("h2", { id: "bases" }, "Bases"), h("p", { role: "status" }, "Loading bases…")), bases(app)),
     h("div", { class: "columns" },
       h("section", { class: "card", "aria-labelledby": "access" },
-        h("h2", { id: "access" }, "Access"), ...access(app)),
+        h("h2", { id: "access" }, "Access"), ...access(app, session)),
       h("section", { class: "card", "aria-labelledby": "scopes" },
-        h("h2", { id: "scopes" }, "What this app may do"),
-        h("ul", { class: "checks" },
-          ...oauth.session().scopes.map((scope) =>
-            h("li", {}, inWords(scope), h("code", {}, scope)))),
-      ),
+        h("h2", { id: "scopes" }, "What this app may do"), ...scopes(session)),
     ),
   );
 }
@@ -43,9 +32,9 @@ function fill(element, content) {
   return element;
 }
 
-async function who(oauth) {
+async function who(oauth, session) {
   try {
-    const user = await oauth.whoami();
+    const user = session.user ?? await oauth.whoami();
     return h("p", { class: "who" }, "As ", h("strong", {}, user.email ?? user.id));
   } catch {
     return h("p", { class: "who" }, "Airtable does not say who you are at the moment.");
@@ -65,7 +54,7 @@ async function bases(app) {
 
 function shown(bases) {
   if (bases.length === 0) {
-    return [h("p", {}, "You chose no base. Connect again to add some."),];
+    return [h("p", {}, "You chose no base. Connect again to add some.")];
   }
   return [h("ul", { class: "tiles" }, ...bases.map((base) =>
     h("li", { class: "tile" },
@@ -86,10 +75,34 @@ function excuse(app, failure) {
   ];
 }
 
-function access({ oauth, navigate }) {
-  const { expiresAt, reconnectBy } = oauth.session();
-  const ended = expiresAt <= new Date();
+function scopes({ scopes, missingScopes }) {
+  return [
+    h("ul", { class: "checks" }, ...scopes.map((scope) =>
+      h("li", {}, inWords(scope), h("code", {}, scope)))),
+    missingScopes.length > 0 && h("p", { class: "soft" },
+      `Asked for and not granted: ${missingScopes.map(inWords).join(", ")}. What needs it will not work.`),
+  ].filter(Boolean);
+}
 
+function access(app, { expiresAt, reconnectBy }) {
+  return app.oauth.tokens === "server"
+    ? kept(reconnectBy)
+    : held(app, expiresAt, reconnectBy);
+}
+
+/** Tokens on the server: nothing that a person would have to care about. */
+function kept(reconnectBy) {
+  return [
+    h("dl", {},
+      h("dt", {}, "Renewed"), h("dd", {}, "by itself"),
+      reconnectBy && h("dt", {}, "If unused, ends on"), reconnectBy && h("dd", {}, day(reconnectBy)),
+    ),
+    h("p", { class: "soft" }, "The access stays with the service: this page holds no token. Logging out erases it there."),
+  ];
+}
+
+/** Tokens in this tab: they end, and are renewed only when a person asks. */
+function held({ oauth, navigate }, expiresAt, reconnectBy) {
   async function renew() {
     button.disabled = true;
     try {
@@ -107,13 +120,12 @@ function access({ oauth, navigate }) {
   const message = h("p", { role: "status", class: "soft" });
   return [
     h("dl", {},
-      h("dt", {}, ended ? "Access ended" : "Access ends"), h("dd", {}, time(expiresAt)),
+      h("dt", {}, expiresAt <= new Date() ? "Access ended" : "Access ends"), h("dd", {}, time(expiresAt)),
       reconnectBy && h("dt", {}, "Connect again by"), reconnectBy && h("dd", {}, day(reconnectBy)),
     ),
     h("div", { class: "row" }, button),
     message,
-    h("p", { class: "soft" }, "Logging out forgets the access here. Airtable keeps the app on ",
-      h("a", { href: INTEGRATIONS, rel: "noreferrer" }, "your list of integrations"), " until you remove it."),
+    h("p", { class: "soft" }, "The access is kept in this tab and ends with it."),
   ];
 }
 

@@ -1,6 +1,8 @@
 import { h } from "../dom.js";
 import { connectButton } from "./connect-button.js";
 
+const INTEGRATIONS = "https://airtable.com/?integrations=thirdParty";
+
 /** The start: what will happen, and the button. */
 export function login(app, state) {
   return h("section", { class: "card hero" },
@@ -9,6 +11,7 @@ export function login(app, state) {
     h("p", { class: "lead" },
       "Connect once and pick the bases this app may see. Airtable asks you first, and you can take the access back there at any time."),
     state?.from && h("p", { class: "notice", role: "status" }, "Connect first to see that page."),
+    state?.disconnected && disconnected(),
     connectButton(app, { label: "Connect Airtable", returnTo: state?.from }),
     h("ul", { class: "facts" },
       h("li", {}, "You choose the bases"),
@@ -16,4 +19,11 @@ export function login(app, state) {
       h("li", {}, "Nothing is shared before you agree"),
     ),
   );
+}
+
+/** What a disconnect does and what it cannot do. */
+function disconnected() {
+  return h("p", { class: "notice", role: "status" },
+    "Disconnected: this app has forgotten its access. Airtable still lists it among ",
+    h("a", { href: INTEGRATIONS, rel: "noreferrer" }, "your integrations"), ", where you can remove it.");
 }

@@ -33,6 +33,13 @@ _KEY_BYTES = 32
 _START_SECONDS = 30.0
 
 _port = click.IntRange(1, 65535)
+_tokens = click.option(
+    "--tokens",
+    type=click.Choice(["server", "browser"]),
+    default="server",
+    show_default=True,
+    help="Where the pages have tokens kept: by the service (sessions), or in their tab.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -122,17 +129,18 @@ def simulator(
 @main.command()
 @click.option("--port", default=4200, show_default=True, type=_port, help="Port to listen on.")
 @click.option("--api-url", default="http://localhost:3000", show_default=True, help="The service.")
+@_tokens
 @click.option(
     "--airtable-api-url",
     default="https://api.airtable.com",
     show_default=True,
-    help="Airtable's Web API.",
+    help="Airtable's Web API, for --tokens browser.",
 )
-def pages(port: int, api_url: str, airtable_api_url: str) -> None:
+def pages(port: int, api_url: str, airtable_api_url: str, tokens: str) -> None:
     """Serve the example pages on localhost, for a service that runs elsewhere."""
     _free("localhost", port)
     click.echo(f"Open http://localhost:{port}")
-    _pages(port, api_url, airtable_api_url)
+    _pages(port, api_url, airtable_api_url, tokens)
 
 
 @main.command()
@@ -141,7 +149,8 @@ def pages(port: int, api_url: str, airtable_api_url: str) -> None:
 @click.option(
     "--simulator-port", default=4300, show_default=True, type=_port, help="Port of the simulator."
 )
-def demo(port: int, api_port: int, simulator_port: int) -> None:
+@_tokens
+def demo(port: int, api_port: int, simulator_port: int, tokens: str) -> None:
     """Run everything: simulator, service and pages. No account, no database."""
     spa, api = f"http://localhost:{port}", f"http://localhost:{api_port}"
     airtable = f"http://127.0.0.1:{simulator_port}"  # another site than localhost, on purpose
@@ -167,7 +176,7 @@ def demo(port: int, api_port: int, simulator_port: int) -> None:
                 },
             ),
         ),
-        (_pages, (port, api, airtable)),
+        (_pages, (port, api, airtable, tokens)),
         ports=(simulator_port, api_port, port),
         ready=(
             f"\n  Open {spa}\n\n"
@@ -343,9 +352,12 @@ def _service(port: int, environment: dict[str, str]) -> None:
     _run(create_app(Settings(_env_file=None)), host="localhost", port=port, log_level="warning")
 
 
-def _pages(port: int, api_url: str, airtable_api_url: str) -> None:
+def _pages(port: int, api_url: str, airtable_api_url: str, tokens: str) -> None:
     app = create_frontend(
-        public_url=f"http://localhost:{port}", api_url=api_url, airtable_api_url=airtable_api_url
+        public_url=f"http://localhost:{port}",
+        api_url=api_url,
+        airtable_api_url=airtable_api_url,
+        tokens=tokens,
     )
     _run(app, host="localhost", port=port, log_level="warning")
 

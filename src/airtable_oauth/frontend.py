@@ -15,10 +15,15 @@ _PACKAGED = Path(__file__).parent / "_frontend"
 _CHECKED_OUT = Path(__file__).parents[2] / "frontend"
 
 
-def create_frontend(*, public_url: str, api_url: str, airtable_api_url: str) -> ASGIApp:
-    """The pages, with the addresses of this run in `config.js`, under a strict CSP."""
+def create_frontend(
+    *, public_url: str, api_url: str, airtable_api_url: str, tokens: str = "server"
+) -> ASGIApp:
+    """The pages, with the addresses of this run in `config.js`, under a strict CSP.
+
+    `tokens` is `server` or `browser`; only with the latter do they call Airtable's Web API.
+    """
     app = FastAPI(openapi_url=None, redirect_slashes=False)
-    config = {"apiUrl": api_url, "airtableApiUrl": airtable_api_url, "tokens": "browser"}
+    config = {"apiUrl": api_url, "tokens": tokens, "airtableApiUrl": airtable_api_url}
 
     @app.get("/config.js")
     async def config_script() -> Response:
@@ -27,9 +32,10 @@ def create_frontend(*, public_url: str, api_url: str, airtable_api_url: str) -> 
 
     directory = _PACKAGED if _PACKAGED.is_dir() else _CHECKED_OUT
     app.frontend("/", directory=directory, fallback="index.html")
+    called = [api_url, airtable_api_url] if tokens == "browser" else [api_url]
     csp = (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        f"connect-src {api_url} {airtable_api_url}; require-trusted-types-for 'script'; "
+        f"connect-src {' '.join(called)}; require-trusted-types-for 'script'; "
         "trusted-types 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return SecurityHeaders(_OneAddress(app, public_url), secure=False, csp=csp)

@@ -19,10 +19,15 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One of each, for all tests: what a test leaves behind must not matter."""
-    with stack(tmp_path_factory.mktemp("browser")) as made:
+@pytest.fixture(scope="module", params=["server", "browser"])
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """One of each, for all tests: what a test leaves behind must not matter.
+
+    The parameter says where tokens are kept.
+    """
+    with stack(tmp_path_factory.mktemp("browser"), tokens=request.param) as made:
         yield made
 
 

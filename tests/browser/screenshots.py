@@ -5,7 +5,8 @@ import tempfile
 from pathlib import Path
 
 import click
-from playwright.sync_api import Browser, Page, sync_playwright
+import httpx
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from tests.browser.conftest import ARGUMENTS
 from tests.processes import Stack, stack
@@ -31,9 +32,8 @@ def main(folder: Path | None) -> None:
         page.screenshot(path=_README)
         for scheme in ("light", "dark") if folder else ():
             for width in (390, 1200):
-                _every_page(
-                    _open(chromium, service, scheme, width, 800), f"{folder}/{scheme}-{width}"
-                )
+                page = _open(chromium, service, scheme, width, 800)
+                _every_page(page, service, f"{folder}/{scheme}-{width}")
         chromium.close()
 
 
@@ -55,7 +55,7 @@ def _connect(page: Page) -> None:
     page.get_by_text("mina@example.com").wait_for()
 
 
-def _every_page(page: Page, prefix: str) -> None:
+def _every_page(page: Page, service: Stack, prefix: str) -> None:
     def shoot(name: str) -> None:
         page.screenshot(path=f"{prefix}-{name}.png", full_page=True)
 
@@ -68,15 +68,29 @@ def _every_page(page: Page, prefix: str) -> None:
     page.get_by_role("button", name="Deny").click()
     page.get_by_text("Details").click()
     shoot("login-failure")
-    page.route("**/token-exchange", lambda _route: None)
+    held: list[Route] = []
+    page.route(
+        "**/session",
+        lambda route: held.append(route) if route.request.method == "POST" else route.continue_(),
+    )
     page.goto("/")
     page.get_by_role("button", name="Connect Airtable").click()
     page.get_by_role("button", name="Grant access").click()
     page.get_by_text("Connecting to Airtable").wait_for()
     shoot("auth-callback")
+    held[0].abort()
     page.unroute_all()
     _connect(page)
     shoot("login-success")
+    httpx.post(f"{service.airtable}/_simulator/revocation")
+    page.reload()
+    page.get_by_text("no longer accepts").wait_for()
+    page.goto("/login-success")
+    page.get_by_role("button", name="Reconnect Airtable").wait_for()
+    shoot("reconnect")
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_text("Disconnected").wait_for()
+    shoot("disconnected")
 
 
 if __name__ == "__main__":
