@@ -70,6 +70,33 @@ async def test_store_that_is_gone_is_503_in_time_and_recovers(
         assert answer.status_code == 200, answer.text
 
 
+@pytest.mark.parametrize("cut", CUTS)
+async def test_log_out_that_did_not_happen_is_not_reported_as_done(
+    service: Stack, way: Proxy, cut: Callable[[Proxy], None]
+) -> None:
+    """503, the cookie stays, and so does the session; everything else is 503 as well."""
+    async with httpx.AsyncClient(base_url=service.api, timeout=10) as browser:
+        answer = await browser.post("/session", json=await callback(browser), headers=CSRF)
+        assert answer.status_code == 201, answer.text
+        cut(way)
+        try:
+            for method, path in (
+                ("DELETE", "/session"),
+                ("GET", "/session"),
+                ("GET", "/airtable/v0/meta/whoami"),
+            ):
+                started = time.monotonic()
+                answer = await browser.request(method, path, headers=CSRF)
+                assert time.monotonic() - started < 3
+                assert (answer.status_code, answer.json()["error"]) == (503, "store_unavailable")
+                assert "set-cookie" not in answer.headers
+        finally:
+            way.mend()
+        mended = time.monotonic()
+        while (await browser.get("/session")).status_code != 200:
+            assert time.monotonic() - mended < 5, "it does not recover"
+
+
 async def test_lost_reply_to_taking_a_login_is_not_taken_for_absence(
     service: Stack, way: Proxy
 ) -> None:

@@ -56,13 +56,17 @@ async def test_spans_and_metrics_hold_no_secret(tmp_path: Path, collector: Colle
     with stack(tmp_path, TELEMETRY="true") as service:
         async with httpx.AsyncClient(base_url=service.api) as browser:
             secrets = await finished(browser)
+            await refreshed(browser, service.airtable)
             await browser.get("/token-exchange?state=CANARY-state&code=CANARY-code")
             await browser.get("/nowhere?code=CANARY-code")
         wait_until(lambda: collector.received["/v1/traces"].count(b"/nowhere") > 0)
         wait_until(lambda: b"/token-exchange" in collector.received["/v1/metrics"])
+        wait_until(lambda: b"airtable_oauth.refreshes" in collector.received["/v1/metrics"])
     spans = collector.received["/v1/traces"]
     assert b"GET /token-exchange" in spans
     assert b"http.response.status_code" in spans
+    assert b"GET /airtable/{path}" in spans
+    assert b"renewed" in collector.received["/v1/metrics"]
     assert collector.received["/v1/logs"] == b""
     exported = b"".join(collector.received.values())
     assert b"CANARY" not in exported
@@ -81,6 +85,16 @@ async def finished(browser: httpx.AsyncClient) -> set[str]:
         assert answer.status_code == 200, answer.text
         secrets |= {answer.json()["access_token"], answer.json()["refresh_token"]}
     return secrets.union(*(each.values() for each in parameters))
+
+
+async def refreshed(browser: httpx.AsyncClient, airtable: str) -> None:
+    """A session whose tokens are renewed once."""
+    async with httpx.AsyncClient(base_url=airtable) as person:
+        parameters = await decide(person, await begin(browser))
+        answer = await browser.post("/session", json=parameters, headers=CSRF)
+        assert answer.status_code == 201, answer.text
+        await person.delete(f"/_simulator/grants/{parameters['code']}/access")
+    assert (await browser.get("/airtable/v0/meta/whoami")).status_code == 200
 
 
 async def test_nothing_is_exported_unless_it_is_asked_for(
