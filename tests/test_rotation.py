@@ -61,6 +61,24 @@ async def test_hundred_calls_of_three_processes_are_one_refresh(world: World) ->
     assert world.refreshes() == 1
 
 
+async def test_refresh_that_came_just_before_is_seen_under_the_lease(world: World) -> None:
+    """What was read before the lease does not count."""
+    connection = await world.connect()
+    world.expire()
+    late = world.process()
+    take = late.store.add
+
+    async def take_late(key: str, value: bytes, ttl: float) -> bool:
+        await world.first.token(connection)
+        return await take(key, value, ttl)
+
+    late.store.add = take_late  # type: ignore[method-assign] # the lease, right after a refresh
+    token = await late.token(connection)
+    assert token == (await world.record(connection)).access_token
+    assert world.works(token)
+    assert world.refreshes() == 1
+
+
 async def test_clocks_five_minutes_apart_cause_no_storm(world: World) -> None:
     """Processes agree on the store's clock."""
     connection = await world.connect()

@@ -70,6 +70,21 @@ async def test_fifty_parallel_exchanges_send_one_request(
         assert service.token_requests() == before + 1
 
 
+async def test_fifty_parallel_sessions_send_one_request(
+    service: Stack, browser: httpx.AsyncClient
+) -> None:
+    """All of them get a session of their own on the same connection, or the same error."""
+    for wrong, status in (({}, 201), ({"code": "wrong"}, 400)):
+        for _ in range(3):
+            parameters = await connect(browser) | wrong
+            before = service.token_requests()
+            answers = await asyncio.gather(
+                *(browser.post("/session", json=parameters, headers=CSRF) for _ in range(50))
+            )
+            assert [answer.status_code for answer in answers] == [status] * 50
+            assert service.token_requests() == before + 1
+
+
 async def test_any_worker_finishes_what_another_began(browser: httpx.AsyncClient) -> None:
     """Twenty logins, each request on a connection of its own."""
     for _ in range(20):
@@ -135,7 +150,7 @@ async def test_login_ends_with_its_time(browser: httpx.AsyncClient, redis_url: s
     parameters = await connect(browser)
     client = Redis.from_url(redis_url)
     try:
-        keys = [key async for key in client.scan_iter()]
+        keys = [key async for key in client.scan_iter("airtable:login:*")]
         assert keys
         for key in keys:
             assert 0 < await client.pttl(key) <= 600_000
