@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,9 @@ async def test_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
         await store.put(KEY, b"v", 60)
     await store.close()
+    # The driver's thread says goodbye to this loop, which must not be closed before.
+    while any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):
+        await asyncio.sleep(0.01)
 
 
 async def test_writer_that_is_locked_out_gives_up_in_time(tmp_path: Path) -> None:

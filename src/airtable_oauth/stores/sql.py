@@ -34,6 +34,7 @@ _DEADLINE = 1.4
 """Seconds for one verb, as for Redis."""
 _LOCK_SECONDS = 1.0
 """How long SQLite waits for another process to finish writing."""
+_CLOSE_SECONDS = 5.0
 _CONNECTIONS = 20
 _SWEEP_SECONDS = 60.0
 _PAGE = 500
@@ -141,6 +142,8 @@ class SqlStore:
         """Close the connections."""
         if self._sweeping is not None:
             await self._sweeping
+        if self._running:  # given up, and still letting go of their connections
+            await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
         await self._engine.dispose()
 
     def _live(self, key: str) -> tuple[Any, Any]:
