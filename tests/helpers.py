@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from airtable_oauth.settings import Settings
-from airtable_oauth.simulator import Integration, Simulator
+from airtable_oauth.simulator import Integration, Simulator, some_users
 
 SCOPES = ("data.records:read", "schema.bases:read", "user.email:read")
 REDIRECT_URI = "http://localhost:4200/auth-callback"
@@ -44,7 +44,7 @@ def make_settings(**overrides: Any) -> Settings:
     return Settings(_env_file=None, **(values | overrides))
 
 
-def make_simulator(*, user_limit: int | None = None, **overrides: Any) -> Simulator:
+def make_simulator(*, user_limit: int | None = None, users: int = 1, **overrides: Any) -> Simulator:
     """A simulator that knows the client of `make_settings`."""
     values: dict[str, Any] = {
         "client_id": "test-client",
@@ -52,7 +52,9 @@ def make_simulator(*, user_limit: int | None = None, **overrides: Any) -> Simula
         "redirect_uris": (REDIRECT_URI,),
         "scopes": SCOPES,
     }
-    return Simulator([Integration(**(values | overrides))], user_limit=user_limit)
+    return Simulator(
+        [Integration(**(values | overrides))], users=some_users(users), user_limit=user_limit
+    )
 
 
 def free_port() -> int:
@@ -79,13 +81,13 @@ async def begin(browser: httpx.AsyncClient, **parameters: str) -> str:
 
 
 async def consent(
-    simulator: Simulator, authorization_url: str, *, decision: str = "grant"
+    simulator: Simulator, authorization_url: str, *, decision: str = "grant", user: str = ""
 ) -> dict[str, str]:
     """Open the consent page and decide; the parameters of the redirect."""
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(simulator.app), base_url=AIRTABLE
     ) as person:
-        return await decide(person, authorization_url, decision=decision)
+        return await decide(person, authorization_url, decision=decision, user=user)
 
 
 async def decide(

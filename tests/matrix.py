@@ -228,9 +228,9 @@ class Login:
 
     async def connection_id(self) -> str:
         first = (await self.tokens())[0]
-        async for record in Records(self.stage.store, "airtable").all():
-            if record.refresh_token == first:
-                return record.id
+        async for found in Records(self.stage.store, "airtable").all():
+            if found.record.refresh_token == first:
+                return found.record.id
         raise AssertionError("no such connection")
 
 

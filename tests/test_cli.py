@@ -1,4 +1,5 @@
 import asyncio
+import json
 import os
 import socket
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from airtable_oauth import AirtableOAuth, Settings, TokenSet
 from airtable_oauth.cli import main
 from airtable_oauth.settings import PREFIX, decode_key
 from airtable_oauth.stores.connect import open_store, sealed
@@ -165,4 +167,84 @@ def test_keys_of_the_embedded_store_are_not_rotated() -> None:
     """It lives in another process."""
     result = CliRunner().invoke(main, ["keys", "rotate"], env=VALID)
     assert result.exit_code == 1
-    assert "keeps nothing to rotate" in result.output
+    assert "memory:// is seen by no process" in result.output
+
+
+@pytest.fixture
+def lasting(tmp_path: Path) -> dict[str, str]:
+    """Settings with a store that outlives a process, and an Airtable that is not there."""
+    return VALID | {
+        f"{PREFIX}STORE_URL": f"sqlite:///{tmp_path}/store.db",
+        f"{PREFIX}ENCRYPTION_KEYS": KEY,
+        f"{PREFIX}AIRTABLE_URL": "http://127.0.0.1:1",
+        f"{PREFIX}AIRTABLE_API_URL": "http://127.0.0.1:1",
+    }
+
+
+def adopted(environment: dict[str, str], owner: str, life: int = 60 * 86400) -> str:
+    """A connection in the store of these settings; its id."""
+
+    async def adopt() -> str:
+        values = {name.removeprefix(PREFIX).lower(): each for name, each in environment.items()}
+        airtable = AirtableOAuth(Settings(_env_file=None, **values))  # type: ignore[arg-type]
+        async with airtable.lifespan():
+            tokens = TokenSet("oaa-CANARY", "oar-CANARY", "data.records:read", 3600, life)
+            return (await airtable.adopt(owner, tokens)).id
+
+    return asyncio.run(adopt())
+
+
+def test_connections_are_listed_and_disconnected(lasting: dict[str, str]) -> None:
+    """All of them or an owner's, for people and for programs; tokens nowhere."""
+    ann, bob = adopted(lasting, "ann"), adopted(lasting, "bob")
+    run = CliRunner()
+    everybody = run.invoke(main, ["connections", "list"], env=lasting)
+    assert everybody.exit_code == 0, everybody.output
+    assert everybody.output.splitlines()[0].split() == [
+        *("ID", "STATUS", "RECONNECT", "BY", "AIRTABLE", "USER", "OWNER"),
+    ]
+    assert {line.split()[0] for line in everybody.output.splitlines()[1:]} == {ann, bob}
+    anns = run.invoke(main, ["connections", "list", "--owner", "ann", "--json"], env=lasting)
+    (connection,) = [json.loads(line) for line in anns.output.splitlines()]
+    assert (connection["id"], connection["owner"]) == (ann, "ann")
+    assert (connection["status"], connection["scopes"]) == ("connected", ["data.records:read"])
+    gone = run.invoke(main, ["connections", "disconnect", ann], env=lasting)
+    assert (gone.exit_code, gone.output) == (0, f"{ann} is disconnected.\n")
+    again = run.invoke(main, ["connections", "disconnect", ann], env=lasting)
+    assert again.exit_code == 1
+    assert "Nothing is connected here" in again.output
+    left = run.invoke(main, ["connections", "list"], env=lasting)
+    assert ann not in left.output
+    assert bob in left.output
+    for result in (everybody, anns, gone, again, left):
+        assert "CANARY" not in result.output
+
+
+def test_refresh_idle_says_what_became_of_each(lasting: dict[str, str]) -> None:
+    """1 as long as something is left to do, for whoever minds the cron job."""
+    run = CliRunner()
+    assert run.invoke(main, ["refresh-idle"], env=lasting).output == "0 renewed, 0 ended, 0 later\n"
+    adopted(lasting, "ann")
+    soon = adopted(lasting, "bob", life=86400)
+    result = run.invoke(main, ["refresh-idle", "--within", "7"], env=lasting)
+    assert result.exit_code == 1
+    assert result.output == f"{soon} later\n0 renewed, 0 ended, 1 later\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["refresh-idle"], ["connections", "list"], ["connections", "disconnect", "con_1"]]
+)
+def test_connections_of_the_embedded_store_are_its_process_own(arguments: list[str]) -> None:
+    """Not a list of nothing."""
+    result = CliRunner().invoke(main, arguments, env=VALID)
+    assert result.exit_code == 1
+    assert "memory:// is seen by no process" in result.output
+
+
+def test_webhook_secret_is_one_that_the_settings_take() -> None:
+    """Alone on its line, another each time."""
+    secrets = {CliRunner().invoke(main, ["keys", "webhook"]).output for _ in range(2)}
+    assert len(secrets) == 2
+    for secret in secrets:
+        made = make_settings(webhook_url="https://host.example/h", webhook_secret=secret)
+        assert made.webhook_secret.get_secret_value() == secret.strip()

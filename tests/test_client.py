@@ -31,8 +31,7 @@ async def airtable(
 async def connect(airtable: AirtableOAuth, simulator: Simulator, owner: str = "ann") -> str:
     world = World()
     world.simulator = simulator
-    connections = airtable._connections  # noqa: SLF001 (a login without a browser)
-    return (await connections.create(owner=owner, tokens=world.grant())).id
+    return (await airtable.adopt(owner, world.grant())).id
 
 
 async def test_client_calls_as_the_connection(

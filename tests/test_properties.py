@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.exceptions import HTTPException
 
 from airtable_oauth.app import create_app
 from airtable_oauth.errors import AirtableError
@@ -51,7 +52,8 @@ def test_token_answer_is_tokens_or_an_error_that_quotes_nothing(
     found = judged(status, body, grant_type)
     if isinstance(found, AirtableError):
         assert found.__cause__ is None
-        assert set(vars(found)) <= {"error", "action", "description"}
+        assert set(vars(found)) <= {"error", "action", "description", *vars(HTTPException(500))}
+        assert found.detail == found.description
     else:
         assert status == 200
         assert found.expires_in > 0

@@ -101,7 +101,7 @@ async def test_tombstone_reads_as_absent_and_cannot_be_replaced(clock: FakeClock
     await records.put(RECORD, NOW)
     found = await records.load("con_1")
     assert found is not None
-    await records.entomb("con_1")
+    assert await records.entomb("con_1", version=found.version)
     assert await records.load("con_1") is None
     assert not await records.replace(RECORD, NOW, version=found.version)
     assert [record async for record in records.all()] == []

@@ -114,6 +114,8 @@ def test_redirect_uri_that_airtable_would_refuse(uri: str, message: str) -> None
             "mysql://db",
             "must begin with memory://, redis://, rediss://, sqlite://, postgresql://",
         ),
+        ("webhook_url", "http://host.example", "must use https, except on localhost and loopback"),
+        ("webhook_url", "host.example/hook", "must be an absolute http(s) URL"),
         ("store_url", "sqlite://", "needs a file: sqlite:///path/to/file.db"),
         ("store_url", "redis://host:port", "is no URL with a host, and a port if any"),
         ("store_url", "postgresql:///name", "is no URL with a host, and a port if any"),
@@ -142,6 +144,22 @@ def test_origin_that_no_browser_sends(origin: str) -> None:
     """It would never match, and somebody would wonder why."""
     assert fault_lines(allowed_origins=origin) == [
         "AIRTABLE_OAUTH_ALLOWED_ORIGINS: takes origins as browsers send them: https://host[:port]"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("secret", "message"),
+    [
+        ("", "is missing"),
+        ("aGVsbG8=", "is malformed or too short"),
+        ("whsec_aGVsbG8=", "is malformed or too short"),
+        ("whsec_%%%", "is malformed or too short"),
+    ],
+)
+def test_webhook_needs_a_strong_secret(secret: str, message: str) -> None:
+    """Who could guess it could tell the host anything."""
+    assert fault_lines(webhook_url="https://host.example/h", webhook_secret=secret) == [
+        f"AIRTABLE_OAUTH_WEBHOOK_SECRET: {message}: make one with `airtable-oauth keys webhook`"
     ]
 
 

@@ -15,6 +15,7 @@ from airtable_oauth.airtable import Airtable
 from airtable_oauth.background import Background
 from airtable_oauth.connections import Connections, Owners
 from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.hooks import Hooks
 from airtable_oauth.protocol import Client, TokenSet
 from airtable_oauth.records import ConnectionRecord, Records
 from airtable_oauth.rotation import Rotation
@@ -134,10 +135,15 @@ class World:
             clock=clock,
             background=background,
             on_renewed=_nothing,
+            on_ended=_nothing,
             sleep=self.sleep,
         )
         connections = Connections(
-            records=records, rotation=rotation, owners=Owners(store, "airtable"), clock=clock
+            records=records,
+            rotation=rotation,
+            owners=Owners(store, "airtable"),
+            hooks=Hooks(background),
+            clock=clock,
         )
         return Process(connections, rotation, store, line, background)
 

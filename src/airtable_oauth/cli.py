@@ -1,6 +1,8 @@
 """`airtable-oauth`: the only place that starts processes."""
 
 import asyncio
+import base64
+import json
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -9,9 +11,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import uvicorn
@@ -19,11 +24,14 @@ from pydantic import ValidationError
 
 from airtable_oauth import doctor, pkce
 from airtable_oauth.app import create_app
-from airtable_oauth.errors import StoreUnavailable, UnknownEncryptionKey
+from airtable_oauth.errors import AirtableOAuthError, StoreUnavailable, UnknownEncryptionKey
 from airtable_oauth.frontend import create_frontend
+from airtable_oauth.idle import IdleOutcome
+from airtable_oauth.integration import AirtableOAuth
 from airtable_oauth.logs import logging_config
+from airtable_oauth.records import Connection
 from airtable_oauth.server import LimitedProtocol
-from airtable_oauth.settings import PREFIX, Settings, faults
+from airtable_oauth.settings import PREFIX, WEBHOOK_SECRET_PREFIX, Settings, faults
 from airtable_oauth.stores.connect import open_store, sealed
 from airtable_oauth.stores.encrypted import EncryptedStore
 
@@ -31,6 +39,9 @@ _DEMO_SCOPES = "data.records:read data.records:write schema.bases:read user.emai
 _DRAIN_SECONDS = 30
 _KEY_BYTES = 32
 _START_SECONDS = 30.0
+_COLUMNS = "{:<26}  {:<13}  {:<12}  {:<24}  {}"
+
+T = TypeVar("T")
 
 _port = click.IntRange(1, 65535)
 _tokens = click.option(
@@ -82,6 +93,7 @@ def serve(host: str, port: int, workers: int) -> None:
         log_level=settings.log_level,
         log_format=settings.log_format,
         forwarded_allow_ips=settings.forwarded_allow_ips,
+        drain=_DRAIN_SECONDS,
     )
 
 
@@ -227,22 +239,116 @@ def new() -> None:
 
 
 @keys.command()
+def webhook() -> None:
+    """Print a new secret for AIRTABLE_OAUTH_WEBHOOK_SECRET, alone on its line."""
+    click.echo(WEBHOOK_SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode())
+
+
+@keys.command()
 def rotate() -> None:
     """Encrypt everything stored with the first of the keys, while the service runs.
 
     Put the new key in front of AIRTABLE_OAUTH_ENCRYPTION_KEYS, restart every process, then run
     this; after it the old key can be taken out.
     """
-    settings = _settings()
-    if settings.store_url.get_secret_value().startswith("memory:"):
-        raise click.ClickException(f"{PREFIX}STORE_URL: memory:// keeps nothing to rotate")
-    done, unreadable = asyncio.run(_reseal(settings))
+    done, unreadable = asyncio.run(_reseal(_lasting_settings()))
     click.echo(f"{done} records were encrypted anew.")
     if unreadable:
         raise click.ClickException(
             f"{unreadable} records are encrypted with a key that is not in "
             f"{PREFIX}ENCRYPTION_KEYS: put it back and run this again"
         )
+
+
+@main.command()
+@click.option(
+    "--within",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True, max=60),
+    help="Renew what would end within so many days.",
+)
+def refresh_idle(within: float) -> None:
+    """Renew connections that nobody uses, which Airtable ends after sixty days.
+
+    Run it daily, on any machine; runs at the same time do no harm. Exit status 1 if some could not
+    be renewed for now. Connections of browser sessions end with their sessions and are left alone.
+    """
+
+    async def renew(airtable: AirtableOAuth) -> Counter[IdleOutcome]:
+        outcomes: Counter[IdleOutcome] = Counter()
+        async for connection_id, outcome in airtable.refresh_idle(within):
+            click.echo(f"{connection_id} {outcome}")
+            outcomes[outcome] += 1
+        return outcomes
+
+    outcomes = _within_integration(renew)
+    click.echo(", ".join(f"{outcomes[each]} {each}" for each in IdleOutcome))
+    if outcomes[IdleOutcome.LATER]:
+        raise SystemExit(1)
+
+
+@main.group()
+def connections() -> None:
+    """What is connected. Tokens are shown nowhere."""
+
+
+@connections.command("list")
+@click.option("--owner", help="Only this owner's.")
+@click.option("--json", "as_json", is_flag=True, help="An object a line.")
+def list_connections(owner: str | None, as_json: bool) -> None:  # noqa: FBT001 (an option)
+    """List connections with their health."""
+
+    async def show(airtable: AirtableOAuth) -> None:
+        if not as_json:
+            click.echo(_COLUMNS.format("ID", "STATUS", "RECONNECT BY", "AIRTABLE USER", "OWNER"))
+        if owner is not None:
+            for connection in await airtable.connections(owner):
+                click.echo(_shown(connection, as_json=as_json))
+            return
+        async for connection in airtable.all_connections():
+            click.echo(_shown(connection, as_json=as_json))
+
+    _within_integration(show)
+
+
+@connections.command()
+@click.argument("connection_id")
+def disconnect(connection_id: str) -> None:
+    """Erase the tokens of a connection. Airtable lists it until its user removes it there."""
+    _within_integration(lambda airtable: airtable.disconnect(connection_id))
+    click.echo(f"{connection_id} is disconnected.")
+
+
+def _shown(connection: Connection, *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps(asdict(connection))
+    user, reason = connection.user, connection.reason
+    by = connection.reconnect_by
+    return _COLUMNS.format(
+        connection.id,
+        connection.status if reason is None else reason,
+        "" if by is None else datetime.fromtimestamp(by, UTC).strftime("%Y-%m-%d"),
+        "" if user is None else user.email or user.id,
+        connection.owner,
+    ).rstrip()
+
+
+def _within_integration(work: Callable[[AirtableOAuth], Awaitable[T]]) -> T:
+    """Run something with the integration that the settings describe."""
+
+    async def run() -> T:
+        airtable = AirtableOAuth(settings)
+        async with airtable.lifespan():
+            return await work(airtable)
+
+    settings = _lasting_settings()
+    try:
+        return asyncio.run(run())
+    except AirtableOAuthError as error:
+        raise click.ClickException(error.description) from None
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from None
 
 
 async def _reseal(settings: Settings) -> tuple[int, int]:
@@ -263,6 +369,16 @@ async def _reseal(settings: Settings) -> tuple[int, int]:
     finally:
         await store.close()
     return done, unreadable
+
+
+def _lasting_settings() -> Settings:
+    """The settings, with a store that other processes see."""
+    settings = _settings()
+    if settings.store_url.get_secret_value().startswith("memory:"):
+        raise click.ClickException(
+            f"{PREFIX}STORE_URL: memory:// is seen by no process but the service's own"
+        )
+    return settings
 
 
 def _settings() -> Settings:
@@ -295,9 +411,13 @@ def _run(
     log_level: str = "info",
     log_format: str = "console",
     forwarded_allow_ips: Sequence[str] = (),
+    drain: int = 1,
     **options: Any,
 ) -> None:
-    """uvicorn, without an access log of its own: it prints query strings, and codes with them."""
+    """uvicorn, without an access log of its own: it prints query strings, and codes with them.
+
+    `drain`: seconds for requests in flight when it ends.
+    """
     uvicorn.run(
         app,
         host=host,
@@ -310,7 +430,7 @@ def _run(
         forwarded_allow_ips=list(forwarded_allow_ips),
         server_header=False,
         log_config=logging_config(log_level, log_format),
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_graceful_shutdown=drain,
         **options,
     )
 

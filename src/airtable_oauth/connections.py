@@ -4,19 +4,25 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from airtable_oauth import pkce
 from airtable_oauth.background import until_stored
 from airtable_oauth.errors import (
     AccessUnavailable,
     ClientRefused,
+    ConnectionNotNamed,
     NotConnected,
+    OtherUser,
     ReconnectRequired,
     Unavailable,
+    UpstreamError,
 )
+from airtable_oauth.hooks import Event, Hooks
 from airtable_oauth.pkce import RandomBytes
 from airtable_oauth.protocol import TokenSet
 from airtable_oauth.records import (
+    Connection,
     ConnectionRecord,
     Found,
     Reason,
@@ -37,43 +43,6 @@ _OWNER_SECONDS = 400 * 24 * 3600.0
 _PROVED = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """A connection as a host app sees it: everything but the tokens.
-
-    Times are seconds since 1970.
-    """
-
-    id: str
-    owner: str
-    status: Status
-    reason: Reason | None
-    """Why it has ended, where it has."""
-    user: User | None
-    """The Airtable user who granted access, if Airtable said who that is."""
-    scopes: tuple[str, ...]
-    """What was granted."""
-    expires_at: float
-    """When the access token ends; it is renewed before."""
-    reconnect_by: float | None
-    """When the connection ends if nobody uses it."""
-
-    @classmethod
-    def of(cls, record: ConnectionRecord, now: float) -> "Connection":
-        """What a record says at this time."""
-        status, reason = record.status(now)
-        return cls(
-            id=record.id,
-            owner=record.owner,
-            status=status,
-            reason=reason,
-            user=record.user,
-            scopes=tuple(record.scope.split()),
-            expires_at=record.expires_at,
-            reconnect_by=record.reconnect_by,
-        )
-
-
 @dataclass(slots=True)
 class Connections:
     """The connections of one integration, in a store that any number of processes share."""
@@ -81,13 +50,14 @@ class Connections:
     records: Records
     rotation: Rotation
     owners: "Owners"
+    hooks: Hooks
     clock: StoreClock
     random: RandomBytes = secrets.token_bytes
     _proved: dict[str, int] = field(default_factory=dict, init=False)
     """The generation of each connection that was seen to work by this process."""
 
     async def create(
-        self, *, owner: str, tokens: TokenSet, keep_seconds: float | None = None
+        self, *, owner: str, tokens: TokenSet, keep_seconds: float | None = None, data: Any = None
     ) -> ConnectionRecord:
         """A connection from a login's tokens; `keep_seconds` ends it in any case.
 
@@ -101,6 +71,7 @@ class Connections:
                 id=connection_id,
                 owner=owner,
                 keep_until=None if keep_seconds is None else now + keep_seconds,
+                data=data,
                 **token_fields(tokens, now),
             )
             await self.owners.add(owner, connection_id)
@@ -108,6 +79,65 @@ class Connections:
             return record
 
         return await until_stored(store, self.rotation.sleep)
+
+    async def reconnect(
+        self,
+        connection_id: str,
+        *,
+        owner: str | None,
+        tokens: TokenSet,
+        user: User | None,
+        data: Any = None,
+        allow_other_user: bool = False,
+    ) -> ConnectionRecord:
+        """The same connection with the tokens of a new login, whatever had become of it.
+
+        `user` is whose tokens they are. Returns once it is stored, as `create` does.
+
+        Raises:
+            NotConnected: this owner has no such connection any more.
+            OtherUser: they are not the user's whose connection it is; it stays as it was.
+            UpstreamError: the same, where Airtable does not say whose they are.
+        """
+
+        async def store() -> ConnectionRecord:
+            while True:
+                found = await self._load(connection_id)
+                if found.record.owner != owner:
+                    raise NotConnected
+                if not allow_other_user:
+                    _refuse_other(user, than=found.record.user)
+                now = await self.clock.now()
+                renewed = replace(
+                    found.record.renewed(tokens, now, by_force=False),
+                    user=user or found.record.user,
+                    data=found.record.data if data is None else data,
+                )
+                if await self.records.replace(renewed, now, version=found.version):
+                    await self.owners.add(renewed.owner, renewed.id)
+                    return renewed
+
+        return await until_stored(store, self.rotation.sleep)
+
+    async def owned(self, owner: str, connection_id: str | None) -> Connection:
+        """The connection of an owner with this id, or the only one that there is.
+
+        Raises:
+            NotConnected: the owner has no such connection.
+            ConnectionNotNamed: the owner has several.
+            Unavailable: the store does not answer.
+        """
+        if connection_id is not None:
+            connection = await self.get(connection_id)
+            if connection.owner != owner:
+                raise NotConnected
+            return connection
+        found = await self.of(owner)
+        if not found:
+            raise NotConnected
+        if len(found) > 1:
+            raise ConnectionNotNamed
+        return found[0]
 
     async def get(self, connection_id: str) -> Connection:
         """The connection as it is.
@@ -128,8 +158,8 @@ class Connections:
     async def all(self) -> AsyncIterator[Connection]:
         """Every connection of the integration, for maintenance."""
         now = await self.clock.now()
-        async for record in self.records.all():
-            yield Connection.of(record, now)
+        async for found in self.records.all():
+            yield Connection.of(found.record, now)
 
     async def access(
         self, connection_id: str, *, rejected: ConnectionRecord | None = None
@@ -166,12 +196,19 @@ class Connections:
             self._proved[record.id] = record.generation
 
     async def identify(self, connection_id: str, user: User) -> None:
-        """Note who granted access."""
+        """Note who granted access, if it is still there."""
         while (found := await self.records.load(connection_id)) is not None:
             known = replace(found.record, user=user)
             now = await self.clock.now()
             if await self.records.replace(known, now, version=found.version):
                 return
+
+    async def end_expired(self, found: Found) -> None:
+        """Note that nobody used a connection in time: once, whoever finds out."""
+        now = await self.clock.now()
+        ended = replace(found.record, reason=Reason.EXPIRED, marker=None)
+        if await self.records.replace(ended, now, version=found.version):
+            await self.hooks.tell(Event.RECONNECT_REQUIRED, Connection.of(ended, now))
 
     async def disconnect(self, connection_id: str) -> None:
         """Erase the tokens. A refresh that is under way cannot bring them back.
@@ -182,9 +219,13 @@ class Connections:
             NotConnected: there is no such connection.
             Unavailable: the store does not answer; nothing is certain.
         """
-        record = (await self._load(connection_id)).record
-        await self.records.entomb(connection_id)
-        await self.owners.remove(record.owner, connection_id)
+        while True:
+            found = await self._load(connection_id)
+            if await self.records.entomb(connection_id, version=found.version):
+                break
+        now = await self.clock.now()
+        await self.hooks.tell(Event.DISCONNECTED, Connection.of(found.record, now))
+        await self.owners.remove(found.record.owner, connection_id)
 
     async def _renewed(
         self, record: ConnectionRecord, *, usable_until: float, by_force: bool = False
@@ -268,6 +309,15 @@ def _refuse_ended(record: ConnectionRecord, now: float) -> None:
     status, reason = record.status(now)
     if status is Status.RECONNECT_REQUIRED and reason is not None:
         raise ReconnectRequired(reason)
+
+
+def _refuse_other(user: User | None, *, than: User | None) -> None:
+    if than is None:
+        return
+    if user is None:
+        raise UpstreamError("Airtable does not say who granted access at the moment.")
+    if user.id != than.id:
+        raise OtherUser
 
 
 def _seconds_to_retry(record: ConnectionRecord, now: float) -> float:

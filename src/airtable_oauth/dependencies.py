@@ -1,21 +1,37 @@
-"""What routes work with: the services of an integration, and the parameters they share."""
+"""What routes work with: the services of an integration, and what they ask of a request."""
 
+import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Query, Request
+from fastapi import Depends, Header, Query, Request
 from pydantic import AfterValidator
 
 from airtable_oauth.airtable import Airtable
 from airtable_oauth.connections import Connections
 from airtable_oauth.cookies import LoginCookies, SessionCookie
 from airtable_oauth.errors import NotConnected
+from airtable_oauth.grants import Grants
 from airtable_oauth.login import Logins, UnboundLogins
-from airtable_oauth.pkce import RandomBytes
 from airtable_oauth.sessions import Session, Sessions
 from airtable_oauth.settings import Settings
 from airtable_oauth.stores import Store
 from airtable_oauth.web_api import WebApi
+
+HOST_ANSWERED = "airtable_oauth.host_answered"
+"""In the scope of a request once the host has said who sends it."""
+
+_MAX_DATA = 4096
+
+ConnectionHeader = Annotated[
+    str | None,
+    Header(
+        alias="X-Airtable-Connection",
+        max_length=64,
+        description="The connection that is meant; may be left out where there is only one.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +42,15 @@ class Services:
     store: Store
     airtable: Airtable
     web_api: WebApi
+    grants: Grants
     logins: Logins
     unbound_logins: UnboundLogins
     login_cookies: LoginCookies
     sessions: Sessions
     session_cookie: SessionCookie
     connections: Connections
-    random: RandomBytes
+    host: "Host | None" = None
+    """Who says whose connections these are; None where users are sessions."""
 
     async def session_of(self, request: Request) -> Session:
         """The session of the browser that sends this.
@@ -45,6 +63,64 @@ class Services:
         if session is None:
             raise NotConnected
         return session
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a host app says about the people who use it, each by a FastAPI dependency."""
+
+    owner: Callable[..., Any]
+    """Returns the id of the user who sends a request, or raises what the host answers with."""
+    login_data: Callable[..., Any] | None = None
+    """Returns JSON that a connection carries from the beginning of its login."""
+
+
+def owner_of(services: Services) -> Callable[..., Awaitable[str | None]]:
+    """The dependency that says who sends a request: the host's user, or None."""
+    if services.host is None:
+        return _nobody
+
+    async def owner(request: Request, owner: Annotated[Any, Depends(services.host.owner)]) -> str:
+        if not isinstance(owner, str) or not owner:
+            raise TypeError("the owner dependency must return a string that is not empty")
+        request.scope[HOST_ANSWERED] = True
+        return owner
+
+    return owner
+
+
+def login_data_of(services: Services) -> Callable[..., Awaitable[Any]]:
+    """The dependency that says what a login is to carry along."""
+    if services.host is None or services.host.login_data is None:
+        return _nobody
+
+    async def login_data(data: Annotated[Any, Depends(services.host.login_data)]) -> Any:
+        if len(json.dumps(data)) > _MAX_DATA:
+            raise ValueError(f"login data takes {_MAX_DATA} characters of JSON at most")
+        return data
+
+    return login_data
+
+
+def connection_of(services: Services) -> Callable[..., Awaitable[str]]:
+    """The dependency that says which connection a request is about, by its id."""
+    if services.host is None:
+
+        async def of_session(request: Request) -> str:
+            return (await services.session_of(request)).connection_id
+
+        return of_session
+
+    async def of_owner(
+        owner: Annotated[str, Depends(owner_of(services))], connection: ConnectionHeader = None
+    ) -> str:
+        return (await services.connections.owned(owner, connection)).id
+
+    return of_owner
+
+
+async def _nobody() -> None:
+    return None
 
 
 def _local_path(text: str) -> str:

@@ -13,6 +13,8 @@ AirtableOAuthError
 ├── LoginNotFound                  400  no login of this browser has that state
 ├── NotConnected                   401  no session, or no such connection of this owner's
 ├── ReconnectRequired              401  the connection to Airtable has ended
+├── ConnectionNotNamed             400  the owner has several: the request must name one
+├── OtherUser                      403  a reconnect was granted by another Airtable user
 ├── RateLimited                    429  Airtable has had enough for a moment
 ├── AuthorizationError             400  Airtable's redirect says no
 ├── AirtableError                       Airtable's token endpoint did not answer with tokens
@@ -37,6 +39,8 @@ import math
 from enum import StrEnum
 from typing import Self
 
+from starlette.exceptions import HTTPException
+
 
 class Action(StrEnum):
     """What to do about an error, for a program as for a person."""
@@ -51,11 +55,14 @@ class Action(StrEnum):
     """Whoever runs the service, or wrote its client, must change something."""
 
 
-class AirtableOAuthError(Exception):
+class AirtableOAuthError(HTTPException):
     """The root: carries the whole answer.
 
     `status` is the HTTP status, `error` the code for programs (RFC 6749 or Airtable's where one
     exists), `description` the sentence for people. None of it holds anything that a caller sent.
+
+    It is Starlette's `HTTPException`: in a route of a host app, too, it becomes an answer with the
+    right status.
     """
 
     status: int = 500
@@ -70,7 +77,9 @@ class AirtableOAuthError(Exception):
     def __init__(self, description: str | None = None) -> None:
         if description is not None:
             self.description = description
-        super().__init__(self.description)
+        wait = self.retry_after
+        headers = None if wait is None else {"Retry-After": str(wait)}
+        super().__init__(self.status, self.description, headers)
 
     def ending_login(self, return_to: str | None) -> Self:
         """The same error as the end of a login, which can only start again: its state is spent."""
@@ -184,6 +193,27 @@ class ReconnectRequired(AirtableOAuthError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__()
+
+
+class ConnectionNotNamed(AirtableOAuthError):
+    """The owner has several connections, and the request says for none of them that it is meant."""
+
+    status = 400
+    error = "connection_not_named"
+    action = Action.FIX_CONFIG
+    description = "There are several connections: name one in the header X-Airtable-Connection."
+
+
+class OtherUser(AirtableOAuthError):
+    """A connection was to be made anew, and somebody else granted access than before."""
+
+    status = 403
+    error = "other_airtable_user"
+    action = Action.RESTART_LOGIN
+    description = (
+        "Access was granted by another Airtable user than before. Sign in to Airtable as the user "
+        "whom this connection belongs to, and try again."
+    )
 
 
 class RateLimited(AirtableOAuthError):

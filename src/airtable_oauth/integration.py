@@ -3,37 +3,43 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, TypedDict, Unpack
+from functools import partial
+from typing import Annotated, Any, TypedDict, Unpack
 
 import httpx
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.routing import BaseRoute
 
 from airtable_oauth.airtable import Airtable, new_transport
 from airtable_oauth.background import Background, Sleep
 from airtable_oauth.client import client_of
-from airtable_oauth.connections import Connection, Connections, Owners
+from airtable_oauth.connections import Connections, Owners
 from airtable_oauth.cookies import LoginCookies, SessionCookie
-from airtable_oauth.dependencies import Services
+from airtable_oauth.dependencies import Host, Services, connection_of
+from airtable_oauth.grants import Grants
+from airtable_oauth.hooks import Event, Hook, Hooks
+from airtable_oauth.idle import IdleOutcome, renew_idle
 from airtable_oauth.login import Logins, UnboundLogins
 from airtable_oauth.pkce import RandomBytes
-from airtable_oauth.protocol import Client
-from airtable_oauth.records import ConnectionRecord, Records
+from airtable_oauth.protocol import Client, TokenSet
+from airtable_oauth.records import Connection, ConnectionRecord, Records
 from airtable_oauth.rotation import Rotation
 from airtable_oauth.routers.authorization import authorization_router
+from airtable_oauth.routers.connections import connections_router
 from airtable_oauth.routers.health import health_router
 from airtable_oauth.routers.node_compat import node_compat_router
 from airtable_oauth.routers.proxy import proxy_router
 from airtable_oauth.routers.session import session_router
 from airtable_oauth.routers.tokens import exchange_router, refresh_router
 from airtable_oauth.sessions import Sessions
-from airtable_oauth.settings import Settings
+from airtable_oauth.settings import Settings, decode_webhook_secret
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.connect import open_store, sealed
 from airtable_oauth.web_api import Pauses, WebApi
+from airtable_oauth.webhook import Webhook
 
 _DRAIN_SECONDS = 30.0
 
@@ -45,6 +51,8 @@ class Parts(TypedDict, total=False):
     """In place of what `STORE_URL` names. It is sealed all the same where there are keys."""
     transport: httpx.AsyncBaseTransport
     """What reaches Airtable."""
+    webhook_transport: httpx.AsyncBaseTransport
+    """What reaches `WEBHOOK_URL`."""
     clock: Callable[[], float]
     """Seconds since 1970."""
     monotonic: Callable[[], float]
@@ -58,75 +66,103 @@ class AirtableOAuth:
     """One Airtable integration.
 
     ```python
-    airtable = AirtableOAuth(Settings())
+    airtable = AirtableOAuth(Settings(), owner=current_user_id)
     app = FastAPI(lifespan=airtable.lifespan)
     app.include_router(airtable.router, prefix="/integrations/airtable")
     ```
 
-    Nothing connects before it is used, and nothing global is touched: an app may hold several.
+    Nothing connects before it is used, and nothing global is touched: an app may hold several, each
+    with a `NAME` of its own.
     """
 
-    def __init__(self, settings: Settings, **parts: Unpack[Parts]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        owner: Callable[..., Any] | None = None,
+        login_data: Callable[..., Any] | None = None,
+        allow_other_user: bool = False,
+        **parts: Unpack[Parts],
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            settings: The integration's.
+            owner: A FastAPI dependency that returns the id of the host's user who sends a request,
+                or raises what the host answers strangers with. Connections then belong to users,
+                and there are no sessions of ours. Without it a browser's session owns what it
+                connects.
+            login_data: A FastAPI dependency, asked when a user begins a login, that returns JSON of
+                at most 4096 characters: `Connection.data` from then on.
+            allow_other_user: Whether a connection may be made anew by another Airtable user than
+                the one who granted access first.
+            parts: For tests, and for a store of one's own.
+        """
+        if login_data is not None and owner is None:
+            raise TypeError("login_data needs an owner dependency")
         store, transport = parts.get("store"), parts.get("transport")
-        clock = parts.get("clock", time.time)
-        monotonic = parts.get("monotonic", time.monotonic)
-        sleep = parts.get("sleep", asyncio.sleep)
-        random = parts.get("random", secrets.token_bytes)
+        self._sleep = parts.get("sleep", asyncio.sleep)
+        self._random = parts.get("random", secrets.token_bytes)
+        self._clock = parts.get("clock", time.time)
         self.settings = settings
         self._store = sealed(store or open_store(settings), settings)
+        self._store_clock = StoreClock(self._store, parts.get("monotonic", time.monotonic))
         self._airtable = airtable_of(settings, transport or new_transport())
         self._background = Background()
-        store_clock = StoreClock(self._store, monotonic)
+        self._hooks = Hooks(self._background)
+        self._webhook = self._webhook_of(parts.get("webhook_transport"))
         self._web_api = WebApi(
             url=settings.airtable_api_url,
             transport=transport or new_transport(),
             deadline=settings.upstream_timeout,
-            pauses=Pauses(self._store, settings.name, store_clock, monotonic, sleep),
+            pauses=Pauses(
+                self._store,
+                settings.name,
+                self._store_clock,
+                parts.get("monotonic", time.monotonic),
+                self._sleep,
+            ),
         )
-        self._connections = self._vault(store_clock, sleep, random)
-        services = Services(
-            settings=settings,
-            store=self._store,
-            airtable=self._airtable,
-            web_api=self._web_api,
-            logins=Logins(
-                store=self._store,
-                airtable=self._airtable,
-                name=settings.name,
-                ttl=settings.login_ttl,
-                random=random,
-                background=self._background,
-                sleep=sleep,
-            ),
-            unbound_logins=UnboundLogins(
-                store=self._store,
-                airtable=self._airtable,
-                name=settings.name,
-                ttl=settings.login_ttl,
-                random=random,
-            ),
-            login_cookies=LoginCookies(
-                name=settings.name,
-                secure=settings.secure,
-                max_age=settings.login_ttl,
-                clock=clock,
-            ),
-            sessions=Sessions(
-                store=self._store,
-                name=settings.name,
-                clock=store_clock,
-                idle_ttl=settings.session_idle_ttl,
-                max_ttl=settings.session_max_ttl,
-                random=random,
-            ),
-            session_cookie=SessionCookie(
-                name=settings.name, secure=settings.secure, max_age=settings.session_max_ttl
-            ),
+        self._connections = self._vault()
+        self._grants = Grants(
             connections=self._connections,
-            random=random,
+            web_api=self._web_api,
+            random=self._random,
+            session_seconds=settings.session_max_ttl,
+            allow_other_user=allow_other_user,
         )
+        services = self._services(None if owner is None else Host(owner, login_data))
         self.router = APIRouter(routes=[*_routes(services)])
         """All endpoints, for `app.include_router`, under any prefix."""
+        self.current_client, self.current_connection = _current(self, connection_of(services))
+        """Dependencies of the host's own routes: an `httpx.AsyncClient` for Airtable's Web API as
+        the caller, and the caller's `Connection`. They raise `errors.NotConnected` where there is
+        none, and where an owner has several that `X-Airtable-Connection` must choose from,
+        `errors.ConnectionNotNamed`."""
+
+    def on_connected(self, hook: Hook) -> Hook:
+        """Have a coroutine function called when access was granted, for the first time or anew.
+
+        The tokens are stored by then, and whatever a hook raises is logged and costs nothing. The
+        user waits for it, ten seconds at most. Hooks tell what happens as it happens: a process
+        that is killed in that moment has told nobody. What is true, `connections` says.
+        """
+        self._hooks.add(Event.CONNECTED, hook)
+        return hook
+
+    def on_reconnect_required(self, hook: Hook) -> Hook:
+        """Have a coroutine function called when a connection was found to have ended.
+
+        `Connection.reason` says why. It is called in the process that finds out; a connection that
+        nobody uses is found out about by `refresh_idle`.
+        """
+        self._hooks.add(Event.RECONNECT_REQUIRED, hook)
+        return hook
+
+    def on_disconnected(self, hook: Hook) -> Hook:
+        """Have a coroutine function called when the tokens of a connection were erased."""
+        self._hooks.add(Event.DISCONNECTED, hook)
+        return hook
 
     async def connections(self, owner: str) -> list[Connection]:
         """The connections of an owner, oldest first.
@@ -135,6 +171,31 @@ class AirtableOAuth:
             errors.Unavailable: the store does not answer.
         """
         return await self._connections.of(owner)
+
+    def all_connections(self) -> AsyncIterator[Connection]:
+        """Every connection of the integration, for maintenance: it reads all that is stored.
+
+        Raises:
+            errors.Unavailable: the store does not answer.
+        """
+        return self._connections.all()
+
+    async def connection(self, connection_id: str) -> Connection:
+        """A connection as it is.
+
+        Raises:
+            errors.NotConnected: there is no such connection.
+            errors.Unavailable: the store does not answer.
+        """
+        return await self._connections.get(connection_id)
+
+    async def adopt(self, owner: str, tokens: TokenSet, data: Any = None) -> Connection:
+        """Take over tokens that were obtained elsewhere, by the same Airtable integration.
+
+        Nobody else may refresh them from now on. Calls the `on_connected` hooks.
+        """
+        record = await self._grants.connect(owner, tokens, data=data)
+        return await self._connections.get(record.id)
 
     async def disconnect(self, connection_id: str) -> None:
         """Erase the tokens of a connection; Airtable itself has no revocation.
@@ -165,22 +226,53 @@ class AirtableOAuth:
         """
         return client_of(self._connections, self._web_api, connection_id)
 
+    def refresh_idle(self, within_days: float = 30) -> AsyncIterator[tuple[str, IdleOutcome]]:
+        """Renew connections that nobody uses, which Airtable would end within so many days.
+
+        Yields ids and outcomes as they come, five a second. Run it daily, anywhere, also in several
+        places at once.
+
+        Raises:
+            errors.ClientRefused: Airtable does not accept this service; nothing ended by that.
+            errors.Unavailable: the store does not answer.
+        """
+        return renew_idle(self._connections, within=within_days * 86400, sleep=self._sleep)
+
     @asynccontextmanager
     async def lifespan(self, _app: Any = None) -> AsyncIterator[None]:
-        """For `FastAPI(lifespan=…)`, or within a lifespan of the host's own."""
+        """For `FastAPI(lifespan=…)`, within a lifespan of the host's own, or around a script."""
         try:
             yield
         finally:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Let refreshes come to their end, and close the connections to Airtable and the store."""
+        """Let refreshes and hooks come to their end, and close what was opened."""
         await self._background.drain(_DRAIN_SECONDS)
+        if self._webhook is not None:
+            await self._webhook.aclose()
         await self._airtable.aclose()
         await self._web_api.close()
         await self._store.close()
 
-    def _vault(self, clock: StoreClock, sleep: Sleep, random: RandomBytes) -> Connections:
+    def _webhook_of(self, transport: httpx.AsyncBaseTransport | None) -> Webhook | None:
+        settings = self.settings
+        if not settings.webhook_url:
+            return None
+        webhook = Webhook(
+            url=settings.webhook_url,
+            key=decode_webhook_secret(settings.webhook_secret.get_secret_value()),
+            transport=transport or new_transport(),
+            background=self._background,
+            clock=self._clock,
+            sleep=self._sleep,
+            random=self._random,
+        )
+        for event in Event:
+            self._hooks.add(event, partial(webhook.tell, event))
+        return webhook
+
+    def _vault(self) -> Connections:
         records = Records(self._store, self.settings.name)
         owners = Owners(self._store, self.settings.name)
 
@@ -188,17 +280,89 @@ class AirtableOAuth:
             if record.keep_until is None:
                 await owners.add(record.owner, record.id)
 
+        async def tell(record: ConnectionRecord) -> None:
+            connection = Connection.of(record, record.expires_at)
+            await self._hooks.tell(Event.RECONNECT_REQUIRED, connection)
+
         rotation = Rotation(
             records=records,
             airtable=self._airtable,
-            clock=clock,
+            clock=self._store_clock,
             background=self._background,
             on_renewed=prolong,
-            sleep=sleep,
+            on_ended=tell,
+            sleep=self._sleep,
         )
         return Connections(
-            records=records, rotation=rotation, owners=owners, clock=clock, random=random
+            records=records,
+            rotation=rotation,
+            owners=owners,
+            hooks=self._hooks,
+            clock=self._store_clock,
+            random=self._random,
         )
+
+    def _services(self, host: Host | None) -> Services:
+        settings = self.settings
+        return Services(
+            settings=settings,
+            store=self._store,
+            airtable=self._airtable,
+            web_api=self._web_api,
+            grants=self._grants,
+            logins=Logins(
+                store=self._store,
+                airtable=self._airtable,
+                name=settings.name,
+                ttl=settings.login_ttl,
+                random=self._random,
+                background=self._background,
+                sleep=self._sleep,
+            ),
+            unbound_logins=UnboundLogins(
+                store=self._store,
+                airtable=self._airtable,
+                name=settings.name,
+                ttl=settings.login_ttl,
+                random=self._random,
+            ),
+            login_cookies=LoginCookies(
+                name=settings.name,
+                secure=settings.secure,
+                max_age=settings.login_ttl,
+                clock=self._clock,
+            ),
+            sessions=Sessions(
+                store=self._store,
+                name=settings.name,
+                clock=self._store_clock,
+                idle_ttl=settings.session_idle_ttl,
+                max_ttl=settings.session_max_ttl,
+                random=self._random,
+            ),
+            session_cookie=SessionCookie(
+                name=settings.name, secure=settings.secure, max_age=settings.session_max_ttl
+            ),
+            connections=self._connections,
+            host=host,
+        )
+
+
+def _current(
+    airtable: AirtableOAuth, connection_dependency: Callable[..., Any]
+) -> tuple[Callable[..., AsyncIterator[httpx.AsyncClient]], Callable[..., Awaitable[Connection]]]:
+    async def client(
+        connection_id: Annotated[str, Depends(connection_dependency)],
+    ) -> AsyncIterator[httpx.AsyncClient]:
+        async with airtable.client(connection_id) as found:
+            yield found
+
+    async def connection(
+        connection_id: Annotated[str, Depends(connection_dependency)],
+    ) -> Connection:
+        return await airtable.connection(connection_id)
+
+    return client, connection
 
 
 def airtable_of(settings: Settings, transport: httpx.AsyncBaseTransport) -> Airtable:
@@ -219,7 +383,7 @@ def airtable_of(settings: Settings, transport: httpx.AsyncBaseTransport) -> Airt
 def _routes(services: Services) -> Iterator[BaseRoute]:
     settings = services.settings
     yield from authorization_router(services).routes
-    yield from session_router(services).routes
+    yield from (connections_router if services.host else session_router)(services).routes
     yield from proxy_router(services).routes
     if settings.expose_tokens:
         yield from exchange_router(services).routes

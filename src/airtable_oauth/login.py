@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from airtable_oauth import pkce
@@ -24,7 +24,22 @@ from airtable_oauth.stores.keys import digest, storage_key
 _STORE_SECONDS = 3.0
 _POLL_SECONDS = 0.1
 
-Keep = Callable[[TokenSet], Awaitable[str]]
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a login is for, as it was said at its beginning."""
+
+    owner: str | None = None
+    """The host's user who begins it, and alone may finish it; None where users are sessions."""
+    connection_id: str | None = None
+    """The connection to be made anew, if it is not for another one."""
+    data: Any = field(default=None, repr=False)
+    """What the host wants back at the end: JSON."""
+
+
+_ANY_PURPOSE = Purpose()
+
+Keep = Callable[[TokenSet, Purpose], Awaitable[str]]
 """Stores tokens as a connection and returns its id; keeps trying until that is done."""
 
 
@@ -72,8 +87,10 @@ class Logins:
     background: Background = field(default_factory=Background)
     sleep: Sleep = asyncio.sleep
 
-    async def begin(self, return_to: str | None = None) -> BegunLogin:
-        """Start a login; `return_to` comes back when it ends.
+    async def begin(
+        self, return_to: str | None = None, purpose: Purpose = _ANY_PURPOSE
+    ) -> BegunLogin:
+        """Start a login; `return_to` and `purpose` come back when it ends.
 
         Raises:
             Unavailable: it could not be stored.
@@ -81,7 +98,7 @@ class Logins:
         state = pkce.state(self.random)
         code_verifier = pkce.code_verifier(self.random)
         browser_secret = pkce.base64url(self.random(32))
-        record = _Record(return_to, code_verifier=code_verifier)
+        record = _Record(return_to, purpose, code_verifier=code_verifier)
         await self.store.put(self._key(state, browser_secret), record.to_bytes(), self.ttl)
         return BegunLogin(
             authorization_url=self.airtable.authorization_url(
@@ -91,20 +108,22 @@ class Logins:
             browser_secret=browser_secret,
         )
 
-    async def finish(self, callback: Callback, browser_secret: str | None) -> FinishedLogin:
+    async def finish(
+        self, callback: Callback, browser_secret: str | None, owner: str | None = None
+    ) -> FinishedLogin:
         """End the login that a redirect belongs to, whatever the redirect carries.
 
         Of concurrent calls one gets past the store. Only that one spends the code, once.
 
         Raises:
-            LoginNotFound: this browser has no such login.
+            LoginNotFound: this browser, or this owner, has no such login.
             AirtableOAuthError: the redirect carries an error, or the exchange failed; the login
                 is over.
             Unavailable: the store does not answer.
         """
         stored = await self.store.pop(self._found(callback, browser_secret))
         record = None if stored is None else _Record.from_bytes(stored)
-        if record is None or record.code_verifier is None:
+        if record is None or record.code_verifier is None or record.purpose.owner != owner:
             raise LoginNotFound
         try:
             tokens = await self._exchange(callback, record.code_verifier)
@@ -112,7 +131,13 @@ class Logins:
             raise error.ending_login(record.return_to) from None
         return FinishedLogin(tokens, record.return_to)
 
-    async def keep(self, callback: Callback, browser_secret: str | None, keep: Keep) -> KeptLogin:
+    async def keep(
+        self,
+        callback: Callback,
+        browser_secret: str | None,
+        keep: Keep,
+        owner: str | None = None,
+    ) -> KeptLogin:
         """End a login as `finish` does, and hand its tokens to `keep`, which names a connection.
 
         The record stays until its time is over: pending, then claimed by one caller, then done or
@@ -129,6 +154,8 @@ class Logins:
             if entry is None:
                 raise LoginNotFound
             record = _Record.from_bytes(entry.value)
+            if record.purpose.owner != owner:
+                raise LoginNotFound
             if record.connection_id is not None:
                 return KeptLogin(record.connection_id, record.return_to, key)
             if record.failure is not None:
@@ -136,7 +163,7 @@ class Logins:
             if record.code_verifier is None:  # claimed
                 await self.sleep(_POLL_SECONDS)
                 continue
-            claimed = _Record(record.return_to)
+            claimed = _Record(record.return_to, record.purpose)
             if await self.store.replace(key, claimed.to_bytes(), None, version=entry.version):
                 work = self.background.start(self._complete(key, record, callback, keep))
                 return await wait(work, self._patience, otherwise=StoreUnavailable())
@@ -151,12 +178,12 @@ class Logins:
     ) -> KeptLogin:
         try:
             tokens = await self._exchange(callback, record.code_verifier or "")
+            connection_id = await keep(tokens, record.purpose)
         except AirtableOAuthError as error:
             ended = error.ending_login(record.return_to)
-            await self._conclude(key, _Record(record.return_to, failure=_as_failure(ended)))
+            await self._conclude(key, record.ended(failure=_as_failure(ended)))
             raise ended from None
-        connection_id = await keep(tokens)
-        await self._conclude(key, _Record(record.return_to, connection_id=connection_id))
+        await self._conclude(key, record.ended(connection_id=connection_id))
         return KeptLogin(connection_id, record.return_to, key)
 
     async def _conclude(self, key: str, ended: "_Record") -> None:
@@ -233,19 +260,26 @@ class _Record:
     """A login as stored: pending (it has a verifier), claimed (it has nothing), done or failed."""
 
     return_to: str | None
+    purpose: Purpose = _ANY_PURPOSE
     code_verifier: str | None = field(default=None, repr=False)
     connection_id: str | None = None
     failure: dict[str, Any] | None = None
 
+    def ended(self, **outcome: Any) -> "_Record":
+        """The same login, done or failed."""
+        return replace(self, code_verifier=None, **outcome)
+
     def to_bytes(self) -> bytes:
         """As it lies in the store."""
-        values = [self.return_to, self.code_verifier, self.connection_id, self.failure]
+        purpose = None if self.purpose == _ANY_PURPOSE else list(astuple(self.purpose))
+        values = [self.return_to, purpose, self.code_verifier, self.connection_id, self.failure]
         return json.dumps(values).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "_Record":
         """From where it lay."""
-        return cls(*json.loads(data))
+        return_to, purpose, *rest = json.loads(data)
+        return cls(return_to, Purpose(*(purpose or ())), *rest)
 
 
 def _as_failure(error: AirtableOAuthError) -> dict[str, Any]:
@@ -256,7 +290,7 @@ def _as_error(record: _Record) -> AirtableOAuthError:
     """What the login failed with when its callback came first."""
     failure = dict(record.failure or {})
     error = AirtableOAuthError(failure["description"])
-    error.status = failure["status"]
+    error.status = error.status_code = failure["status"]
     error.error = failure["error"]
     error.action = Action(failure["action"])
     error.return_to = record.return_to

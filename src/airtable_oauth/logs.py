@@ -46,7 +46,7 @@ def log_crash(error: BaseException, scope: Scope) -> None:
     logger.error(
         "crash in request %s\n%s",
         request_id(scope),
-        "\n".join(_places(error)),
+        "\n".join(places(error)),
         extra={"request_id": request_id(scope)},
     )
 
@@ -128,7 +128,7 @@ def _log_request(scope: Scope, status: int, seconds: float) -> None:
         )
 
 
-def _places(error: BaseException) -> Iterator[str]:
+def places(error: BaseException) -> Iterator[str]:
     """The chain of exceptions, each with its stack, outermost first."""
     current: BaseException | None = error
     while current is not None:

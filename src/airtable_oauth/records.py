@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from airtable_oauth.errors import UnknownRecordFormat
+from airtable_oauth.errors import UnknownEncryptionKey, UnknownRecordFormat
+from airtable_oauth.logs import logger
 from airtable_oauth.protocol import TokenSet
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.keys import storage_key
@@ -86,6 +87,8 @@ class ConnectionRecord:
     user: User | None = None
     marker: Marker | None = None
     reason: Reason | None = None
+    data: Any = field(default=None, repr=False)
+    """The host's own, from the beginning of the login: JSON."""
 
     def status(self, now: float) -> tuple[Status, Reason | None]:
         """What it is good for at this time, and the reason if it is not."""
@@ -143,6 +146,46 @@ class ConnectionRecord:
         return cls(**known)
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connection as a host app sees it: everything but the tokens.
+
+    Times are seconds since 1970.
+    """
+
+    id: str
+    owner: str
+    status: Status
+    reason: Reason | None
+    """Why it has ended, where it has."""
+    user: User | None
+    """The Airtable user who granted access, if Airtable said who that is."""
+    scopes: tuple[str, ...]
+    """What was granted."""
+    expires_at: float
+    """When the access token ends; it is renewed before."""
+    reconnect_by: float | None
+    """When the connection ends if nobody uses it."""
+    data: Any = field(default=None, repr=False)
+    """What the host handed over when the login began: JSON."""
+
+    @classmethod
+    def of(cls, record: ConnectionRecord, now: float) -> "Connection":
+        """What a record says at this time."""
+        status, reason = record.status(now)
+        return cls(
+            id=record.id,
+            owner=record.owner,
+            status=status,
+            reason=reason,
+            user=record.user,
+            scopes=tuple(record.scope.split()),
+            expires_at=record.expires_at,
+            reconnect_by=record.reconnect_by,
+            data=record.data,
+        )
+
+
 class Found(NamedTuple):
     """A record and the version that a change of it must name."""
 
@@ -177,17 +220,26 @@ class Records:
             self._key(record.id), record.to_bytes(), record.seconds_to_keep(now), version=version
         )
 
-    async def entomb(self, connection_id: str) -> None:
-        """Erase it, and leave what a refresh that is under way cannot overwrite."""
-        await self.store.put(self._key(connection_id), _TOMBSTONE, _TOMBSTONE_SECONDS)
+    async def entomb(self, connection_id: str, *, version: bytes) -> bool:
+        """Erase it if this version is still there; whether it was.
 
-    async def all(self) -> AsyncIterator[ConnectionRecord]:
-        """Every connection, for maintenance."""
+        It leaves what a refresh that is under way cannot overwrite.
+        """
+        return await self.store.replace(
+            self._key(connection_id), _TOMBSTONE, _TOMBSTONE_SECONDS, version=version
+        )
+
+    async def all(self) -> AsyncIterator[Found]:
+        """Every connection, for maintenance. What this process cannot read is logged."""
         async for key in self.store.scan(f"{self.name}:connection"):
-            entry = await self.store.get(key)
-            record = None if entry is None else ConnectionRecord.from_bytes(entry.value)
-            if record is not None:
-                yield record
+            try:
+                entry = await self.store.get(key)
+                record = None if entry is None else ConnectionRecord.from_bytes(entry.value)
+            except (UnknownEncryptionKey, UnknownRecordFormat) as error:
+                logger.warning("a connection was passed over: %s", error.error)
+                continue
+            if entry is not None and record is not None:
+                yield Found(record, entry.version)
 
     def _key(self, connection_id: str) -> str:
         return storage_key(self.name, "connection", connection_id)

@@ -51,6 +51,8 @@ class Rotation:
     background: Background
     on_renewed: Callable[[ConnectionRecord], Coroutine[Any, Any, None]]
     """Told of each record that this process has renewed."""
+    on_ended: Callable[[ConnectionRecord], Coroutine[Any, Any, None]]
+    """Told of each connection whose end this process has learned."""
     sleep: Sleep = asyncio.sleep
     _running: dict[tuple[str, int], asyncio.Task[ConnectionRecord]] = field(
         default_factory=dict, init=False
@@ -131,7 +133,9 @@ class Rotation:
         stored = await self._settle(
             record,
             # What others have added since, the user say, stays; a marker or an end does not.
-            lambda current: replace(renewed, user=current.user, keep_until=current.keep_until),
+            lambda current: replace(
+                renewed, user=current.user, keep_until=current.keep_until, data=current.data
+            ),
         )
         self._report(record, RefreshOutcome.RENEWED)
         self.background.start(self.on_renewed(stored))
@@ -145,7 +149,9 @@ class Rotation:
             reason = await self._reason(record)
             self._report(record, RefreshOutcome(reason.value))
             return await self._settle(
-                record, lambda current: replace(current, reason=reason, marker=None)
+                record,
+                lambda current: replace(current, reason=reason, marker=None),
+                then=self.on_ended,
             )
         if isinstance(error, NotSent) or error.error == ClientRefused.error:
             self._report(record, RefreshOutcome.NOT_SENT)
@@ -185,8 +191,15 @@ class Rotation:
             await self.sleep(_POLL_SECONDS)
         return None
 
-    async def _settle(self, record: ConnectionRecord, change: Change) -> ConnectionRecord:
+    async def _settle(
+        self,
+        record: ConnectionRecord,
+        change: Change,
+        then: Callable[[ConnectionRecord], Coroutine[Any, Any, None]] | None = None,
+    ) -> ConnectionRecord:
         """Store an outcome: until it is stored, superseded, or the process ends.
+
+        `then` is told of it once it is stored: twice if the store's first reply was lost.
 
         Raises:
             NotConnected: it was disconnected meanwhile, which wins.
@@ -203,6 +216,8 @@ class Rotation:
                     return changed
                 now = await self.clock.now()
                 if await self.records.replace(changed, now, version=found.version):
+                    if then is not None:
+                        self.background.start(then(changed))
                     return changed
 
         task = self.background.start(until_stored(attempt, self.sleep))

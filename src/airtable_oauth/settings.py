@@ -17,6 +17,8 @@ _SECRETS = Path("/run/secrets")
 _STORES = ("memory", "redis", "rediss", "sqlite", "postgresql")
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 (it begins one)
+_WEBHOOK_KEY_BYTES = range(24, 65)
 _DAY = 24 * 3600
 _KEY_BYTES = 32
 _KEY_MIN_DISTINCT_BYTES = 16  # 32 random bytes hold about 30 different ones
@@ -98,6 +100,12 @@ class Settings(BaseSettings):
 
     upstream_timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
     """Seconds for a whole call to Airtable"""
+
+    webhook_url: str = ""
+    """Where events of connections are posted, signed; empty: nowhere"""
+
+    webhook_secret: SecretStr = SecretStr("")
+    """What signs them, from `airtable-oauth keys webhook`"""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged"""
@@ -211,6 +219,28 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("webhook_url")
+    @classmethod
+    def _webhook(cls, value: str) -> str:
+        _require(not value or _split_url(value) is not None, "must be an absolute http(s) URL")
+        _require(
+            not value or _is_https_or_local(value),
+            "must use https, except on localhost and loopback",
+        )
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _webhook_secret(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if info.data.get("webhook_url"):
+            secret = value.get_secret_value()
+            _require(bool(secret), "is missing: make one with `airtable-oauth keys webhook`")
+            _require(
+                _is_webhook_secret(secret),
+                "is malformed or too short: make one with `airtable-oauth keys webhook`",
+            )
+        return value
+
     @field_validator("node_compat")
     @classmethod
     def _exposes_tokens(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 (a validator)
@@ -244,6 +274,22 @@ def decode_key(text: str) -> bytes:
     return key
 
 
+def decode_webhook_secret(text: str) -> bytes:
+    """The key in a secret as Standard Webhooks writes it: `whsec_` and base64.
+
+    Raises:
+        ValueError: it is not like that, or not 24 to 64 bytes long.
+    """
+    encoded = text.removeprefix(WEBHOOK_SECRET_PREFIX)
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except binascii.Error as error:
+        raise ValueError("not base64") from error
+    if encoded == text or len(key) not in _WEBHOOK_KEY_BYTES:
+        raise ValueError("no webhook secret")
+    return key
+
+
 def _sentence(fault: Any) -> str:
     if fault["type"] == "missing":
         return "is missing"
@@ -263,6 +309,14 @@ def _is_strong(text: str) -> bool:
         return len(set(decode_key(text))) >= _KEY_MIN_DISTINCT_BYTES
     except ValueError:
         return False
+
+
+def _is_webhook_secret(text: str) -> bool:
+    try:
+        decode_webhook_secret(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_printable(text: str) -> bool:

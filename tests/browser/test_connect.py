@@ -327,6 +327,7 @@ def test_loopback_address_leads_to_localhost(page: Page, service: Stack) -> None
 def test_keyboard_is_enough(page: Page) -> None:
     """Tab reaches what matters, Enter works it, and the focus follows the view."""
     page.goto("/")
+    expect(page.get_by_role("main")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Connect Airtable")).to_be_focused()
     page.keyboard.press("Enter")

@@ -1,18 +1,22 @@
 """Where a login begins."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from airtable_oauth.dependencies import ReturnTo, Services
+from airtable_oauth.dependencies import ReturnTo, Services, login_data_of, owner_of
 from airtable_oauth.errors import (
     CrossSiteRefused,
     InvalidInput,
+    NotConnected,
     StoreUnavailable,
     TooManyLogins,
 )
+from airtable_oauth.login import Purpose
 from airtable_oauth.routers.route import cookie_route, documented
+
+_ERRORS = (CrossSiteRefused, InvalidInput, StoreUnavailable, TooManyLogins)
 
 
 class AuthorizationUrl(BaseModel):
@@ -25,13 +29,8 @@ class AuthorizationUrl(BaseModel):
 
 def authorization_router(services: Services) -> APIRouter:
     """The routes of this module, for one integration."""
-    router = APIRouter(route_class=cookie_route(services.settings), tags=["login"])
+    router = APIRouter(route_class=cookie_route(services), tags=["login"])
 
-    @router.get(
-        "/authorization-url",
-        summary="Begin a login",
-        responses=documented(CrossSiteRefused, InvalidInput, StoreUnavailable, TooManyLogins),
-    )
     async def authorization_url(
         request: Request, response: Response, return_to: ReturnTo = None
     ) -> AuthorizationUrl:
@@ -41,8 +40,42 @@ def authorization_router(services: Services) -> APIRouter:
         `authorizationUrl`; Airtable sends it back to the redirect URI with `code` and `state`, or
         with `error` and `state`.
         """
-        login = await services.logins.begin(return_to)
+        return await begin(request, response, return_to, Purpose())
+
+    async def owners_authorization_url(
+        request: Request,
+        response: Response,
+        # Before the owner: whatever the host's dependencies raise, the host answers.
+        data: Annotated[Any, Depends(login_data_of(services))],
+        owner: Annotated[str, Depends(owner_of(services))],
+        connection: Annotated[
+            str | None,
+            Query(max_length=64, description="A connection of this owner's, to be made anew."),
+        ] = None,
+        return_to: ReturnTo = None,
+    ) -> AuthorizationUrl:
+        """Make an authorization URL, for this user in this browser only.
+
+        Sets a cookie that lives as long as the login (`LOGIN_TTL`). Send the browser to
+        `authorizationUrl`; Airtable sends it back to the redirect URI with `code` and `state`, or
+        with `error` and `state`.
+        """
+        if connection is not None:
+            await services.connections.owned(owner, connection)
+        return await begin(request, response, return_to, Purpose(owner, connection, data))
+
+    async def begin(
+        request: Request, response: Response, return_to: str | None, purpose: Purpose
+    ) -> AuthorizationUrl:
+        login = await services.logins.begin(return_to, purpose)
         services.login_cookies.keep(login, request.cookies, response)
         return AuthorizationUrl(authorizationUrl=login.authorization_url)
 
+    router.add_api_route(
+        "/authorization-url",
+        owners_authorization_url if services.host else authorization_url,
+        name="authorization_url",
+        summary="Begin a login",
+        responses=documented(*_ERRORS, *((NotConnected,) if services.host else ())),
+    )
     return router

@@ -4,17 +4,19 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from importlib.metadata import version
+from typing import Annotated
 from urllib.parse import unquote
 
 import httpx
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from airtable_oauth.client import send_as
-from airtable_oauth.dependencies import Services
+from airtable_oauth.dependencies import Services, connection_of
 from airtable_oauth.errors import (
     AccessUnavailable,
     ClientRefused,
+    ConnectionNotNamed,
     ContentTooLarge,
     CrossSiteRefused,
     InvalidPath,
@@ -63,16 +65,19 @@ _RESPONSES[200] = _RESPONSES["default"] = {
 
 def proxy_router(services: Services) -> APIRouter:
     """The routes of this module, for one integration."""
-    router = APIRouter(route_class=cookie_route(services.settings), tags=["Airtable"])
+    router = APIRouter(route_class=cookie_route(services), tags=["Airtable"])
 
-    async def airtable(path: str, request: Request) -> Response:
-        """Call Airtable's Web API as this browser's connection.
+    async def airtable(
+        path: str,
+        request: Request,
+        connection_id: Annotated[str, Depends(connection_of(services))],
+    ) -> Response:
+        """Call Airtable's Web API as the caller's connection.
 
         Whatever Airtable answers comes back, its errors included; our own errors have the one
         error body. Unsafe methods need the header `X-CSRF: 1`.
         """
         target = httpx.URL(f"{services.web_api.url}/{plain_path(request.scope, path)}")
-        session = await services.session_of(request)
         body = await _body(request)
         upstream = httpx.Request(
             request.method,
@@ -80,19 +85,18 @@ def proxy_router(services: Services) -> APIRouter:
             headers=_upwards(request, body),
             content=body,
         )
-        response = await send_as(
-            services.connections, services.web_api, session.connection_id, upstream
-        )
+        response = await send_as(services.connections, services.web_api, connection_id, upstream)
         return _Relayed(response)
 
+    responses = _RESPONSES | (documented(ConnectionNotNamed, InvalidPath) if services.host else {})
     for method in _METHODS:
         router.add_api_route(
             "/airtable/{path:path}",
             airtable,
             methods=[method],
-            operation_id=f"airtable_{method.lower()}",
+            operation_id=f"{services.settings.name}_{method.lower()}",
             summary=f"{method} from Airtable's Web API",
-            responses=_RESPONSES,
+            responses=responses,
         )
     return router
 

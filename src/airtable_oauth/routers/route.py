@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive
 
+from airtable_oauth.dependencies import HOST_ANSWERED, Services
 from airtable_oauth.errors import (
     Action,
     AirtableOAuthError,
@@ -26,7 +27,6 @@ from airtable_oauth.errors import (
     UnsupportedMediaType,
 )
 from airtable_oauth.logs import log_crash, request_id
-from airtable_oauth.settings import Settings
 
 _MAX_BODY_BYTES = 16 * 1024
 _BODY_SECONDS = 10.0
@@ -69,6 +69,11 @@ class OAuthRoute(APIRoute):
     def refuse(self, request: Request) -> None:
         """Raise if the request must not be served. This one serves all."""
 
+    def leaves_to_host(self, request: Request, error: Exception) -> bool:
+        """Whether an exception is a host's own, which it wants to answer itself."""
+        del request, error
+        return False
+
     def get_route_handler(self) -> Handler:
         """The handler, guarded."""
         handle = super().get_route_handler()
@@ -78,7 +83,9 @@ class OAuthRoute(APIRoute):
             try:
                 self.refuse(request)
                 response = await handle(await _with_json_body(request) if takes_body else request)
-            except Exception as error:  # noqa: BLE001 (the one place where all of them end)
+            except Exception as error:
+                if self.leaves_to_host(request, error):
+                    raise
                 response = error_response(request, error)
             for name, value in _HEADERS:
                 response.headers[name] = value
@@ -87,13 +94,21 @@ class OAuthRoute(APIRoute):
         return guarded
 
 
-def cookie_route(settings: Settings) -> type[OAuthRoute]:
+def cookie_route(services: Services) -> type[OAuthRoute]:
     """A route class for what a cookie authenticates: it refuses what other sites could cause."""
+    settings = services.settings
     origins = frozenset((*settings.allowed_origins, settings.own_origin))
 
     class CookieRoute(OAuthRoute):
         def refuse(self, request: Request) -> None:
             _refuse_cross_site(request, origins)
+
+        def leaves_to_host(self, request: Request, error: Exception) -> bool:
+            return (
+                services.host is not None
+                and HOST_ANSWERED not in request.scope
+                and not _is_ours(error)
+            )
 
     return CookieRoute
 
@@ -143,6 +158,14 @@ def _refuse_cross_site(request: Request, origins: Collection[str]) -> None:
         raise CrossSiteRefused
     if request.method not in ("GET", "HEAD") and headers.get("x-csrf") != "1":
         raise CrossSiteRefused("Send the header X-CSRF: 1.")
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether it is about the request, and no matter of a host's dependency."""
+    if isinstance(error, AirtableOAuthError | RequestValidationError):
+        return True
+    # FastAPI's, about a body that is no JSON
+    return isinstance(error, HTTPException) and error.status_code == 400 and bool(error.__cause__)  # noqa: PLR2004
 
 
 def _described(errors: Iterable[type[AirtableOAuthError]]) -> str:

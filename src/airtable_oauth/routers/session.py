@@ -1,13 +1,11 @@
 """Logins whose tokens stay on the server: the browser holds a session and nothing else."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from airtable_oauth import pkce
-from airtable_oauth.connections import Connection
 from airtable_oauth.dependencies import Services
 from airtable_oauth.errors import (
     AuthorizationError,
@@ -27,10 +25,11 @@ from airtable_oauth.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from airtable_oauth.protocol import TokenSet
-from airtable_oauth.records import Reason, Status
+from airtable_oauth.login import KeptLogin
+from airtable_oauth.records import Connection, Reason, Status
 from airtable_oauth.routers.route import LoginErrorBody, cookie_route, documented
 from airtable_oauth.routers.tokens import CallbackParameters
+from airtable_oauth.settings import Settings
 
 
 class AirtableUser(BaseModel):
@@ -43,8 +42,8 @@ class AirtableUser(BaseModel):
     """Null without the scope `user.email:read`."""
 
 
-class SessionState(BaseModel):
-    """A session and the health of its connection. Times are RFC 3339, UTC."""
+class ConnectionHealth(BaseModel):
+    """The health of a connection. Times are RFC 3339, UTC."""
 
     status: Status
     reason: Reason | None
@@ -61,11 +60,15 @@ class SessionState(BaseModel):
     """When the connection ends if nobody uses it."""
 
 
-class BegunSession(SessionState):
-    """The same at its beginning."""
+class Returning(BaseModel):
+    """What a login gives back at its end."""
 
     return_to: str | None = None
     """What `/authorization-url` was given; absent if nothing."""
+
+
+class BegunSession(ConnectionHealth, Returning):
+    """A session at its beginning."""
 
 
 class Disconnected(BaseModel):
@@ -78,39 +81,35 @@ class Disconnected(BaseModel):
     ] = False
 
 
-_STORE_ERRORS = (StoreUnavailable, UnknownEncryptionKey, UnknownRecordFormat)
+STORE_ERRORS = (StoreUnavailable, UnknownEncryptionKey, UnknownRecordFormat)
+KEEP_ERRORS = (
+    LoginNotFound,
+    AuthorizationError,
+    InvalidGrant,
+    TokenRequestRefused,
+    CrossSiteRefused,
+    ContentTooLarge,
+    UnsupportedMediaType,
+    InvalidInput,
+    ClientRefused,
+    UpstreamError,
+    NotSent,
+    UpstreamTimeout,
+    *STORE_ERRORS,
+)
 
 
 def session_router(services: Services) -> APIRouter:
     """The routes of this module, for one integration."""
-    router = APIRouter(route_class=cookie_route(services.settings), tags=["session"])
-    settings, connections, cookie = (
-        services.settings,
-        services.connections,
-        services.session_cookie,
-    )
+    router = APIRouter(route_class=cookie_route(services), tags=["session"])
+    connections, cookie = services.connections, services.session_cookie
 
     @router.post(
         "/session",
         status_code=201,
         summary="Finish a login, and keep its tokens here",
         response_model_exclude_unset=True,
-        responses=documented(
-            LoginNotFound,
-            AuthorizationError,
-            InvalidGrant,
-            TokenRequestRefused,
-            CrossSiteRefused,
-            ContentTooLarge,
-            UnsupportedMediaType,
-            InvalidInput,
-            ClientRefused,
-            UpstreamError,
-            NotSent,
-            UpstreamTimeout,
-            *_STORE_ERRORS,
-            model=LoginErrorBody,
-        ),
+        responses=documented(*KEEP_ERRORS, model=LoginErrorBody),
     )
     async def begin_session(
         parameters: CallbackParameters, request: Request, response: Response
@@ -122,33 +121,30 @@ def session_router(services: Services) -> APIRouter:
         """
         callback = parameters.callback()
         secret = services.login_cookies.browser_secret(request.cookies, callback.state)
-        login = await services.logins.keep(callback, secret, keep)
+        login = await services.logins.keep(callback, secret, services.grants.accept)
         session_id = await services.sessions.create(
             connection_id=login.connection_id, login_key=login.key
         )
         await end_previous(request, login.connection_id)
         cookie.set(response, session_id)
-        state = BegunSession(**described(await connections.get(login.connection_id)))
-        return (
-            state
-            if login.return_to is None
-            else state.model_copy(update={"return_to": login.return_to})
-        )
+        health = described(await connections.get(login.connection_id), services.settings)
+        return BegunSession(**health, **returning(login))
 
     @router.get(
         "/session",
         summary="The health of this browser's connection",
-        responses=documented(NotConnected, CrossSiteRefused, *_STORE_ERRORS),
+        responses=documented(NotConnected, CrossSiteRefused, *STORE_ERRORS),
     )
-    async def session(request: Request) -> SessionState:
+    async def session(request: Request) -> ConnectionHealth:
         """Say whether the connection works, and if not, why."""
         found = await services.session_of(request)
-        return SessionState(**described(await connections.get(found.connection_id)))
+        connection = await connections.get(found.connection_id)
+        return ConnectionHealth(**described(connection, services.settings))
 
     @router.delete(
         "/session",
         summary="Disconnect",
-        responses=documented(NotConnected, CrossSiteRefused, *_STORE_ERRORS),
+        responses=documented(NotConnected, CrossSiteRefused, *STORE_ERRORS),
     )
     async def end_session(request: Request, response: Response) -> Disconnected:
         """Erase the tokens and end every session of this connection.
@@ -162,16 +158,6 @@ def session_router(services: Services) -> APIRouter:
         cookie.clear(response)
         return Disconnected()
 
-    async def keep(tokens: TokenSet) -> str:
-        owner = f"session:{pkce.base64url(services.random(16))}"
-        record = await connections.create(
-            owner=owner, tokens=tokens, keep_seconds=settings.session_max_ttl
-        )
-        user = await services.web_api.whoami(tokens.access_token)
-        if user is not None:
-            await connections.identify(record.id, user)
-        return record.id
-
     async def end_previous(request: Request, connection_id: str) -> None:
         """A login replaces what this browser was connected to before."""
         try:
@@ -182,19 +168,26 @@ def session_router(services: Services) -> APIRouter:
         except NotConnected:
             return
 
-    def described(connection: Connection) -> dict[str, object]:
-        granted = connection.scopes
-        return {
-            "status": connection.status,
-            "reason": connection.reason,
-            "user": connection.user and AirtableUser.model_validate(connection.user),
-            "scopes": list(granted),
-            "missing_scopes": [scope for scope in settings.scopes if scope not in granted],
-            "expires_at": _time(connection.expires_at),
-            "reconnect_by": connection.reconnect_by and _time(connection.reconnect_by),
-        }
-
     return router
+
+
+def described(connection: Connection, settings: Settings) -> dict[str, Any]:
+    """The fields of `ConnectionHealth`."""
+    granted = connection.scopes
+    return {
+        "status": connection.status,
+        "reason": connection.reason,
+        "user": connection.user and AirtableUser.model_validate(connection.user),
+        "scopes": list(granted),
+        "missing_scopes": [scope for scope in settings.scopes if scope not in granted],
+        "expires_at": _time(connection.expires_at),
+        "reconnect_by": connection.reconnect_by and _time(connection.reconnect_by),
+    }
+
+
+def returning(login: KeptLogin) -> dict[str, str]:
+    """`return_to`, where one was given."""
+    return {} if login.return_to is None else {"return_to": login.return_to}
 
 
 def _time(seconds: float) -> datetime:

@@ -131,10 +131,10 @@ class AuthorizationServer:
         code = self.vault.issue_code(wanted, grant)
         return _redirect(wanted.redirect_uri, wanted.state, code=code)
 
-    def new_grant(self, client_id: str, scopes: tuple[str, ...]) -> Grant:
+    def new_grant(self, client_id: str, scopes: tuple[str, ...], user: int = 0) -> Grant:
         """What a user's consent to everything would bring, without a browser."""
         bases = frozenset(base.id for base in self.bases)
-        return Grant(client_id, self.users[0], scopes, bases)
+        return Grant(client_id, self.users[user], scopes, bases)
 
     def _signed_in(self, user_id: str | None) -> User:
         return next((user for user in self.users if user.id == user_id), self.users[0])

@@ -1,0 +1,55 @@
+"""What a host app is told about its connections, as it happens."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+from airtable_oauth.background import Background
+from airtable_oauth.logs import logger, places
+from airtable_oauth.records import Connection
+
+_PATIENCE_SECONDS = 10.0
+
+Hook = Callable[[Connection], Awaitable[None]]
+"""Gets the connection as it is from now on; what it raises is logged and changes nothing."""
+
+
+class Event(StrEnum):
+    """What may happen to a connection."""
+
+    CONNECTED = "connected"
+    """Access was granted, for the first time or anew."""
+    RECONNECT_REQUIRED = "reconnect_required"
+    """It has ended without anybody here wanting it; `Connection.reason` says why."""
+    DISCONNECTED = "disconnected"
+    """Its tokens were erased."""
+
+
+class Hooks:
+    """Calls what was registered, once what it is about is stored."""
+
+    def __init__(self, background: Background) -> None:
+        self._background = background
+        self._hooks: dict[Event, list[Hook]] = {event: [] for event in Event}
+
+    def add(self, event: Event, hook: Hook) -> None:
+        """Call it from now on."""
+        self._hooks[event].append(hook)
+
+    async def tell(self, event: Event, connection: Connection) -> None:
+        """Call the hooks in their order, and wait for them, but not for long."""
+        if self._hooks[event]:
+            work = self._background.start(self._call(event, connection))
+            await asyncio.wait({work}, timeout=_PATIENCE_SECONDS)
+
+    async def _call(self, event: Event, connection: Connection) -> None:
+        for hook in self._hooks[event]:
+            try:
+                await hook(connection)
+            except Exception as error:  # noqa: BLE001 (a host's mistake must not cost tokens)
+                logger.error(
+                    "a hook failed that was told of %s: %s\n%s",
+                    connection.id,
+                    event,
+                    "\n".join(places(error)),
+                )

@@ -1,0 +1,182 @@
+"""For the tests of an app that embeds this: an Airtable without an account and without a network.
+
+A pytest plugin. One line in the app's `conftest.py` loads it, and the extra `simulator` is needed:
+
+```python
+pytest_plugins = ["airtable_oauth.testing"]
+```
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from airtable_oauth.integration import AirtableOAuth
+from airtable_oauth.protocol import TokenSet
+from airtable_oauth.settings import PREFIX, Settings
+from airtable_oauth.simulator import Integration, Simulator, User, some_users
+
+T = TypeVar("T")
+
+CLIENT_ID = "simulated-client"
+CLIENT_SECRET = "simulated-secret"  # noqa: S105 (of nobody)
+REDIRECT_URI = "http://localhost:4200/auth-callback"
+SCOPES = (
+    "data.records:read",
+    "data.records:write",
+    "schema.bases:read",
+    "user.email:read",
+)
+_START_SECONDS = 10.0
+
+
+class AirtableSimulator(Simulator):
+    """An Airtable with three sample bases and one registered integration, new for each test.
+
+    Beside what `Simulator` has (`clock.advance(seconds)`, `faults.add(Fault(…))`, `requests`,
+    `vault.revoke_all()`) it does what the person at the browser does: `grant`.
+    """
+
+    def __init__(self, server: "_Server") -> None:
+        integration = Integration(CLIENT_ID, (REDIRECT_URI,), SCOPES, CLIENT_SECRET)
+        super().__init__([integration], users=some_users(3))
+        self._server = server
+
+    @property
+    def url(self) -> str:
+        """Where it listens, on this machine: the same for the whole test run."""
+        return self._server.url
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of an app that shall use it, for `monkeypatch.setenv` or a process."""
+        return {PREFIX + name.upper(): value for name, value in self._values().items()}
+
+    def settings(self, **overrides: Any) -> Settings:
+        """The settings of an integration that shall use it, whatever the environment says."""
+        return Settings(_env_file=None, **(self._values() | overrides))
+
+    @property
+    def users(self) -> Sequence[User]:
+        """The three people who have accounts."""
+        return self.authorization_server.users
+
+    def grant(self, authorization_url: str, *, user: int = 0, deny: bool = False) -> dict[str, str]:
+        """Open the consent page and agree to all of it, as one of `users`.
+
+        Returns the parameters of Airtable's redirect, for `POST /session`. It is no coroutine: call
+        it from any test.
+        """
+        return _aside(self._decide(authorization_url, user, "deny" if deny else "grant"))
+
+    def tokens(self, *, user: int = 0) -> TokenSet:
+        """Tokens as a login brings them, for `AirtableOAuth.adopt`."""
+        grant = self.authorization_server.new_grant(CLIENT_ID, SCOPES, user)
+        answer: Any = self.vault.issue_tokens(grant, SCOPES)
+        return TokenSet(**answer)
+
+    def _values(self) -> dict[str, str]:
+        return {
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "redirect_uri": REDIRECT_URI,
+            "scopes": " ".join(SCOPES),
+            "airtable_url": self.url,
+            "airtable_api_url": self.url,
+        }
+
+    async def _decide(self, authorization_url: str, user: int, decision: str) -> dict[str, str]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app)) as person:
+            page = await person.get(authorization_url)
+            assert page.status_code == httpx.codes.OK, page.text  # noqa: S101 (fails the test)
+            fields = {
+                "consent": page.text.partition('name="consent" value="')[2].partition('"')[0],
+                "decision": decision,
+                "user": self.users[user].id,
+                "base": [base.id for base in self.bases],
+            }
+            answer = await person.post(str(page.url.join("/oauth2/v1/authorize")), data=fields)
+        return dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+
+
+@dataclass
+class _Server:
+    """A port that leads to the simulator of the current test. Opened when it is asked for."""
+
+    current: AirtableSimulator | None = None
+    _server: uvicorn.Server | None = None
+    _thread: threading.Thread | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def url(self) -> str:
+        with self._lock:
+            if self._server is None:
+                self._server = self._started()
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        """Close it, if it was opened."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        if self.current is not None:
+            await self.current.app(scope, receive, send)
+
+    def _started(self) -> uvicorn.Server:
+        config = uvicorn.Config(
+            self, port=0, lifespan="off", log_config=None, timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=server.run, daemon=True, name="airtable-simulator")
+        self._thread.start()
+        deadline = time.monotonic() + _START_SECONDS
+        while not server.started:
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                raise RuntimeError("the Airtable simulator did not start")
+            time.sleep(0.01)
+        return server
+
+
+@pytest.fixture(scope="session")
+def _airtable_server() -> Iterator[_Server]:
+    server = _Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def airtable_simulator(_airtable_server: _Server) -> AirtableSimulator:
+    """An Airtable of this test's own."""
+    simulator = _airtable_server.current = AirtableSimulator(_airtable_server)
+    return simulator
+
+
+@pytest.fixture
+def connected_client(airtable_simulator: AirtableSimulator) -> httpx.AsyncClient:
+    """What `AirtableOAuth.client` gives: a client for the Web API, of a user who is connected."""
+    airtable = AirtableOAuth(
+        airtable_simulator.settings(), transport=httpx.ASGITransport(airtable_simulator.app)
+    )
+    connection = _aside(airtable.adopt("test-user", airtable_simulator.tokens()))
+    return airtable.client(connection.id)
+
+
+def _aside(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine, whether or not a loop runs in this thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()

@@ -1,0 +1,509 @@
+"""An app that embeds the library: its users own the connections."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.middleware.base import BaseHTTPMiddleware
+
+from airtable_oauth import AirtableOAuth, Connection, TokenSet
+from airtable_oauth.simulator import Fault, Simulator
+from airtable_oauth.stores.memory import MemoryStore
+from tests.helpers import CSRF, SCOPES, FakeClock, consent, make_settings, make_simulator
+
+PREFIX = "/integrations/airtable"
+
+
+class Stranger(Exception):
+    """The host's own, with a handler of its own."""
+
+
+async def current_user(x_user: Annotated[str | None, Header()] = None) -> str:
+    if x_user is None:
+        raise HTTPException(401, "Who are you?", {"WWW-Authenticate": "Bearer"})
+    if x_user == "stranger":
+        raise Stranger
+    return x_user
+
+
+async def current_owner(user: Annotated[str, Depends(current_user)]) -> str:
+    return f"user:{user}"
+
+
+async def workspace(request: Request) -> dict[str, str | None]:
+    return {"workspace": request.query_params.get("workspace")}
+
+
+@dataclass
+class Host:
+    """A SaaS product and the browsers of its users."""
+
+    simulator: Simulator
+    store: MemoryStore
+    clock: FakeClock
+    told: list[tuple[str, Connection]] = field(default_factory=list)
+
+    def integration(self, **options: Any) -> AirtableOAuth:
+        """One that notes what its hooks are told."""
+        settings = make_settings(**options.pop("settings", {}))
+        made = AirtableOAuth(
+            settings,
+            owner=options.pop("owner", current_owner),
+            store=self.store,
+            transport=httpx.ASGITransport(self.simulator.app),
+            monotonic=self.clock,
+            **options,
+        )
+
+        @made.on_connected
+        async def connected(connection: Connection) -> None:
+            self.told.append(("connected", connection))
+
+        @made.on_reconnect_required
+        async def ended(connection: Connection) -> None:
+            self.told.append(("reconnect_required", connection))
+
+        @made.on_disconnected
+        async def disconnected(connection: Connection) -> None:
+            self.told.append(("disconnected", connection))
+
+        return made
+
+    def app(self, airtable: AirtableOAuth, prefix: str = PREFIX) -> FastAPI:
+        """The host's app around an integration."""
+        app = FastAPI(lifespan=airtable.lifespan)
+        app.include_router(airtable.router, prefix=prefix)
+
+        @app.exception_handler(Stranger)
+        async def handle(_request: Request, _error: Stranger) -> Response:
+            return JSONResponse({"host": "says no"}, 418)
+
+        @app.get("/bases")
+        async def bases(
+            client: Annotated[httpx.AsyncClient, Depends(airtable.current_client)],
+        ) -> list[str]:
+            answer = await client.get("/v0/meta/bases")
+            return [base["name"] for base in answer.json()["bases"]]
+
+        @app.get("/who")
+        async def who(
+            connection: Annotated[Connection, Depends(airtable.current_connection)],
+        ) -> str:
+            return connection.user.email if connection.user and connection.user.email else ""
+
+        return app
+
+    def user(self, app: FastAPI, name: str | None, prefix: str = PREFIX) -> "Person":
+        """Somebody's browser."""
+        headers = {} if name is None else {"X-User": name}
+        client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://localhost:3000", headers=headers
+        )
+        return Person(client, self.simulator, prefix)
+
+
+@dataclass
+class Person:
+    """A user of the host, in a browser."""
+
+    client: httpx.AsyncClient
+    simulator: Simulator
+    prefix: str
+
+    async def begin(self, **parameters: str) -> httpx.Response:
+        return await self.client.get(f"{self.prefix}/authorization-url", params=parameters)
+
+    async def consent(self, *, user: int = 0, **parameters: str) -> dict[str, str]:
+        """Go to Airtable and agree, signed in there as this user; what the redirect brings."""
+        begun = await self.begin(**parameters)
+        assert begun.status_code == 200, begun.text
+        url = begun.json()["authorizationUrl"]
+        person = self.simulator.authorization_server.users[user]
+        return await consent(self.simulator, url, user=person.id)
+
+    async def finish(self, callback: dict[str, str]) -> httpx.Response:
+        return await self.client.post(f"{self.prefix}/session", json=callback, headers=CSRF)
+
+    async def connect(self, *, user: int = 0, **parameters: str) -> dict[str, Any]:
+        answer = await self.finish(await self.consent(user=user, **parameters))
+        assert answer.status_code == 201, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def get(self, path: str, connection: str | None = None) -> httpx.Response:
+        headers = {} if connection is None else {"X-Airtable-Connection": connection}
+        return await self.client.get(self.prefix + path, headers=headers)
+
+    async def disconnect(self, connection: str | None = None) -> httpx.Response:
+        headers = CSRF if connection is None else CSRF | {"X-Airtable-Connection": connection}
+        return await self.client.delete(f"{self.prefix}/session", headers=headers)
+
+
+@pytest.fixture
+def host(store: MemoryStore, clock: FakeClock) -> Host:
+    return Host(make_simulator(users=3), store, clock)
+
+
+def error_of(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["error"]
+
+
+async def test_connection_belongs_to_the_hosts_user(host: Host) -> None:
+    """No cookie of ours; nobody else sees it, not even by its id."""
+    app = host.app(host.integration())
+    ann, bob = host.user(app, "ann"), host.user(app, "bob")
+    answer = await ann.finish(await ann.consent(return_to="/crm"))
+    body = answer.json()
+    assert answer.status_code == 201
+    assert "set-cookie" not in answer.headers
+    assert body["return_to"] == "/crm"
+    assert body["id"].startswith("con_")
+    assert body["status"] == "connected"
+    assert (await ann.get("/session")).json()["id"] == body["id"]
+    assert (await ann.get("/airtable/v0/meta/bases")).status_code == 200
+    for named in (None, body["id"]):
+        assert error_of(await bob.get("/session", named)) == (401, "not_connected")
+        assert error_of(await bob.get("/airtable/v0/meta/bases", named)) == (401, "not_connected")
+        assert error_of(await bob.disconnect(named)) == (401, "not_connected")
+    assert (await bob.get("/connections")).json() == {"connections": []}
+    assert (await ann.get("/session")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/authorization-url", "/session", "/connections", "/airtable/v0/meta/whoami"]
+)
+async def test_host_answers_strangers_itself(host: Host, path: str) -> None:
+    """With its own status, headers, body and handlers."""
+    app = host.app(host.integration())
+    answer = await host.user(app, None).get(path)
+    assert (answer.status_code, answer.json()) == (401, {"detail": "Who are you?"})
+    assert answer.headers["www-authenticate"] == "Bearer"
+    answer = await host.user(app, "stranger").get(path)
+    assert (answer.status_code, answer.json()) == (418, {"host": "says no"})
+
+
+async def test_what_is_wrong_with_a_request_has_our_body(host: Host) -> None:
+    """Also where the host has said who sends it."""
+    ann = host.user(host.app(host.integration()), "ann")
+    assert error_of(await ann.begin(return_to="//evil.example")) == (422, "invalid_request")
+    answer = await ann.client.post(
+        f"{PREFIX}/session", content="[" * 9999, headers=CSRF | {"Content-Type": "application/json"}
+    )
+    assert answer.status_code in (400, 422)
+    assert answer.json()["error"] == "invalid_request"
+    answer = await ann.client.get(f"{PREFIX}/session", headers={"Origin": "https://evil.example"})
+    assert error_of(answer) == (403, "cross_site_request")
+
+
+@pytest.mark.parametrize("bad", [None, "", 7])
+async def test_owner_must_be_a_name(host: Host, bad: Any) -> None:
+    """`None` would be one owner for everybody: the developer hears of it."""
+    ann = host.user(host.app(host.integration(owner=lambda: bad)), "ann")
+    with pytest.raises(TypeError, match="owner dependency"):
+        await ann.get("/connections")
+
+
+async def test_login_is_finished_by_the_user_who_began_it(host: Host) -> None:
+    """In the same browser, after another one signed in to the host."""
+    app = host.app(host.integration())
+    ann = host.user(app, "ann")
+    callback = await ann.consent()
+    bob = host.user(app, "bob")
+    bob.client.cookies = ann.client.cookies
+    assert error_of(await bob.finish(callback)) == (400, "login_not_found")
+    exchange = await bob.client.post(f"{PREFIX}/token-exchange", json=callback, headers=CSRF)
+    assert error_of(exchange) == (400, "login_not_found")
+    callback = await ann.consent()
+    assert (await ann.finish(callback)).status_code == 201
+    assert (await bob.get("/connections")).json() == {"connections": []}
+    assert host.simulator.token_requests()[-1].form["code"] == callback["code"]
+    assert len(host.simulator.token_requests()) == 1
+
+
+async def test_owner_of_several_names_one(host: Host) -> None:
+    """By a header; without it the request is refused, not guessed at."""
+    ann = host.user(host.app(host.integration()), "ann")
+    ids = [(await ann.connect(user=user))["id"] for user in (0, 1)]
+    listed = (await ann.get("/connections")).json()["connections"]
+    assert [each["id"] for each in listed] == ids
+    assert error_of(await ann.get("/session")) == (400, "connection_not_named")
+    assert error_of(await ann.get("/airtable/v0/meta/whoami")) == (400, "connection_not_named")
+    emails = [(await ann.get("/airtable/v0/meta/whoami", each)).json()["email"] for each in ids]
+    assert emails == ["mina@example.com", "user1@example.com"]
+    assert (await ann.disconnect(ids[0])).json()["disconnected"]
+    assert (await ann.get("/session")).json()["id"] == ids[1]
+
+
+async def test_callback_that_runs_twice_makes_one_connection(host: Host) -> None:
+    """And after a disconnect the back button does not connect again."""
+    ann = host.user(host.app(host.integration()), "ann")
+    callback = await ann.consent()
+    first, second = await asyncio.gather(ann.finish(callback), ann.finish(callback))
+    assert first.json() == second.json()
+    await ann.disconnect()
+    assert error_of(await ann.finish(callback)) == (401, "not_connected")
+    assert (await ann.get("/connections")).json() == {"connections": []}
+
+
+async def test_reconnect_keeps_the_id(host: Host) -> None:
+    """Whatever had become of the connection; what the host handed over is news as well."""
+    airtable = host.integration(login_data=workspace)
+    ann = host.user(host.app(airtable), "ann")
+    made = await ann.connect(workspace="w1")
+    host.simulator.vault.revoke_all()
+    assert error_of(await ann.get("/airtable/v0/meta/bases")) == (401, "reconnect_required")
+    assert (await ann.get("/session")).json()["reason"] == "revoked"
+    again = await ann.connect(connection=made["id"], workspace="w2")
+    assert again["id"] == made["id"]
+    assert again["status"] == "connected"
+    assert (await ann.get("/airtable/v0/meta/bases")).status_code == 200
+    (connection,) = await airtable.connections("user:ann")
+    assert connection.data == {"workspace": "w2"}
+    assert [event for event, _ in host.told] == ["connected", "reconnect_required", "connected"]
+
+
+async def test_reconnect_is_for_the_owner(host: Host) -> None:
+    """Nobody puts their tokens into somebody else's connection."""
+    app = host.app(host.integration())
+    ann, bob = host.user(app, "ann"), host.user(app, "bob")
+    made = await ann.connect()
+    assert error_of(await bob.begin(connection=made["id"])) == (401, "not_connected")
+    assert error_of(await ann.begin(connection="con_unknown")) == (401, "not_connected")
+
+
+async def test_reconnect_as_another_airtable_user_is_refused(host: Host) -> None:
+    """The connection stays as it was, tokens and all; the right user may try again."""
+    airtable = host.integration()
+    ann = host.user(host.app(airtable), "ann")
+    made = await ann.connect(user=0)
+    before = await airtable.access_token(made["id"])
+    answer = await ann.finish(await ann.consent(user=1, connection=made["id"]))
+    assert error_of(answer) == (403, "other_airtable_user")
+    assert answer.json()["action"] == "restart_login"
+    assert await airtable.access_token(made["id"]) == before
+    assert (await ann.get("/airtable/v0/meta/whoami")).json()["email"] == "mina@example.com"
+    assert (await ann.connect(user=0, connection=made["id"]))["id"] == made["id"]
+
+
+async def test_reconnect_is_refused_where_airtable_does_not_say_who_it_is(host: Host) -> None:
+    """Trusting would show one person's bases to another."""
+    ann = host.user(host.app(host.integration()), "ann")
+    made = await ann.connect()
+    callback = await ann.consent(user=1, connection=made["id"])
+    host.simulator.faults.add(Fault(status=503, path="/v0/meta/whoami"))
+    answer = await ann.finish(callback)
+    assert error_of(answer) == (502, "airtable_error")
+    assert answer.json()["action"] == "restart_login"
+    assert (await ann.get("/airtable/v0/meta/whoami")).json()["email"] == "mina@example.com"
+
+
+async def test_host_may_allow_another_airtable_user(host: Host) -> None:
+    """Then the connection is that user's from now on."""
+    airtable = host.integration(allow_other_user=True)
+    ann = host.user(host.app(airtable), "ann")
+    made = await ann.connect(user=0)
+    again = await ann.connect(user=1, connection=made["id"])
+    assert (again["id"], again["user"]["email"]) == (made["id"], "user1@example.com")
+
+
+async def test_reconnect_of_what_was_disconnected_meanwhile_fails(host: Host) -> None:
+    """It does not come back to life."""
+    ann = host.user(host.app(host.integration()), "ann")
+    made = await ann.connect()
+    callback = await ann.consent(connection=made["id"])
+    await ann.disconnect()
+    assert error_of(await ann.finish(callback)) == (401, "not_connected")
+
+
+async def test_hooks_are_told_once_with_what_was_handed_over(host: Host) -> None:
+    """Each by the time the answer comes, and none of them sees a token."""
+    ann = host.user(host.app(host.integration(login_data=workspace)), "ann")
+    made = await ann.connect(workspace="w1")
+    await ann.disconnect()
+    assert [event for event, _ in host.told] == ["connected", "disconnected"]
+    for _, connection in host.told:
+        assert connection.id == made["id"]
+        assert connection.owner == "user:ann"
+        assert connection.data == {"workspace": "w1"}
+        assert connection.scopes == SCOPES
+        assert connection.user is not None
+        tokens = host.simulator.vault.access_tokens | host.simulator.vault.refresh_tokens
+        assert not [token for token in tokens if token in repr(connection)]
+
+
+async def test_hook_that_fails_costs_nothing(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    """The connection stands, the next hook is told, and the log has no message of the host's."""
+    airtable = host.integration()
+    later: list[str] = []
+
+    @airtable.on_connected
+    async def fail(_connection: Connection) -> None:
+        raise RuntimeError("CANARY")
+
+    @airtable.on_connected
+    async def note(connection: Connection) -> None:
+        later.append(connection.id)
+
+    ann = host.user(host.app(airtable), "ann")
+    made = await ann.connect()
+    assert later == [made["id"]]
+    assert (await ann.get("/session")).json()["status"] == "connected"
+    assert "RuntimeError" in caplog.text
+    assert "in fail" in caplog.text
+    assert "CANARY" not in caplog.text
+
+
+async def test_too_much_data_is_the_developers_fault(host: Host) -> None:
+    """Nothing is cut off silently."""
+
+    async def novel() -> str:
+        return "x" * 5000
+
+    ann = host.user(host.app(host.integration(login_data=novel)), "ann")
+    with pytest.raises(ValueError, match="4096"):
+        await ann.begin()
+
+
+async def test_two_integrations_two_owners_two_accounts_each(host: Host) -> None:
+    """Who sees what: each their own, by integration, owner and name, and nothing else."""
+    names = ("sales", "support")
+    integrations = {name: host.integration(settings={"name": name}) for name in names}
+    app = FastAPI()
+    for name, airtable in integrations.items():
+        app.include_router(airtable.router, prefix=f"/{name}")
+    made: dict[tuple[str, str, int], str] = {}
+    for name in names:
+        for owner in ("ann", "bob"):
+            for account in (0, 1):
+                person = host.user(app, owner, f"/{name}")
+                made[name, owner, account] = (await person.connect(user=account))["id"]
+    assert len(set(made.values())) == 8
+    emails = {0: "mina@example.com", 1: "user1@example.com"}
+    for name in names:
+        for owner in ("ann", "bob"):
+            person = host.user(app, owner, f"/{name}")
+            listed = (await person.get("/connections")).json()["connections"]
+            assert [each["id"] for each in listed] == [made[name, owner, 0], made[name, owner, 1]]
+            for (of_name, of_owner, account), connection_id in made.items():
+                answer = await person.get("/airtable/v0/meta/whoami", connection_id)
+                if (of_name, of_owner) == (name, owner):
+                    assert answer.json()["email"] == emails[account]
+                else:
+                    assert error_of(answer) == (401, "not_connected")
+    schema = app.openapi()  # warns where two routes have one operation id
+    assert "/sales/airtable/{path}" in schema["paths"]
+    assert "/support/airtable/{path}" in schema["paths"]
+
+
+async def test_current_client_is_the_callers(host: Host) -> None:
+    """In the host's own routes; where nobody is connected its own error handling answers."""
+    app = host.app(host.integration())
+    ann, bob = host.user(app, "ann"), host.user(app, "bob")
+    await ann.connect()
+    assert (await ann.client.get("/bases")).json() == [
+        "Product launch",
+        "Content calendar",
+        "Inventory and orders",
+    ]
+    assert (await ann.client.get("/who")).json() == "mina@example.com"
+    for path in ("/bases", "/who"):
+        answer = await bob.client.get(path)
+        assert answer.status_code == 401
+        assert answer.json() == {"detail": "Nothing is connected here: log in first."}
+    host.simulator.vault.revoke_all()
+    answer = await ann.client.get("/bases")
+    assert answer.status_code == 401
+    assert "must be granted again" in answer.json()["detail"]
+    answer = await ann.client.get("/who")
+    assert answer.json() == "mina@example.com"
+
+
+async def test_current_client_of_a_session(host: Host) -> None:
+    """Without an owner dependency the browser's session says whose client it is."""
+    airtable = host.integration(owner=None)
+    app = host.app(airtable)
+    person, other = host.user(app, None), host.user(app, None)
+    assert "id" not in await person.connect()
+    assert len((await person.client.get("/bases")).json()) == 3
+    assert (await other.client.get("/bases")).status_code == 401
+    assert (await person.get("/connections")).status_code == 404
+
+
+async def test_beside_the_hosts_middleware_lifespan_and_logging(host: Host) -> None:
+    """Under a mounted app as well; nothing global is touched."""
+    events: list[str] = []
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers), logging.getLogger("airtable_oauth").handlers[:])
+    airtable = host.integration()
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        events.append("up")
+        async with airtable.lifespan():
+            yield
+        events.append("down")
+
+    async def dispatch(request: Request, call_next: Any) -> Response:
+        response: Response = await call_next(request)
+        response.headers["X-Host"] = "yes"
+        return response
+
+    inner = host.app(airtable)
+    app = FastAPI()
+    app.add_middleware(BaseHTTPMiddleware, dispatch=dispatch)
+    app.mount("/tenant", inner)
+    ann = host.user(app, "ann", f"/tenant{PREFIX}")
+    await ann.connect()
+    answer = await ann.get("/airtable/v0/meta/bases")
+    assert (answer.status_code, answer.headers["x-host"]) == (200, "yes")
+    trick = await ann.get("/airtable/v0/%2e%2e/x")
+    assert error_of(trick) == (400, "invalid_request")
+    assert error_of(await ann.get("/airtable/x")) == (400, "invalid_request")
+    async with lifespan():
+        events.append("running")
+    assert events == ["up", "running", "down"]
+    assert before == (
+        root.level,
+        list(root.handlers),
+        logging.getLogger("airtable_oauth").handlers[:],
+    )
+
+
+async def test_adopted_tokens_are_a_connection(host: Host) -> None:
+    """For those who move here: nobody has to log in again."""
+    airtable = host.integration()
+    server = host.simulator.authorization_server
+    grant = server.new_grant("test-client", SCOPES)
+    answer: Any = server.vault.issue_tokens(grant, SCOPES)
+    connection = await airtable.adopt("user:ann", TokenSet(**answer), {"from": "the old system"})
+    assert connection.user is not None
+    assert connection.user.email == "mina@example.com"
+    assert connection.data == {"from": "the old system"}
+    ann = host.user(host.app(airtable), "ann")
+    assert (await ann.get("/airtable/v0/meta/bases")).status_code == 200
+    assert [event for event, _ in host.told] == ["connected"]
+
+
+async def test_login_data_needs_an_owner(host: Host) -> None:
+    """There is nobody whom it could be about."""
+    with pytest.raises(TypeError):
+        AirtableOAuth(make_settings(), login_data=workspace)
+
+
+async def test_state_of_another_integration_is_unknown(host: Host) -> None:
+    """Two in one app share a store and a browser, and no logins."""
+    app = FastAPI()
+    for name in ("sales", "support"):
+        app.include_router(host.integration(settings={"name": name}).router, prefix=f"/{name}")
+    ann = host.user(app, "ann", "/sales")
+    callback = await ann.consent()
+    elsewhere = await ann.client.post("/support/session", json=callback, headers=CSRF)
+    assert error_of(elsewhere) == (400, "login_not_found")
+    assert (await ann.finish(callback)).status_code == 201
