@@ -11,6 +11,8 @@ from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import FakeClock, make_settings, make_simulator
 from tests.stores.backends import postgres_server, redis_server
 
+pytest_plugins = ["airtable_oauth.testing"]
+
 
 @pytest.fixture
 def anyio_backend() -> str:

@@ -114,15 +114,24 @@ def new_transport() -> httpx.AsyncBaseTransport:
     httpx's own pool answers a few hundred requests a second under concurrency; aiohttp's, ten
     times that.
     """
+    return _Transport(client=_session)
 
-    def session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=_KEEP_ALIVE_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
 
-    return AiohttpTransport(client=session)
+class _Transport(AiohttpTransport):
+    """Opens again when it is used after it was closed, in another event loop as well."""
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        await super().aclose()
+        self.client = _session
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
 
 
 async def read_capped(response: httpx.Response) -> bytes:

@@ -5,6 +5,8 @@ A pytest plugin. One line in the app's `conftest.py` loads it, and the extra `si
 ```python
 pytest_plugins = ["airtable_oauth.testing"]
 ```
+
+PYTEST_DONT_REWRITE: so that a `conftest.py` may import it, too, before pytest does.
 """
 
 import asyncio

@@ -1,0 +1,1 @@
+"""A product that connects its users to Airtable."""

@@ -1,0 +1,62 @@
+"""A product with users of its own, who connect their Airtable accounts to it.
+
+uvicorn fastapi_app.app:app --port 8000, with the variables of AirtableOAuth in the environment.
+"""
+
+import secrets
+from typing import Annotated, Any
+
+import httpx
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.security import HTTPBasic, HTTPBasicCredentials
+
+from airtable_oauth import AirtableOAuth, Connection, Settings
+
+PASSWORDS = {"ann": "ann's secret", "bob": "bob's secret"}  # your user table
+
+inbox: list[str] = []  # your mail server
+
+
+def current_user(credentials: Annotated[HTTPBasicCredentials, Depends(HTTPBasic())]) -> str:
+    """Who sends a request: your login goes here."""
+    password = PASSWORDS.get(credentials.username, "")
+    if not password or not secrets.compare_digest(credentials.password.encode(), password.encode()):
+        raise HTTPException(401, "Wrong name or password", {"WWW-Authenticate": "Basic"})
+    return credentials.username
+
+
+airtable = AirtableOAuth(Settings(), owner=current_user)
+
+app = FastAPI(lifespan=airtable.lifespan)
+app.include_router(airtable.router, prefix="/integrations/airtable")
+
+
+@airtable.on_connected
+async def welcome(connection: Connection) -> None:
+    """Say hello, set up a sync, fill a row of your own: the tokens are stored by now."""
+    inbox.append(f"{connection.owner}: Airtable is connected")
+
+
+@airtable.on_reconnect_required
+async def ask(connection: Connection) -> None:
+    """Only the user can begin a new connection."""
+    inbox.append(f"{connection.owner}: please reconnect Airtable ({connection.reason})")
+
+
+@app.get("/bases")
+async def bases(
+    client: Annotated[httpx.AsyncClient, Depends(airtable.current_client)],
+) -> list[str]:
+    """The names of the bases that the user has shared."""
+    answer = (await client.get("/v0/meta/bases")).raise_for_status()
+    return [base["name"] for base in answer.json()["bases"]]
+
+
+@app.get("/account")
+async def account(
+    user: Annotated[str, Depends(current_user)],
+    connection: Annotated[Connection, Depends(airtable.current_connection)],
+) -> dict[str, Any]:
+    """What a settings page shows."""
+    email = connection.user.email if connection.user else None
+    return {"user": user, "airtable": email, "status": connection.status}

@@ -1,0 +1,55 @@
+"""What Ann can do, with a simulated Airtable behind the app."""
+
+import importlib
+
+import httpx
+import pytest
+
+from airtable_oauth.testing import AirtableSimulator
+
+pytestmark = pytest.mark.anyio
+
+
+async def connect(browser: httpx.AsyncClient, airtable: AirtableSimulator) -> None:
+    begun = await browser.get("/integrations/airtable/authorization-url")
+    callback = airtable.grant(begun.json()["authorizationUrl"])
+    answer = await browser.post(
+        "/integrations/airtable/session", json=callback, headers={"X-CSRF": "1"}
+    )
+    assert answer.status_code == 201
+
+
+async def test_bases_need_a_connection(browser: httpx.AsyncClient) -> None:
+    """And before that, a user."""
+    assert (await browser.get("/bases")).status_code == 401
+    assert (await browser.get("/bases", auth=("ann", "wrong"))).status_code == 401
+
+
+async def test_connect_browse_and_end(
+    browser: httpx.AsyncClient,
+    airtable_simulator: AirtableSimulator,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An hour later the token is renewed unnoticed; when Airtable ends it, Ann is asked."""
+    app, worker = (importlib.import_module(f"fastapi_app.{name}") for name in ("app", "worker"))
+    await connect(browser, airtable_simulator)
+    assert (await browser.get("/bases")).json()[0] == "Product launch"
+    airtable_simulator.clock.advance(3600)
+    assert (await browser.get("/bases")).status_code == 200
+    assert (await browser.get("/account")).json() == {
+        "user": "ann",
+        "airtable": "mina@example.com",
+        "status": "connected",
+    }
+    await worker.count()
+    assert capsys.readouterr().out == "ann: 3 bases\n"
+
+    airtable_simulator.vault.revoke_all()
+    assert (await browser.get("/bases")).status_code == 401
+    assert app.inbox[-2:] == [
+        "ann: Airtable is connected",
+        "ann: please reconnect Airtable (revoked)",
+    ]
+    await worker.renew()
+    await worker.count()
+    assert capsys.readouterr().out == ""

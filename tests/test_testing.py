@@ -1,0 +1,81 @@
+"""The pytest plugin, for those who test an app of theirs."""
+
+import threading
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from airtable_oauth import AirtableOAuth
+from airtable_oauth.simulator import Fault
+from airtable_oauth.testing import AirtableSimulator
+from tests.helpers import CSRF
+
+
+async def test_connected_client_is_connected(
+    connected_client: httpx.AsyncClient, airtable_simulator: AirtableSimulator
+) -> None:
+    """And stays so: an hour later, and through a rotation."""
+    answer = await connected_client.get("/v0/meta/bases")
+    assert answer.json()["bases"][0]["name"] == "Product launch"
+    airtable_simulator.clock.advance(3600)
+    assert (await connected_client.get("/v0/meta/whoami")).status_code == 200
+    assert len(airtable_simulator.token_requests()) == 1
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_simulator_is_new_for_each_test(airtable_simulator: AirtableSimulator, number: int) -> None:
+    """What one test does to it, the next does not feel."""
+    assert list(airtable_simulator.requests) == []
+    assert httpx.get(f"{airtable_simulator.url}/v0/meta/whoami").status_code == 401
+    assert len(airtable_simulator.requests) == 1
+    airtable_simulator.faults.add(Fault(path="/v0", status=500, times=9))
+    assert airtable_simulator.environment["AIRTABLE_OAUTH_AIRTABLE_URL"] == airtable_simulator.url
+
+
+def test_app_may_be_imported_once(
+    airtable_simulator: AirtableSimulator, request: pytest.FixtureRequest
+) -> None:
+    """Its variables stay the same for the whole run."""
+    server = request.getfixturevalue("_airtable_server")
+    assert AirtableSimulator(server).environment == airtable_simulator.environment
+
+
+async def test_login_over_sockets(airtable_simulator: AirtableSimulator) -> None:
+    """As another of its users; `grant` needs no browser, and no free loop either."""
+    airtable = AirtableOAuth(airtable_simulator.settings(), owner=lambda: "ann")
+    app = FastAPI(lifespan=airtable.lifespan)
+    app.include_router(airtable.router)
+    async with (
+        airtable.lifespan(),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
+        ) as browser,
+    ):
+        url = (await browser.get("/authorization-url")).json()["authorizationUrl"]
+        denied = airtable_simulator.grant(url, deny=True)
+        assert denied["error"] == "access_denied"
+        url = (await browser.get("/authorization-url")).json()["authorizationUrl"]
+        callback = airtable_simulator.grant(url, user=1)
+        answer = await browser.post("/session", json=callback, headers=CSRF)
+        assert answer.json()["user"]["email"] == airtable_simulator.users[1].email
+
+
+async def test_integration_opens_again_after_it_was_closed(
+    airtable_simulator: AirtableSimulator,
+) -> None:
+    """An app's tests start and stop it as often as they like."""
+    airtable = AirtableOAuth(airtable_simulator.settings())
+    for _ in range(2):
+        async with airtable.lifespan():
+            connection = await airtable.adopt("ann", airtable_simulator.tokens(user=2))
+            async with airtable.client(connection.id) as client:
+                answer = await client.get("/v0/meta/whoami")
+            assert answer.json()["email"] == airtable_simulator.users[2].email
+
+
+def test_server_starts_only_for_those_who_use_it(airtable_simulator: AirtableSimulator) -> None:
+    """Most tests hand the app over to the simulator without a socket."""
+    before = threading.active_count()
+    assert airtable_simulator.tokens().access_token
+    assert threading.active_count() == before
