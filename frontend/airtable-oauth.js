@@ -55,6 +55,8 @@ export function createAirtableOAuth({
   const keeper = tokens === "server" ? serverKeeper() : browserKeeper();
   /** @type {Map<string, Promise<any>>} */
   const callbacks = new Map();
+  /** @type {Map<string, number[]>} When requests went to each base, with `tokens: "browser"`. */
+  const turns = new Map();
 
   /**
    * Begin a login and leave the page for Airtable.
@@ -135,6 +137,25 @@ export function createAirtableOAuth({
 
   /** Every base that the person has chosen, page after page. */
   const bases = () => all("/v0/meta/bases", "bases");
+
+  /** The tables of a base, each with its `fields` and their types. */
+  const tables = async (baseId) => (await airtable(`/v0/meta/bases/${encodeURIComponent(baseId)}/tables`)).tables;
+
+  /**
+   * A page of a table's records, a hundred if nothing else is said.
+   *
+   * @param {string} baseId
+   * @param {string} tableId An id or a name.
+   * @param {{offset?: string, pageSize?: number, fields?: string[]}} [options] `offset` is what the
+   *   page before brought; Airtable forgets it after some minutes.
+   * @returns {Promise<{records: {id: string, createdTime: string, fields: Record<string, any>}[], offset?: string}>}
+   */
+  function records(baseId, tableId, { offset, pageSize, fields = [] } = {}) {
+    const query = new URLSearchParams(fields.map((name) => ["fields[]", name]));
+    if (offset) query.set("offset", offset);
+    if (pageSize) query.set("pageSize", String(pageSize));
+    return airtable(`/v0/${encodeURIComponent(baseId)}/${encodeURIComponent(tableId)}?${query}`);
+  }
 
   const whoami = () => airtable("/v0/meta/whoami");
 
@@ -221,12 +242,24 @@ export function createAirtableOAuth({
         const { refresh_token } = kept();
         keep(await service("/token-refresh", { method: "POST", body: { refresh_token } }));
       },
-      airtable: (path, options) =>
-        send(airtableApiUrl + path, {
+      async airtable(path, options) {
+        await turn(path);
+        return send(airtableApiUrl + path, {
           ...options,
           headers: { ...options.headers, Authorization: `Bearer ${kept().access_token}` },
-        }),
+        });
+      },
     };
+  }
+
+  /** Airtable takes five requests a second to each base, and past that none for half a minute. */
+  async function turn(path) {
+    const base = path.match(/\/(app\w+)/)?.[1];
+    if (!base) return;
+    const recent = (turns.get(base) ?? []).filter((at) => at > Date.now() - 1100);
+    const at = recent.length < 5 ? Date.now() : recent.at(-5) + 1100;
+    turns.set(base, [...recent, at]);
+    await new Promise((resolve) => setTimeout(resolve, at - Date.now()));
   }
 
   async function service(path, { method = "GET", body } = {}) {
@@ -253,7 +286,7 @@ export function createAirtableOAuth({
     }
   }
 
-  return { tokens, connect, finish, session, disconnect, renew, airtable, whoami, bases };
+  return { tokens, connect, finish, session, disconnect, renew, airtable, whoami, bases, tables, records };
 }
 
 /** @returns {Session} */

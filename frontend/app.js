@@ -2,6 +2,7 @@ import { createAirtableOAuth } from "./airtable-oauth.js";
 import { config } from "./config.js";
 import { createRouter } from "./router.js";
 import { authCallback } from "./views/auth-callback.js";
+import { base } from "./views/base.js";
 import { login } from "./views/login.js";
 import { loginFailure } from "./views/login-failure.js";
 import { loginSuccess } from "./views/login-success.js";
@@ -33,6 +34,16 @@ const router = createRouter(document.getElementById("view"), {
   "/login-success": {
     title: "Connected",
     view: (_, session) => loginSuccess(app, session),
+    guard: whenConnected,
+  },
+  "/bases/:base": {
+    title: "Base",
+    view: (_, session, parameters) => base(app, session, parameters),
+    guard: whenConnected,
+  },
+  "/bases/:base/:table": {
+    title: "Base",
+    view: (_, session, parameters) => base(app, session, parameters),
     guard: whenConnected,
   },
   "/reconnect": {

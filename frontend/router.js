@@ -1,8 +1,9 @@
 /**
  * @typedef {object} Route
  * @property {string} title
- * @property {(state: any, context: any) => HTMLElement} view Makes the page; `state` is what
- *   `navigate` was given, `context` what the guard found.
+ * @property {(state: any, context: any, parameters: Record<string, string>) => HTMLElement} view
+ *   Makes the page; `state` is what `navigate` was given, `context` what the guard found,
+ *   `parameters` the parts of the path that the route leaves open.
  * @property {() => Promise<{otherwise?: string, context?: any}>} [guard] Asked before the view is
  *   made: `otherwise` leads elsewhere.
  */
@@ -11,7 +12,7 @@
  * Shows the view that belongs to the address.
  *
  * @param {HTMLElement} outlet
- * @param {Record<string, Route>} routes By path; the first is the start.
+ * @param {Record<string, Route>} routes By path, in which `:name` is open; the first is the start.
  * @param {(failure: any) => HTMLElement} trouble What to show when a guard fails.
  */
 export function createRouter(outlet, routes, trouble) {
@@ -27,14 +28,14 @@ export function createRouter(outlet, routes, trouble) {
   async function show() {
     const turn = ++shown;
     const { pathname, search } = location;
-    const route = routes[pathname];
+    const { route, parameters } = find(pathname);
     if (!route) return navigate(start, { replace: true });
     let element;
     try {
       const { otherwise, context } = await (route.guard?.() ?? {});
       if (turn !== shown) return; // the person went on meanwhile
       if (otherwise) return navigate(otherwise, { state: { from: pathname + search }, replace: true });
-      element = route.view(history.state, context);
+      element = route.view(history.state, context, parameters);
     } catch (failure) {
       if (turn !== shown) return;
       element = trouble(failure);
@@ -44,14 +45,35 @@ export function createRouter(outlet, routes, trouble) {
     outlet.focus({ preventScroll: true });
   }
 
+  function find(pathname) {
+    const parts = pathname.split("/");
+    for (const [path, route] of Object.entries(routes)) {
+      const wanted = path.split("/");
+      const fits = wanted.length === parts.length
+        && wanted.every((name, place) => name === parts[place] || (name.startsWith(":") && parts[place]));
+      if (!fits) continue;
+      const open = wanted.map((name, place) => [name, parts[place]]).filter(([name]) => name.startsWith(":"));
+      return { route, parameters: Object.fromEntries(open.map(([name, value]) => [name.slice(1), decoded(value)])) };
+    }
+    return {};
+  }
+
   addEventListener("popstate", show);
   addEventListener("pageshow", (event) => event.persisted && show());
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element && event.target.closest("a[href^='/']");
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (!link || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     navigate(link.getAttribute("href"));
   });
 
   return { navigate, show };
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

@@ -1,7 +1,7 @@
 import { h } from "../dom.js";
 import { inWords } from "../scopes.js";
-import { connectButton } from "./connect-button.js";
 import { disconnectButton } from "./disconnect-button.js";
+import { notAllowed, trouble } from "./trouble.js";
 
 const LEVELS = { create: "Creator", edit: "Editor", comment: "Commenter", read: "Read only", none: "No access" };
 
@@ -16,7 +16,7 @@ export function loginSuccess(app, session) {
       disconnectButton(app, "Log out"),
     ),
     fill(h("section", { class: "card", "aria-labelledby": "bases" },
-      h("h2", { id: "bases" }, "Bases"), h("p", { role: "status" }, "Loading bases…")), bases(app)),
+      h("h2", { id: "bases" }, "Bases"), h("p", { role: "status" }, "Loading bases…")), bases(app, session)),
     h("div", { class: "columns" },
       h("section", { class: "card", "aria-labelledby": "access" },
         h("h2", { id: "access" }, "Access"), ...access(app, session)),
@@ -41,13 +41,18 @@ async function who(oauth, session) {
   }
 }
 
-async function bases(app) {
+async function bases(app, session) {
   const section = h("section", { class: "card", "aria-labelledby": "bases" },
     h("h2", { id: "bases" }, "Bases"));
+  if (!session.scopes.includes("schema.bases:read")) {
+    section.append(notAllowed(app, "This app may not see which bases there are."));
+    return section;
+  }
   try {
     section.append(...shown(await app.oauth.bases()));
   } catch (failure) {
-    section.append(...excuse(app, failure));
+    const again = () => section.replaceWith(fill(section, bases(app, session)));
+    section.append(trouble(app, "The bases did not come.", failure, again));
   }
   return section;
 }
@@ -57,22 +62,11 @@ function shown(bases) {
     return [h("p", {}, "You chose no base. Connect again to add some.")];
   }
   return [h("ul", { class: "tiles" }, ...bases.map((base) =>
-    h("li", { class: "tile" },
+    h("li", {}, h("a", { class: "tile", href: `/bases/${base.id}` },
       h("span", { class: "initial", "aria-hidden": "true" }, base.name.slice(0, 1)),
       h("strong", {}, base.name),
       h("span", { class: "soft" }, LEVELS[base.permissionLevel] ?? base.permissionLevel),
-      h("code", {}, base.id),
-    )))];
-}
-
-function excuse(app, failure) {
-  if (failure.action !== "reconnect") {
-    return [h("p", { role: "alert" }, "Airtable did not list the bases. Reload the page to try again.")];
-  }
-  return [
-    h("p", { role: "alert" }, "Airtable no longer accepts this access: it ended or was taken back."),
-    connectButton(app, { label: "Connect again" }),
-  ];
+    ))))];
 }
 
 function scopes({ scopes, missingScopes }) {

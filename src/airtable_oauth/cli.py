@@ -460,7 +460,8 @@ def _simulator(
         redirect_uris=redirect_uris,
         scopes=tuple(scopes.split()),
     )
-    subject = Simulator([integration], users=some_users(users))
+    url = None if host in ("0.0.0.0", "::") else f"http://{host}:{port}"  # noqa: S104 (none of ours)
+    subject = Simulator([integration], users=some_users(users), url=url)
     _run(subject.app, host=host, port=port, log_level="warning")
 
 

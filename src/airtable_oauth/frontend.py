@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airtable_oauth.headers import SecurityHeaders
 
+AIRTABLE_API_URL = "https://api.airtable.com"
 _PACKAGED = Path(__file__).parent / "_frontend"
 _CHECKED_OUT = Path(__file__).parents[2] / "frontend"
 
@@ -20,7 +21,8 @@ def create_frontend(
 ) -> ASGIApp:
     """The pages, with the addresses of this run in `config.js`, under a strict CSP.
 
-    `tokens` is `server` or `browser`; only with the latter do they call Airtable's Web API.
+    `tokens` is `server` or `browser`; only with the latter do they call Airtable's Web API. Files
+    in cells come from Airtable's own domain for them, or from the simulator.
     """
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     config = {"apiUrl": api_url, "tokens": tokens, "airtableApiUrl": airtable_api_url}
@@ -33,8 +35,10 @@ def create_frontend(
     directory = _PACKAGED if _PACKAGED.is_dir() else _CHECKED_OUT
     app.frontend("/", directory=directory, fallback="index.html")
     called = [api_url, airtable_api_url] if tokens == "browser" else [api_url]
+    simulated = airtable_api_url != AIRTABLE_API_URL
+    pictures = airtable_api_url if simulated else "https://*.airtableusercontent.com"
     csp = (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' {pictures}; "
         f"connect-src {' '.join(called)}; require-trusted-types-for 'script'; "
         "trusted-types 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )

@@ -1,4 +1,4 @@
-"""Pictures of the running product: `docs/images/guarded-page.png`, and every page if asked."""
+"""Pictures of the running product: those of `docs/images/`, and every page if asked."""
 
 import shutil
 import tempfile
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 from tests.browser.conftest import ARGUMENTS
 from tests.processes import Stack, stack
 
-_README = Path(__file__).parents[2] / "docs/images/guarded-page.png"
+_IMAGES = Path(__file__).parents[2] / "docs/images"
 
 
 @click.command(help=__doc__)
@@ -28,8 +28,10 @@ def main(folder: Path | None) -> None:
         )
         page = _open(chromium, service, "light", 1100, 760)
         _connect(page)
-        _README.parent.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=_README)
+        _IMAGES.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=_IMAGES / "guarded-page.png")
+        _open_orders(page)
+        page.screenshot(path=_IMAGES / "records.png")
         for scheme in ("light", "dark") if folder else ():
             for width in (390, 1200):
                 page = _open(chromium, service, scheme, width, 800)
@@ -82,6 +84,7 @@ def _every_page(page: Page, service: Stack, prefix: str) -> None:
     page.unroute_all()
     _connect(page)
     shoot("login-success")
+    _records(page, prefix)
     httpx.post(f"{service.airtable}/_simulator/revocation")
     page.reload()
     page.get_by_text("no longer accepts").wait_for()
@@ -91,6 +94,31 @@ def _every_page(page: Page, service: Stack, prefix: str) -> None:
     page.get_by_role("button", name="Log out").click()
     page.get_by_text("Disconnected").wait_for()
     shoot("disconnected")
+
+
+def _open_orders(page: Page) -> None:
+    page.get_by_role("link", name="Inventory and orders").click()
+    page.get_by_role("link", name="Orders").click()
+    page.get_by_text("Records 1–100").wait_for()
+    page.get_by_text("Linen notebook A5").first.wait_for()
+
+
+def _records(page: Page, prefix: str) -> None:
+    """A wide table, one of two pages, and records in full."""
+    _open_orders(page)
+    page.screenshot(path=f"{prefix}-records.png")
+    for table, record in (("Products", "Walnut pen tray"), ("Tasks", "Write the launch")):
+        page.goto("/login-success")
+        base = "Inventory and orders" if table == "Products" else "Product launch"
+        page.get_by_role("link", name=base).click()
+        page.get_by_role("button", name=record).wait_for()
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=f"{prefix}-{table.lower()}.png", full_page=True)
+        page.get_by_role("button", name=record).click()
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=f"{prefix}-{table.lower()}-record.png")
+    page.goto("/login-success")
+    page.get_by_role("link", name="Product launch").wait_for()
 
 
 if __name__ == "__main__":

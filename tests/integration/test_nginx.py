@@ -1,81 +1,21 @@
 """`deploy/nginx.conf` in a real nginx: one origin, and nothing secret in its logs."""
 
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.helpers import CSRF, decide, free_port
-from tests.processes import Stack, stack, wait_for
+from tests.helpers import CSRF, decide
+from tests.one_origin import Origin, one_origin
 
 pytestmark = pytest.mark.integration
-
-ROOT = Path(__file__).parents[2]
-
-
-@dataclass
-class Origin:
-    """Where a browser finds all of it."""
-
-    url: str
-    logs: Path
-    service: Stack
-
-    def log(self) -> str:
-        return "".join(path.read_text() for path in sorted(self.logs.glob("nginx-*.log")))
 
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
-    """Simulator, service and nginx, with the deployed configuration moved to this machine."""
-    directory = tmp_path_factory.mktemp("nginx")
-    url = f"http://localhost:{free_port()}"
-    settings: Any = {
-        "PUBLIC_URL": f"{url}/api",
-        "REDIRECT_URI": f"{url}/auth-callback",
-        "ALLOWED_ORIGINS": "",
-        "FORWARDED_ALLOW_IPS": "127.0.0.0/8",
-    }
-    with stack(directory, **settings) as service:
-        configuration = moved(
-            (ROOT / "deploy/nginx.conf").read_text(),
-            {
-                " /tmp/": f" {directory}/",
-                "server service:3000;": f"server {service.api.removeprefix('http://')};",
-                "listen 8080;": f"listen {url.rpartition(':')[2]};",
-                "/srv/frontend": str(ROOT / "frontend"),
-                "root /srv;": f"root {ROOT / 'deploy'};",
-                "/dev/stderr": str(directory / "nginx-error.log"),
-                "/dev/stdout": str(directory / "nginx-access.log"),
-            },
-        )
-        (directory / "nginx.conf").write_text(configuration)
-        with nginx(directory):
-            wait_for(url)
-            yield Origin(url, directory, service)
-
-
-def moved(text: str, places: dict[str, str]) -> str:
-    for there, here in places.items():
-        assert there in text, there
-        text = text.replace(there, here)
-    return text
-
-
-@contextmanager
-def nginx(directory: Path) -> Iterator[None]:
-    arguments = ["-p", str(directory), "-c", "nginx.conf", "-g", "daemon off;", "-e", "/dev/null"]
-    process = subprocess.Popen(["nginx", *arguments])
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
+    """Of its own for this module."""
+    with one_origin(tmp_path_factory.mktemp("nginx")) as made:
+        yield made
 
 
 async def test_login_on_one_origin(origin: Origin) -> None:

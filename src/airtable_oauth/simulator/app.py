@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from airtable_oauth.simulator.attachments import Attachments
 from airtable_oauth.simulator.control import Control
 from airtable_oauth.simulator.faults import Droppable, Faults
 from airtable_oauth.simulator.model import Clock, Integration, User, Vault
@@ -51,8 +52,9 @@ class Simulator:
 
     `app` is an ASGI app for any server; `clock` can be moved; `requests` holds the last 10,000
     requests; `faults` makes things go wrong. Each base takes five requests a second, and each user
-    `user_limit`, if it is given (Airtable: 50, for personal access tokens). `/_simulator/…` offers
-    the same over HTTP: see `simulator.control`.
+    `user_limit`, if it is given (Airtable: 50, for personal access tokens). `url` is where browsers
+    find the files in cells, if not where the Web API is asked for them. `/_simulator/…` offers the
+    same over HTTP: see `simulator.control`.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Simulator:
         users: Sequence[User] = (DEMO_USER,),
         clock: Clock | None = None,
         user_limit: int | None = None,
+        url: str | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self.requests: deque[SeenRequest] = deque(maxlen=_LOG_SIZE)
@@ -73,8 +76,11 @@ class Simulator:
             users=users,
             bases=self.bases,
         )
-        api = WebApi(self.vault, self.bases, user_limit)
-        airtable = Starlette(routes=[*self.authorization_server.routes(), api.mount()])
+        attachments = Attachments(self.clock, url)
+        api = WebApi(self.vault, self.bases, attachments, user_limit)
+        airtable = Starlette(
+            routes=[*self.authorization_server.routes(), *attachments.routes(), api.mount()]
+        )
         self.faults = Faults(airtable)
         control = Control(self.requests, self.faults, self.authorization_server)
         routes = [

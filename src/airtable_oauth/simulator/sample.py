@@ -1,12 +1,16 @@
 """Three bases as a small company might keep them. Always the same, ids included."""
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from airtable_oauth.simulator.attachments import Attachment
+
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_COLOURS = ("gray", "blue", "yellow", "green", "purple", "orange")
 _FIRST_DAY = date(2026, 1, 5)
 _PEOPLE = {
     name: f"{name.split()[0].lower()}@example.com"
@@ -147,6 +151,7 @@ def _content_calendar() -> Base:
             "Author": _link(authors),
             "Publish at": "dateTime",
             "Words": "number",
+            "Files": "multipleAttachments",
             "Summary": "multilineText",
         },
         [
@@ -163,6 +168,7 @@ def _content_calendar() -> Base:
             [row[3]],
             None if row[4] is None else f"{_day(row[4])}T09:00:00.000Z",
             len(row[0]) * 31,
+            _files(base, row[0], "cover.svg", "outline.txt") if row[1] != "Idea" else None,
             f"{row[0]}: the outline, the sources and the picture ideas.",
         ),
         links={"Author": authors},
@@ -180,8 +186,9 @@ def _inventory() -> Base:
             "SKU": "singleLineText",
             "Price": {"type": "currency", "options": {"precision": 2, "symbol": "€"}},
             "In stock": "number",
-            "Rating": "rating",
+            "Rating": {"type": "rating", "options": {"icon": "star", "max": 5}},
             "Discontinued": "checkbox",
+            "Photos": "multipleAttachments",
         },
         [
             ("Desk lamp, brass", "LMP-014", 79.0, 42, 5, None),
@@ -191,6 +198,7 @@ def _inventory() -> Base:
             ("Felt laptop sleeve 14″", "SLV-140", 49.0, 0, 3, True),
             ("Monitor shelf, oak", "SHF-007", 119.0, 17, 4, None),
         ],
+        lambda row: (*row, _files(base, row[1], f"{row[1].lower()}.svg")),
     )
     orders = _table(
         base,
@@ -200,6 +208,13 @@ def _inventory() -> Base:
             "Customer": "singleLineText",
             "Product": _link(products),
             "Quantity": "number",
+            "Total": {
+                "type": "formula",
+                "options": {
+                    "isValid": True,
+                    "result": {"type": "currency", "options": {"precision": 2, "symbol": "€"}},
+                },
+            },
             "Status": _choices("New", "Paid", "Shipped", "Returned"),
             "Ordered": "date",
         },
@@ -209,6 +224,7 @@ def _inventory() -> Base:
                 ("Northwind", "Fabrikam", "Contoso", "Tailspin", "Adventure Works")[number % 5],
                 [number % 6],
                 1 + number * 7 % 9,
+                (1 + number * 7 % 9) * products.records[number % 6].cells["Price"],
                 ("Shipped", "Paid", "Shipped", "New", "Shipped", "Returned")[number % 6],
                 _day(number // 2),
             )
@@ -253,8 +269,19 @@ def _table(
     return table
 
 
+def _files(base: str, of: str, *names: str) -> list[Attachment]:
+    kinds = {"svg": "image/svg+xml", "txt": "text/plain"}
+    return [
+        Attachment(identifier("att", base, of, name), name, kinds[name.rpartition(".")[2]])
+        for name in names
+    ]
+
+
 def _choices(*names: str, many: bool = False) -> dict[str, Any]:
-    choices = [{"id": identifier("sel", name), "name": name} for name in names]
+    choices = [
+        {"id": identifier("sel", name), "name": name, "color": f"{colour}Light2"}
+        for name, colour in zip(names, itertools.cycle(_COLOURS), strict=False)
+    ]
     return {"type": "multipleSelects" if many else "singleSelect", "options": {"choices": choices}}
 
 

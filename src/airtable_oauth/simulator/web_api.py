@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from airtable_oauth.simulator.attachments import Attachment, Attachments
 from airtable_oauth.simulator.model import AccessToken, Vault
 from airtable_oauth.simulator.sample import Base, Record, Table
 from airtable_oauth.simulator.writing import WriteError, create, delete, update
@@ -38,6 +39,7 @@ class WebApi:
 
     vault: Vault
     bases: Sequence[Base]
+    attachments: Attachments
     user_limit: int | None = None
     """Requests a second for each user, if there is such a limit."""
     _iterations: dict[str, list[Record]] = field(default_factory=dict)
@@ -137,7 +139,7 @@ class WebApi:
         start, iteration, records = self._iteration(request, table)
         end = start + _page_size(request)
         page: dict[str, Any] = {
-            "records": [_shown(record, request) for record in records[start:end]]
+            "records": [self._shown(record, request) for record in records[start:end]]
         }
         if end < len(records):
             page["offset"] = f"{iteration}/{end}"
@@ -148,13 +150,13 @@ class WebApi:
         wanted = request.path_params["record"]
         for record in self._table(request, token).records:
             if record.id == wanted:
-                return _shown(record, request)
+                return self._shown(record, request)
         raise _not_found()
 
     def _create(self, request: Request, token: AccessToken) -> dict[str, Any]:
         _need(token, "data.records:write")
         made = create(self._table(request, token), request.state.body)
-        return _written(request, made)
+        return self._written(request, made)
 
     def _update(self, request: Request, token: AccessToken) -> dict[str, Any]:
         _need(token, "data.records:write")
@@ -164,7 +166,7 @@ class WebApi:
             record_id=request.path_params.get("record"),
             clears=request.method == "PUT",
         )
-        return _written(request, changed)
+        return self._written(request, changed)
 
     def _delete(self, request: Request, token: AccessToken) -> dict[str, Any]:
         _need(token, "data.records:write")
@@ -186,6 +188,27 @@ class WebApi:
         iteration = f"itr{secrets.token_hex(7)}"
         self._iterations[iteration] = _sorted(request, table)
         return 0, iteration, self._iterations[iteration]
+
+    def _written(self, request: Request, records: Sequence[Record]) -> dict[str, Any]:
+        """Records that were written: a list if a list was sent."""
+        shown = [self._shown(record, request) for record in records]
+        return {"records": shown} if "records" in request.state.body else shown[0]
+
+    def _shown(self, record: Record, request: Request) -> dict[str, Any]:
+        wanted = request.query_params.getlist("fields[]")
+        cells = {
+            title: self._cell(cell, request)
+            for title, cell in record.cells.items()
+            if not wanted or title in wanted
+        }
+        return {"id": record.id, "createdTime": record.created_time, "fields": cells}
+
+    def _cell(self, cell: Any, request: Request) -> Any:
+        if isinstance(cell, list):
+            return [self._cell(each, request) for each in cell]
+        if isinstance(cell, Attachment):
+            return self.attachments.described(cell, request)
+        return cell
 
     def _base(self, request: Request, token: AccessToken) -> Base:
         wanted = request.path_params["base"]
@@ -209,12 +232,6 @@ async def _json(request: Request) -> Any:
         return json.loads(body) if body else None
     except ValueError:
         raise ApiError(422, "INVALID_REQUEST_BODY", "Could not parse request body") from None
-
-
-def _written(request: Request, records: Sequence[Record]) -> dict[str, Any]:
-    """Records that were written: a list if a list was sent."""
-    shown = [_shown(record, request) for record in records]
-    return {"records": shown} if "records" in request.state.body else shown[0]
 
 
 def _need(token: AccessToken, scope: str) -> None:
@@ -254,9 +271,3 @@ def _order(cell: Any) -> tuple[int, float, str]:
     if cell is None:
         return (0, 0.0, "")
     return (1, float(cell), "") if isinstance(cell, int | float) else (2, 0.0, str(cell))
-
-
-def _shown(record: Record, request: Request) -> dict[str, Any]:
-    wanted = request.query_params.getlist("fields[]")
-    cells = {title: cell for title, cell in record.cells.items() if not wanted or title in wanted}
-    return {"id": record.id, "createdTime": record.created_time, "fields": cells}

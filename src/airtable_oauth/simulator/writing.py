@@ -18,6 +18,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "checkbox": (bool,),
 }
 
+_COMPUTED = ("formula", "rollup", "count", "multipleLookupValues", "autoNumber")
+
 
 class WriteError(Exception):
     """What a change is refused with: 422 and a type of Airtable's."""
@@ -102,6 +104,10 @@ def _cells(
         if name not in by_name:
             raise WriteError("UNKNOWN_FIELD_NAME", f"Unknown field name: {name!r}")
         column = by_name[name]
+        if column.type in _COMPUTED:
+            raise WriteError(
+                "INVALID_VALUE_FOR_COLUMN", f"Field {column.name!r} is computed: it takes no value."
+            )
         wanted = _TYPES.get(column.type, (object,))
         is_right = isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool))
         if value is None and null:

@@ -1,0 +1,33 @@
+/**
+ * The names of linked records, which cells only have ids of.
+ *
+ * Each linked table is read once, its primary field alone, as far as a thousand records; who lies
+ * beyond keeps a number.
+ */
+export function createLinks(oauth, base) {
+  /** @type {Map<string, Promise<Map<string, string>>>} */
+  const known = new Map();
+
+  /** The names in a table, by id. */
+  function names(tableId) {
+    if (!known.has(tableId)) known.set(tableId, read(tableId).catch(() => new Map()));
+    return known.get(tableId);
+  }
+
+  async function read(tableId) {
+    const table = base.tables.find((each) => each.id === tableId);
+    const primary = table?.fields.find((field) => field.id === table.primaryFieldId);
+    const found = new Map();
+    if (!primary) return found;
+    let offset;
+    for (let page = 0; page < 10; page++) {
+      const answer = await oauth.records(base.id, tableId, { fields: [primary.name], offset });
+      for (const { id, fields } of answer.records) found.set(id, String(fields[primary.name] ?? "Unnamed record"));
+      offset = answer.offset;
+      if (!offset) break;
+    }
+    return found;
+  }
+
+  return { names };
+}

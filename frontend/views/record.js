@@ -1,0 +1,24 @@
+import { full } from "../cells.js";
+import { h } from "../dom.js";
+import { ordered } from "./grid.js";
+
+/** A record in full: a dialog, to be shown over the grid. */
+export function record(table, found, links) {
+  const [primary, ...others] = ordered(table);
+  const close = () => dialog.close();
+  const dialog = h("dialog", { class: "record", "aria-labelledby": "record-title", onclose: () => dialog.remove() },
+    h("div", { class: "head" },
+      h("h2", { id: "record-title" }, full(primary, found.fields[primary.name], links) ?? "Unnamed record"),
+      h("button", { type: "button", onclick: close }, "Close")),
+    h("dl", { class: "fields" }, ...others.flatMap((field) => [
+      h("dt", {}, field.name),
+      h("dd", {}, full(field, found.fields[field.name], links) ?? h("span", { class: "soft" }, "Empty")),
+    ])),
+    h("p", { class: "soft" }, "Created ", created(found), " · ", h("code", {}, found.id)),
+  );
+  dialog.addEventListener("click", (event) => event.target === dialog && close()); // beside it
+  return dialog;
+}
+
+const created = ({ createdTime }) => h("time", { datetime: createdTime },
+  new Date(createdTime).toLocaleDateString(undefined, { dateStyle: "long" }));

@@ -1,0 +1,41 @@
+import { h } from "../dom.js";
+import { connectButton } from "./connect-button.js";
+
+const WORDS = {
+  rate_limited: "Airtable asks this app to slow down. Wait half a minute, then try again.",
+  RATE_LIMIT_REACHED: "Airtable asks this app to slow down. Wait half a minute, then try again.",
+  INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND: "It is not there any more, or it is not shared with this app.",
+  INVALID_PERMISSIONS: "Your Airtable account may not do this.",
+  NOT_FOUND: "It is not there any more.",
+  LIST_RECORDS_ITERATOR_NOT_AVAILABLE: "Airtable has forgotten where this list was. Start from the first page.",
+  unreachable: "The connection to this app's server was lost. Check your network, then try again.",
+};
+
+/**
+ * Why something did not come, and the way on.
+ *
+ * @param {any} app
+ * @param {string} what That which is missing, as a sentence.
+ * @param {import("../airtable-oauth.js").AirtableOAuthError} failure
+ * @param {() => void} again
+ */
+export function trouble(app, what, failure, again) {
+  if (failure.action === "reconnect") {
+    return h("div", { class: "trouble" },
+      h("p", { role: "alert" }, "Airtable no longer accepts this access: it ended or was taken back."),
+      connectButton(app, { label: "Connect again", returnTo: location.pathname }),
+    );
+  }
+  return h("div", { class: "trouble" },
+    h("p", { role: "alert" }, `${what} ${WORDS[failure.error] ?? "Airtable did not answer as expected."}`),
+    h("button", { type: "button", onclick: again }, "Try again"),
+  );
+}
+
+/** What the person did not allow, and the way to allow it. */
+export function notAllowed(app, what) {
+  return h("div", { class: "trouble" },
+    h("p", {}, `${what} You did not allow it when you connected, or this app does not ask for it.`),
+    connectButton(app, { label: "Connect again", returnTo: location.pathname }),
+  );
+}

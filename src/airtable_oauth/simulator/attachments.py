@@ -1,0 +1,84 @@
+"""Files in cells: what the Web API says of them, and the files themselves."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+_LIFE_SECONDS = 2 * 3600
+_COLOURS = ("#d97b4a", "#3f8f86", "#7a6bb5", "#b5893f", "#4f7fb0", "#a3566b")
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file in a cell."""
+
+    id: str
+    filename: str
+    type: str
+
+    @property
+    def content(self) -> bytes:
+        """A picture in colours of its own, or a line of text."""
+        if self.type == "image/svg+xml":
+            return _picture(self.filename).encode()
+        return f"{self.filename}: a sample.\n".encode()
+
+
+@dataclass(frozen=True)
+class Attachments:
+    """Serves them at addresses that end after two hours, as Airtable's do."""
+
+    clock: Callable[[], float]
+    url: str | None = None
+    """Where this server is reached by browsers; where it is asked, if nobody says."""
+
+    def routes(self) -> list[Route]:
+        """For a Starlette app."""
+        return [Route("/attachments/{until:int}/{id}/{filename}", self._file)]
+
+    def described(self, attachment: Attachment, request: Request) -> dict[str, Any]:
+        """As a cell of the Web API shows it."""
+        until = int(self.clock()) + _LIFE_SECONDS
+        base = self.url or str(request.base_url).removesuffix("/")
+        place = f"{base}/attachments/{until}/{attachment.id}/{attachment.filename}"
+        shown = {
+            "id": attachment.id,
+            "url": place,
+            "filename": attachment.filename,
+            "size": len(attachment.content),
+            "type": attachment.type,
+        }
+        if attachment.type.startswith("image/"):
+            sizes = (("small", 36), ("large", 512), ("full", 3000))
+            shown |= {"width": 600, "height": 400}
+            shown["thumbnails"] = {
+                name: {"url": place, "width": size * 3 // 2, "height": size} for name, size in sizes
+            }
+        return shown
+
+    async def _file(self, request: Request) -> Response:
+        parameters = request.path_params
+        if parameters["until"] <= self.clock():
+            return Response("This address has ended.", 410)
+        kind = "image/svg+xml" if parameters["filename"].endswith(".svg") else "text/plain"
+        attachment = Attachment(parameters["id"], parameters["filename"], kind)
+        return Response(attachment.content, media_type=kind)
+
+
+def _picture(seed: str) -> str:
+    numbers = hashlib.sha256(seed.encode()).digest()
+    ground, sun, hill = (_COLOURS[(numbers[0] + step) % len(_COLOURS)] for step in (0, 1, 3))
+    x, y, radius = 120 + numbers[1], 90 + numbers[2] // 3, 50 + numbers[3] // 4
+    top = 190 + numbers[4] // 3
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="600" height="400" viewBox="0 0 600 400">'
+        f'<rect width="600" height="400" fill="{ground}"/>'
+        f'<circle cx="{x}" cy="{y}" r="{radius}" fill="{sun}"/>'
+        f'<path d="M0 400V{top}C150 {top - 70} 300 {top + 80} 600 {top - 40}V400Z" fill="{hill}"/>'
+        "</svg>"
+    )

@@ -1,0 +1,279 @@
+"""Bases, tables and records, for a person who reads them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.test_connect import click, connect, expect_heading
+from tests.one_origin import one_origin
+from tests.processes import Stack, stack
+
+pytestmark = pytest.mark.browser
+
+RECORDS = "**/v0/app*/tbl*"
+
+
+@pytest.fixture(scope="module", params=["two origins", "one origin", "tokens in the browser"])
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """Pages and service as two origins of a site, as one behind nginx, and without sessions."""
+    directory = tmp_path_factory.mktemp("records")
+    if request.param == "one origin":
+        with one_origin(directory) as origin:
+            yield replace_origin(origin.service, origin.url)
+    else:
+        tokens = "browser" if request.param == "tokens in the browser" else "server"
+        with stack(directory, tokens=tokens) as made:
+            yield made
+
+
+def replace_origin(service: Stack, url: str) -> Stack:
+    return replace(service, pages=url, api=f"{url}/api")
+
+
+@pytest.fixture(autouse=True)
+def _pause(service: Stack) -> None:
+    """What one test asked of a base does not count against the next."""
+    service.advance_clock(31)
+
+
+def control(service: Stack, method: str, path: str, body: Any = None) -> None:
+    answer = httpx.request(method, f"{service.airtable}/_simulator/{path}", json=body)
+    assert answer.status_code < 300, answer.text
+
+
+def open_base(page: Page, base: str, table: str | None = None) -> None:
+    page.get_by_role("link", name=base).click()
+    expect_heading(page, base)
+    if table is not None:
+        page.get_by_role("link", name=table, exact=True).click()
+        expect(page.get_by_role("link", name=table, exact=True)).to_have_attribute(
+            "aria-current", "page"
+        )
+
+
+def row(page: Page, name: str) -> Locator:
+    return page.get_by_role("row").filter(has=page.get_by_role("button", name=name, exact=True))
+
+
+on_server = pytest.mark.parametrize("service", ["two origins", "one origin"], indirect=True)
+
+
+@on_server
+def test_connect_browse_expire_revoke_reconnect_disconnect(page: Page, service: Stack) -> None:
+    """Pages of a hundred; the token expires and nobody notices; what ended can be made anew."""
+    connect(page)
+    open_base(page, "Inventory and orders", "Orders")
+    expect(page.get_by_text("Records 1–100")).to_be_visible()
+    expect(row(page, "#1099")).to_be_attached()
+    refreshes = service.token_requests()
+    service.advance_clock(3700)
+    click(page, "Next")
+    expect(page.get_by_text("Records 101–140")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert service.token_requests() == refreshes + 1
+    expect(page.get_by_role("button", name="Next")).to_be_disabled()
+    expect(row(page, "#1139")).to_contain_text("Fabrikam" if 139 % 5 == 1 else "Adventure Works")
+    click(page, "Previous")
+    expect(page.get_by_text("Records 1–100")).to_be_visible()
+
+    control(service, "POST", "revocation")
+    click(page, "Next")
+    expect(page.get_by_role("alert")).to_contain_text("no longer accepts this access")
+    page.reload()
+    expect_heading(page, "Airtable no longer lets this app in")
+    click(page, "Reconnect Airtable")
+    click(page, "Grant access")
+    expect_heading(page, "Inventory and orders")
+    expect(page.get_by_text("Records 1–100")).to_be_visible()
+
+    page.get_by_role("link", name="All bases").click()
+    click(page, "Log out")
+    expect(page.get_by_text("Disconnected: this app has forgotten its access.")).to_be_visible()
+    page.goto("/bases/appUr68e2Kkinyc2T")
+    expect(page.get_by_text("Connect first to see that page.")).to_be_visible()
+
+
+def test_cells_read_as_a_person_expects(page: Page, service: Stack) -> None:
+    """By the type of their field; nothing breaks the policy, pictures included."""
+    connect(page)
+    open_base(page, "Inventory and orders")
+    sleeve = row(page, "Felt laptop sleeve 14″")
+    expect(sleeve).to_contain_text("€49.00")
+    expect(sleeve.get_by_role("img", name="3 of 5")).to_be_visible()
+    expect(sleeve.get_by_role("img", name="Yes")).to_be_visible()
+    expect(row(page, "Desk lamp, brass").get_by_role("img", name="Yes")).to_have_count(0)
+    picture = sleeve.get_by_role("img", name="slv-140.svg")
+    picture.scroll_into_view_if_needed()
+    expect(picture).to_have_js_property("complete", value=True)
+    assert picture.evaluate("image => image.naturalWidth") > 0
+
+    page.get_by_role("link", name="Orders", exact=True).click()
+    order = row(page, "#1003")
+    expect(order).to_contain_text("Linen notebook A5")
+    expect(order).to_contain_text("€59.60")
+    expect(order).to_contain_text("6 Jan 2026")
+    expect(order.get_by_text("New", exact=True)).to_have_attribute("data-colour", "gray")
+
+    page.get_by_role("link", name="All bases").click()
+    open_base(page, "Content calendar", "Authors")
+    author = row(page, "Mina Okafor")
+    expect(author.get_by_role("link", name="mina@example.com")).to_have_attribute(
+        "href", "mailto:mina@example.com"
+    )
+    expect(author.get_by_role("link", name="https://example.com/mina")).to_have_attribute(
+        "rel", "noreferrer"
+    )
+    page.get_by_role("link", name="All bases").click()
+    open_base(page, "Product launch", "Milestones")
+    expect(row(page, "Pricing page live")).to_contain_text("80 %")
+
+
+def test_record_opens_in_full(page: Page, service: Stack) -> None:
+    """Empty fields as well; Escape closes it and the focus comes back."""
+    connect(page)
+    open_base(page, "Product launch")
+    button = page.get_by_role("button", name="Record the product tour")
+    button.click()
+    dialog = page.get_by_role("dialog", name="Record the product tour")
+    expect(dialog).to_contain_text("To do")
+    expect(dialog).to_contain_text("Jonas Lind")
+    expect(dialog).to_contain_text("Public launch")
+    expect(dialog.get_by_text("Empty", exact=True)).to_have_count(1)
+    expect(dialog.get_by_text("No", exact=True)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(button).to_be_focused()
+    page.get_by_role("link", name="All bases").click()
+    open_base(page, "Content calendar")
+    click(page, "A field guide to webhooks")
+    files = page.get_by_role("dialog").get_by_role("figure")
+    expect(files).to_have_count(2)
+    expect(files.get_by_role("link", name="outline.txt")).to_be_visible()
+
+
+@on_server
+def test_tables_are_places_to_come_back_to(page: Page, service: Stack) -> None:
+    """By the back button, a reload, and a bookmark; what is unknown is said."""
+    connect(page)
+    open_base(page, "Inventory and orders", "Orders")
+    place = page.url
+    page.reload()
+    expect(row(page, "#1000")).to_be_visible()
+    page.get_by_role("link", name="Products", exact=True).click()
+    expect(row(page, "Walnut pen tray")).to_be_visible()
+    page.go_back()
+    expect(page).to_have_url(place)
+    expect(row(page, "#1000")).to_be_visible()
+    expect(page).to_have_title("Inventory and orders · Connect Airtable")
+    page.goto("/bases/appUnknown")
+    expect(page.get_by_role("alert")).to_contain_text("not shared with this app")
+
+
+@pytest.mark.parametrize("service", ["two origins"], indirect=True)
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"status": 503, "body": "{}"}, "Airtable did not answer as expected"),
+        (
+            {"status": 422, "body": '{"error":{"type":"LIST_RECORDS_ITERATOR_NOT_AVAILABLE"}}'},
+            "Start from the first page",
+        ),
+        (
+            {
+                "status": 403,
+                "body": '{"error":{"type":"INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"}}',
+            },
+            "not shared with this app",
+        ),
+    ],
+)
+def test_failure_is_said_and_tried_again(
+    page: Page, service: Stack, fault: dict[str, Any], words: str
+) -> None:
+    """In the table's place; the rest of the page stays."""
+    connect(page)
+    open_base(page, "Inventory and orders", "Orders")
+    expect(page.get_by_text("Records 1–100")).to_be_visible()
+    control(service, "POST", "faults", {"path": "/v0/app", **fault})
+    click(page, "Next")
+    expect(page.get_by_role("alert")).to_contain_text(words)
+    expect_heading(page, "Inventory and orders")
+    click(page, "Try again")
+    first = "Records 1–100" if "first page" in words else "Records 101–140"
+    expect(page.get_by_text(first)).to_be_visible()
+
+
+@pytest.mark.parametrize("service", ["two origins"], indirect=True)
+def test_text_of_others_stays_text(page: Page, service: Stack) -> None:
+    """Markup, a script's address and shapes that nobody documents; an empty table says so."""
+    connect(page)
+    records: dict[str, list[dict[str, Any]]] = {"records": []}
+    page.route(RECORDS, lambda route: route.fulfill(json=records, headers=cors(service)))
+    open_base(page, "Content calendar", "Authors")
+    expect(page.get_by_text("This table has no records yet.")).to_be_visible()
+    markup = "<img src=x onerror=document.title='owned'>"
+    cells = {"Name": markup, "Email": 7, "Phone": markup, "Site": "javascript:alert(1)"}
+    records["records"].append(
+        {"id": "rec1", "createdTime": "2026-01-05T00:00:00.000Z", "fields": cells}
+    )
+    page.reload()
+    shown = row(page, markup)
+    expect(shown).to_contain_text("javascript:alert(1)")
+    expect(shown.get_by_role("link", name="javascript")).to_have_count(0)
+    click(page, markup)
+    expect(page.get_by_role("dialog")).to_contain_text(markup)
+    expect(page).to_have_title("Content calendar · Connect Airtable")
+
+
+def cors(service: Stack) -> dict[str, str]:
+    return {
+        "Access-Control-Allow-Origin": service.pages,
+        "Access-Control-Allow-Credentials": "true",
+    }
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize("service", ["two origins"], indirect=True)
+def test_wide_tables_scroll_within_the_page(chromium: Browser, service: Stack, width: int) -> None:
+    """The page itself stays as wide as the window."""
+    context = chromium.new_context(base_url=service.pages, viewport={"width": width, "height": 800})
+    page = context.new_page()
+    connect(page)
+    open_base(page, "Inventory and orders", "Orders")
+    expect(row(page, "#1000")).to_be_visible()
+    root = "document.documentElement"
+    assert page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
+    page.get_by_role("button", name="#1000").click()
+    assert page.evaluate("document.querySelector('dialog').scrollWidth") <= width
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("scopes", "heading", "words"),
+    [
+        ("schema.bases:read", "Content calendar", "may not see the data in records"),
+        ("data.records:read", "Your Airtable is connected", "may not see which bases there are"),
+    ],
+)
+def test_what_the_scopes_do_not_allow_is_said(
+    chromium: Browser, tmp_path: Path, scopes: str, heading: str, words: str
+) -> None:
+    """And the way to allow it, instead of an error of Airtable's."""
+    with stack(tmp_path, SCOPES=scopes) as service:
+        context = chromium.new_context(base_url=service.pages)
+        page = context.new_page()
+        connect(page)
+        if scopes == "schema.bases:read":
+            open_base(page, "Content calendar")
+        expect_heading(page, heading)
+        expect(page.get_by_text(words)).to_be_visible()
+        expect(page.get_by_role("button", name="Connect again")).to_be_visible()
+        assert [each for each in service.seen() if each["status"] == 403] == []
+        context.close()
