@@ -9,6 +9,7 @@
 
 /**
  * @typedef {object} Session
+ * @property {string | null} id The connection's, where users may have several.
  * @property {"connected" | "refreshing" | "reconnect_required"} status
  * @property {"revoked" | "expired" | "rotation_lost" | null} reason Why to reconnect.
  * @property {{id: string, email: string | null} | null} user Who granted access, if known.
@@ -44,12 +45,15 @@ const TOKENS = "airtable-oauth.tokens";
  * @param {string} options.apiUrl Base URL of the service.
  * @param {"server" | "browser"} [options.tokens] Where tokens are kept.
  * @param {string} [options.airtableApiUrl] Base URL of Airtable's Web API, for `tokens: "browser"`.
+ * @param {() => Record<string, string>} [options.headers] Asked for each request to the service: how
+ *   it knows this user, if not by a cookie, and `X-Airtable-Connection` where they have several.
  * @param {Storage} [options.storage]
  */
 export function createAirtableOAuth({
   apiUrl,
   tokens = "server",
   airtableApiUrl = "https://api.airtable.com",
+  headers = () => ({}),
   storage = sessionStorage,
 }) {
   const keeper = tokens === "server" ? serverKeeper() : browserKeeper();
@@ -62,10 +66,13 @@ export function createAirtableOAuth({
    * Begin a login and leave the page for Airtable.
    *
    * @param {string} [returnTo] A local path that comes back with the finished login.
+   * @param {string} [connection] The id of a connection to make anew, where users may have several.
    */
-  async function connect(returnTo) {
-    const query = returnTo ? `?${new URLSearchParams({ return_to: returnTo })}` : "";
-    const { authorizationUrl } = await service(`/authorization-url${query}`);
+  async function connect(returnTo, connection) {
+    const query = new URLSearchParams();
+    if (returnTo) query.set("return_to", returnTo);
+    if (connection) query.set("connection", connection);
+    const { authorizationUrl } = await service(`/authorization-url${query.size > 0 ? `?${query}` : ""}`);
     storage.setItem(STATE, new URL(authorizationUrl).searchParams.get("state") ?? "");
     location.assign(authorizationUrl);
   }
@@ -104,6 +111,11 @@ export function createAirtableOAuth({
   /** @returns {Promise<Session | null>} Null if there is no connection. */
   function session() {
     return keeper.session();
+  }
+
+  /** @returns {Promise<Session[]>} All that a host's user has, where users may have several. */
+  async function connections() {
+    return (await service("/connections")).connections.map(asSession);
   }
 
   /** End the connection. Airtable has no revocation: there the integration stays listed. */
@@ -195,7 +207,7 @@ export function createAirtableOAuth({
         send(`${apiUrl}/airtable${path}`, {
           ...options,
           credentials: "include",
-          headers: { ...options.headers, "X-CSRF": "1" },
+          headers: { ...headers(), ...options.headers, "X-CSRF": "1" },
         }),
     };
   }
@@ -268,6 +280,7 @@ export function createAirtableOAuth({
       credentials: "include",
       cache: "no-store",
       headers: {
+        ...headers(),
         ...(method === "GET" ? {} : { "X-CSRF": "1" }),
         ...(body ? { "Content-Type": "application/json" } : {}),
       },
@@ -286,13 +299,14 @@ export function createAirtableOAuth({
     }
   }
 
-  return { tokens, connect, finish, session, disconnect, renew, airtable, whoami, bases, tables, records };
+  return { tokens, connect, finish, session, connections, disconnect, renew, airtable, whoami, bases, tables, records };
 }
 
 /** @returns {Session} */
 function asSession(body) {
   const date = (value) => (value === null ? null : new Date(value));
   return {
+    id: body.id ?? null,
     status: body.status,
     reason: body.reason,
     user: body.user,

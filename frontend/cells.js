@@ -34,6 +34,12 @@ const SHOWN = {
   aiText: (value) => value.value,
 };
 
+/** The fields of a table, the primary one first. */
+export function columnsOf(table) {
+  const primary = table.fields.filter((field) => field.id === table.primaryFieldId);
+  return [...primary, ...table.fields.filter((field) => field.id !== table.primaryFieldId)];
+}
+
 /**
  * A cell of a grid: small, on a line. Null where it is empty.
  *

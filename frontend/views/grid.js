@@ -1,4 +1,4 @@
-import { cell, isNumeric } from "../cells.js";
+import { cell, columnsOf, isNumeric } from "../cells.js";
 import { h } from "../dom.js";
 import { createLinks } from "../links.js";
 import { record } from "./record.js";
@@ -75,13 +75,7 @@ export function grid(app, base, table) {
     );
   }
 
-  const columns = ordered(table);
+  const columns = columnsOf(table);
   load(0);
   return section;
-}
-
-/** The primary field first. */
-export function ordered(table) {
-  const primary = table.fields.filter((field) => field.id === table.primaryFieldId);
-  return [...primary, ...table.fields.filter((field) => field.id !== table.primaryFieldId)];
 }

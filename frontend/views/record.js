@@ -1,10 +1,9 @@
-import { full } from "../cells.js";
+import { columnsOf, full } from "../cells.js";
 import { h } from "../dom.js";
-import { ordered } from "./grid.js";
 
 /** A record in full: a dialog, to be shown over the grid. */
 export function record(table, found, links) {
-  const [primary, ...others] = ordered(table);
+  const [primary, ...others] = columnsOf(table);
   const close = () => dialog.close();
   const dialog = h("dialog", { class: "record", "aria-labelledby": "record-title", onclose: () => dialog.remove() },
     h("div", { class: "head" },
