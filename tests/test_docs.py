@@ -1,10 +1,12 @@
 """What the documents point to is there."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
+import airtable_oauth
 from tests.matrix import table
 
 ROOT = Path(__file__).parents[1]
@@ -39,3 +41,23 @@ def test_every_link_leads_somewhere(document: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if not target.startswith("http"):
             assert (ROOT / document).parent.joinpath(target).exists(), target
+
+
+def test_reference_has_every_public_name(tmp_path: Path) -> None:
+    """From the docstrings, as `scripts/reference` writes it."""
+    script = (ROOT / "scripts/reference").read_text().replace("scripts/setup dev", "true")
+    script = script.replace("dist/reference", str(tmp_path))
+    made = subprocess.run(
+        ["sh", "-c", script, str(ROOT / "scripts/reference")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    page = (tmp_path / "airtable_oauth.html").read_text()
+    for name in (*airtable_oauth.__all__, "AirtableOAuth.current_client", "Settings.webhook_url"):
+        assert f'id="{name}"' in page, name
+    for module in ("errors", "stores", "testing", "simulator"):
+        assert (tmp_path / f"airtable_oauth/{module}.html").is_file()
+    assert len(list(tmp_path.rglob("*.html"))) == 6

@@ -134,11 +134,12 @@ class AirtableOAuth:
         services = self._services(None if owner is None else Host(owner, login_data))
         self.router = APIRouter(routes=[*_routes(services)])
         """All endpoints, for `app.include_router`, under any prefix."""
-        self.current_client, self.current_connection = _current(self, connection_of(services))
-        """Dependencies of the host's own routes: an `httpx.AsyncClient` for Airtable's Web API as
-        the caller, and the caller's `Connection`. They raise `errors.NotConnected` where there is
-        none, and where an owner has several that `X-Airtable-Connection` must choose from,
-        `errors.ConnectionNotNamed`."""
+        self.current_client = _current_client(self, connection_of(services))
+        """A dependency for routes of the host's own: an `httpx.AsyncClient` for Airtable's Web API,
+        as the caller. Raises `errors.NotConnected` where there is no connection, and where there
+        are several and `X-Airtable-Connection` names none, `errors.ConnectionNotNamed`."""
+        self.current_connection = _current_connection(self, connection_of(services))
+        """The same for the caller's `Connection`."""
 
     def on_connected(self, hook: Hook) -> Hook:
         """Have a coroutine function called when access was granted, for the first time or anew.
@@ -348,21 +349,27 @@ class AirtableOAuth:
         )
 
 
-def _current(
+def _current_client(
     airtable: AirtableOAuth, connection_dependency: Callable[..., Any]
-) -> tuple[Callable[..., AsyncIterator[httpx.AsyncClient]], Callable[..., Awaitable[Connection]]]:
-    async def client(
+) -> Callable[..., AsyncIterator[httpx.AsyncClient]]:
+    async def current_client(
         connection_id: Annotated[str, Depends(connection_dependency)],
     ) -> AsyncIterator[httpx.AsyncClient]:
-        async with airtable.client(connection_id) as found:
-            yield found
+        async with airtable.client(connection_id) as client:
+            yield client
 
-    async def connection(
+    return current_client
+
+
+def _current_connection(
+    airtable: AirtableOAuth, connection_dependency: Callable[..., Any]
+) -> Callable[..., Awaitable[Connection]]:
+    async def current_connection(
         connection_id: Annotated[str, Depends(connection_dependency)],
     ) -> Connection:
         return await airtable.connection(connection_id)
 
-    return client, connection
+    return current_connection
 
 
 def airtable_of(settings: Settings, transport: httpx.AsyncBaseTransport) -> Airtable:

@@ -1,0 +1,89 @@
+"""What is built, and what it needs."""
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email import message_from_bytes
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import free_port
+
+ROOT = Path(__file__).parents[1]
+EXTRAS = ("redis", "sqlalchemy", "aiosqlite", "asyncpg", "jinja2", "opentelemetry.sdk", "pytest")
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`python -m build`, which must have nothing to say."""
+    directory = tmp_path_factory.mktemp("dist")
+    made = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "build", "--no-isolation", "--outdir", directory],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "warn" not in (made.stdout + made.stderr).lower()
+    return directory
+
+
+def test_wheel_holds_the_package_its_types_and_the_pages(dist: Path) -> None:
+    """And nothing else."""
+    (wheel,) = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = [name for name in names if name.endswith("METADATA")]
+        described = message_from_bytes(archive.read(metadata))
+    assert "airtable_oauth/py.typed" in names
+    assert "airtable_oauth/_frontend/airtable-oauth.js" in names
+    assert "airtable_oauth/simulator/templates/consent.html" in names
+    places = {name.partition("/")[0].partition("-")[0] for name in names}
+    assert places == {"airtable_oauth"}
+    extras = ["redis", "simulator", "sql", "telemetry"]
+    assert sorted(described.get_all("Provides-Extra", [])) == extras
+    required = [name for name in described.get_all("Requires-Dist", []) if "extra ==" not in name]
+    assert not [name for name in required for extra in EXTRAS if name.startswith(extra)]
+
+
+def test_source_archive_holds_what_it_is_built_and_tested_from(dist: Path) -> None:
+    """No environment, no cache, no secrets."""
+    (archive,) = dist.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    assert {"pyproject.toml", "README.md", "LICENSE", "frontend/app.js"} <= names
+    assert "tests/conftest.py" in names
+    assert not [name for name in names if name.startswith(".venv") or "__pycache__" in name]
+    assert ".env" not in names
+
+
+def test_service_runs_without_any_extra() -> None:
+    """What is optional is loaded when it is asked for, and then says what to install."""
+    script = f"""
+import sys
+for name in {EXTRAS!r}:
+    sys.modules[name] = None
+from click.testing import CliRunner
+from airtable_oauth import AirtableOAuth, Settings, create_app
+from airtable_oauth.cli import main
+values = dict(client_id="an-id", redirect_uri="http://localhost/cb", scopes="data.records:read")
+create_app(Settings(_env_file=None, **values))
+print(CliRunner().invoke(main, ["simulator", "--port", "{free_port()}"]).output)
+for url in ("redis://localhost", "sqlite:////tmp/x.db"):
+    try:
+        create_app(Settings(_env_file=None, store_url=url, encryption_keys="{KEY}", **values))
+    except ModuleNotFoundError as error:
+        print(error)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    for extra in ("redis", "sql", "simulator"):
+        assert f"pip install 'airtable-oauth[{extra}]'" in run.stdout
+
+
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
