@@ -14,8 +14,9 @@ from airtable_oauth.errors import (
     ReconnectRequired,
     StoreUnavailable,
 )
-from airtable_oauth.records import Marker, Reason, Records, Status
-from tests.vault import World
+from airtable_oauth.hooks import Event
+from airtable_oauth.records import Connection, Marker, Reason, Records, Status
+from tests.vault import OWNER, World
 
 
 @pytest.fixture
@@ -353,6 +354,63 @@ async def test_caller_that_goes_away_does_not_interrupt(world: World) -> None:
     assert (await world.record(connection)).generation == 2
     assert world.works(await world.first.token(connection))
     assert world.refreshes() == 1
+
+
+async def test_disconnect_erases_what_changed_under_its_hands(world: World) -> None:
+    """Somebody renews the tokens between its look and its blow."""
+    connection, other = await world.connect(), world.process()
+    world.expire()
+    world.first.store.meanwhile = lambda: other.token(connection)
+    await world.first.connections.disconnect(connection)
+    assert world.refreshes() == 1
+    with pytest.raises(NotConnected):
+        await other.token(connection)
+
+
+async def test_disconnect_by_two_is_told_once(world: World) -> None:
+    """The second finds nothing."""
+    connection, other = await world.connect(), world.process()
+    told: list[str] = []
+
+    async def note(gone: Connection) -> None:
+        told.append(gone.id)
+
+    for process in (world.first, other):
+        process.connections.hooks.add(Event.DISCONNECTED, note)
+    world.first.store.meanwhile = lambda: other.connections.disconnect(connection)
+    with pytest.raises(NotConnected):
+        await world.first.connections.disconnect(connection)
+    assert told == [connection]
+
+
+async def test_reconnect_wins_over_a_refresh_that_is_under_way(world: World) -> None:
+    """Its tokens are the newer ones, whichever answer comes last."""
+    connection = await world.connect()
+    world.expire()
+    held, going = asyncio.Event(), asyncio.Event()
+
+    async def hold(_request: httpx.Request) -> None:
+        going.set()
+        await held.wait()
+
+    world.first.line.before = hold
+    refresh = asyncio.create_task(world.first.token(connection))
+    await going.wait()
+    tokens = world.grant()
+    await world.process().connections.reconnect(connection, owner=OWNER, tokens=tokens, user=None)
+    held.set()
+    assert await refresh == tokens.access_token
+    assert (await world.record(connection)).refresh_token == tokens.refresh_token
+    assert await status_of(world, connection) == (Status.CONNECTED, None)
+
+
+async def test_reconnect_is_stored_once_the_store_is_back(world: World) -> None:
+    """The code that it came from is spent."""
+    connection = await world.connect()
+    tokens = world.grant()
+    world.first.store.lost = {"replace"}
+    await world.first.connections.reconnect(connection, owner=OWNER, tokens=tokens, user=None)
+    assert await world.first.token(connection) == tokens.access_token
 
 
 async def test_disconnect_wins_over_a_refresh_that_is_under_way(world: World) -> None:

@@ -5,7 +5,7 @@ processes as a test likes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,8 @@ class FaultyStore:
     down: bool = False
     lost: set[str] = field(default_factory=set)
     """Verbs whose next reply is lost, though they are carried out."""
+    meanwhile: Callable[[], Awaitable[Any]] | None = None
+    """What somebody else does before the next `replace`, once."""
 
     async def get(self, key: str) -> Entry | None:
         return await self._do("get", key)  # type: ignore[no-any-return]
@@ -88,6 +90,9 @@ class FaultyStore:
         await asyncio.sleep(0)
         if self.down:
             raise StoreUnavailable
+        if verb == "replace" and self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
         reply = await getattr(self.store, verb)(*arguments, **options)
         if verb in self.lost:
             self.lost.discard(verb)
