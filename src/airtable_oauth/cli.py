@@ -134,8 +134,7 @@ def simulator(
 ) -> None:
     """Run an Airtable to develop against: OAuth, a consent page, three sample bases."""
     _free(host, port)
-    click.echo(f"Airtable simulator: http://{host}:{port}")
-    _simulator(host, port, client_id, client_secret, redirect_uris, scopes, users)
+    _simulator(host, port, client_id, client_secret, redirect_uris, scopes, users, announced=True)
 
 
 @main.command()
@@ -443,6 +442,8 @@ def _simulator(
     redirect_uris: tuple[str, ...],
     scopes: str = _DEMO_SCOPES,
     users: int = 1,
+    *,
+    announced: bool = False,
 ) -> None:
     try:
         from airtable_oauth.simulator import (  # noqa: PLC0415 (an extra)
@@ -462,6 +463,8 @@ def _simulator(
     )
     url = None if host in ("0.0.0.0", "::") else f"http://{host}:{port}"  # noqa: S104 (none of ours)
     subject = Simulator([integration], users=some_users(users), url=url)
+    if announced:
+        click.echo(f"Airtable simulator: http://{host}:{port}")
     _run(subject.app, host=host, port=port, log_level="warning")
 
 

@@ -125,6 +125,7 @@ class Pace:
     monotonic: Callable[[], float]
     sleep: Sleep
     _turns: dict[str, deque[float]] = field(default_factory=dict, init=False)
+    _swept: float = field(default=0.0, init=False)
 
     async def turn(self, base: str) -> None:
         """Wait for a turn.
@@ -146,9 +147,10 @@ class Pace:
             await self.sleep(wait)
 
     def _forget(self, now: float) -> None:
-        """Keep the table small."""
-        if len(self._turns) >= _BASES:
-            past = now - _WINDOW_SECONDS
+        """Keep the table small, looking through it once in a while."""
+        past = now - _WINDOW_SECONDS
+        if len(self._turns) >= _BASES and self._swept <= past:
+            self._swept = now
             self._turns = {base: turns for base, turns in self._turns.items() if turns[-1] > past}
 
 
