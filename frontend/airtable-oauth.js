@@ -96,7 +96,11 @@ export function createAirtableOAuth({
     const expected = storage.getItem(STATE);
     storage.removeItem(STATE);
     if (!state || state !== expected) {
-      throw new AirtableOAuthError({ error: "state_mismatch", action: "restart_login" });
+      throw new AirtableOAuthError({
+        error: "state_mismatch",
+        error_description: "This tab began no such login: connect again.",
+        action: "restart_login",
+      });
     }
     const body = {};
     for (const name of ["code", "state", "error", "error_description"]) {
@@ -147,11 +151,22 @@ export function createAirtableOAuth({
     throw airtableError(response.status, answer);
   }
 
-  /** Every base that the person has chosen, page after page. */
+  /**
+   * Every base that the person has chosen, page after page.
+   *
+   * @returns {Promise<{id: string, name: string, permissionLevel: string}[]>}
+   */
   const bases = () => all("/v0/meta/bases", "bases");
 
-  /** The tables of a base, each with its `fields` and their types. */
-  const tables = async (baseId) => (await airtable(`/v0/meta/bases/${encodeURIComponent(baseId)}/tables`)).tables;
+  /**
+   * The tables of a base.
+   *
+   * @param {string} baseId
+   * @returns {Promise<{id: string, name: string, primaryFieldId: string, fields: {id: string, name: string, type: string, options?: any}[], views: any[]}[]>}
+   */
+  async function tables(baseId) {
+    return (await airtable(`/v0/meta/bases/${encodeURIComponent(baseId)}/tables`)).tables;
+  }
 
   /**
    * A page of a table's records, a hundred if nothing else is said.
@@ -218,8 +233,12 @@ export function createAirtableOAuth({
     const read = () => JSON.parse(storage.getItem(TOKENS) ?? "null");
     const kept = () => {
       const found = read();
-      if (!found) throw new AirtableOAuthError({ error: "not_connected", action: "reconnect" }, 401);
-      return found;
+      if (found) return found;
+      throw new AirtableOAuthError({
+        error: "not_connected",
+        error_description: "Nothing is connected in this tab: connect first.",
+        action: "reconnect",
+      }, 401);
     };
     const keep = (answer) => {
       const now = Date.now();
@@ -286,7 +305,10 @@ export function createAirtableOAuth({
       },
       body: body && JSON.stringify(body),
     });
-    const answer = await response.json().catch(() => ({ error: "unreadable_answer" }));
+    const answer = await response.json().catch(() => ({
+      error: "unreadable_answer",
+      error_description: "The service's answer makes no sense.",
+    }));
     if (!response.ok) throw new AirtableOAuthError(answer, response.status);
     return answer;
   }
@@ -295,7 +317,11 @@ export function createAirtableOAuth({
     try {
       return await fetch(url, options);
     } catch {
-      throw new AirtableOAuthError({ error: "unreachable", action: "retry" });
+      throw new AirtableOAuthError({
+        error: "unreachable",
+        error_description: "The service did not answer: check your network, then try again.",
+        action: "retry",
+      });
     }
   }
 
