@@ -66,12 +66,12 @@ export function createAirtableOAuth({
    * Begin a login and leave the page for Airtable.
    *
    * @param {string} [returnTo] A local path that comes back with the finished login.
-   * @param {string} [connection] The id of a connection to make anew, where users may have several.
+   * @param {Record<string, string>} [parameters] More of the query: `connection`, the id of one to
+   *   make anew where users may have several, and what a host app asks for.
    */
-  async function connect(returnTo, connection) {
-    const query = new URLSearchParams();
+  async function connect(returnTo, parameters = {}) {
+    const query = new URLSearchParams(parameters);
     if (returnTo) query.set("return_to", returnTo);
-    if (connection) query.set("connection", connection);
     const { authorizationUrl } = await service(`/authorization-url${query.size > 0 ? `?${query}` : ""}`);
     storage.setItem(STATE, new URL(authorizationUrl).searchParams.get("state") ?? "");
     location.assign(authorizationUrl);
@@ -92,7 +92,7 @@ export function createAirtableOAuth({
 
   async function finishOnce(parameters) {
     const state = parameters.get("state");
-    if (state && state === storage.getItem(FINISHED) && await session()) return { returnTo: null };
+    if (state && state === storage.getItem(FINISHED) && await isConnected()) return { returnTo: null };
     const expected = storage.getItem(STATE);
     storage.removeItem(STATE);
     if (!state || state !== expected) {
@@ -110,6 +110,15 @@ export function createAirtableOAuth({
     const answer = await keeper.finish(body);
     storage.setItem(FINISHED, state);
     return { returnTo: answer.return_to ?? null };
+  }
+
+  /** Whether there is a connection, one of several included. */
+  async function isConnected() {
+    try {
+      return (await session()) !== null;
+    } catch (failure) {
+      return failure.error === "connection_not_named";
+    }
   }
 
   /** @returns {Promise<Session | null>} Null if there is no connection. */

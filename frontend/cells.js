@@ -29,9 +29,9 @@ const SHOWN = {
   multipleCollaborators: (value) => chips(value.map(person)),
   multipleRecordLinks: (value, field, links) => linked(value, field, links),
   multipleAttachments: (value) => h("span", { class: "files" }, ...value.map(thumbnail)),
-  barcode: (value) => value.text,
-  button: (value) => value.url ? outside(value.url, value.label) : value.label,
-  aiText: (value) => value.value,
+  barcode: (value) => value.text ?? null,
+  button: (value) => value.url ? outside(value.url, value.label ?? value.url) : value.label ?? null,
+  aiText: (value) => value.value ?? null,
 };
 
 /** The fields of a table, the primary one first. */
@@ -51,7 +51,7 @@ export function cell(field, value, links) {
   if (value === undefined || value === null || value === "") return null;
   if (COMPUTED.has(field.type)) return computed(field, value, links);
   try {
-    return SHOWN[field.type]?.(value, field, links) ?? plain(value);
+    return field.type in SHOWN ? SHOWN[field.type](value, field, links) : plain(value);
   } catch {
     return plain(value); // a shape that Airtable does not document
   }
@@ -135,7 +135,7 @@ function outside(address, label) {
     : label;
 }
 
-const isPicture = (file) => file.type?.startsWith("image/") && file.thumbnails;
+const isPicture = (file) => file.type?.startsWith("image/") && file.thumbnails?.small && file.thumbnails.large;
 
 const thumbnail = (file) => isPicture(file)
   ? h("img", { src: file.thumbnails.small.url, alt: file.filename, title: file.filename, height: 28, loading: "lazy" })

@@ -259,3 +259,20 @@ async def test_secrets_do_not_show_in_repr() -> None:
     subject = airtable(httpx.MockTransport(lambda _: httpx.Response(500)), client_secret="CANARY")
     assert "CANARY" not in repr(subject)
     assert "YW4taWQ6Q0FOQVJZ" not in repr(subject)  # the same in base64
+
+
+@pytest.mark.parametrize(
+    "answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"]
+)
+async def test_answer_that_is_no_http_is_an_upstream_error(answer: bytes) -> None:
+    """Nothing of the HTTP library's own gets through."""
+
+    async def write(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(answer)
+        await writer.drain()
+
+    async with upstream(write) as subject:
+        with pytest.raises(UpstreamError) as raised:
+            await subject.refresh(refresh_token="r")
+    assert not isinstance(raised.value, NotSent)

@@ -9,6 +9,7 @@ import pytest
 from airtable_oauth import AirtableOAuth
 from airtable_oauth.errors import ForeignOrigin, NotConnected, ReconnectRequired
 from airtable_oauth.simulator import Fault, Simulator
+from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import SCOPES, FakeClock, make_settings
 from tests.vault import World
@@ -159,3 +160,19 @@ async def test_public_view_has_no_token(airtable: AirtableOAuth, simulator: Simu
     token = await airtable.access_token(connection.id)
     assert token not in repr(connection)
     assert token not in repr(airtable.client(connection.id))
+
+
+async def test_list_of_an_owner_is_not_believed(
+    airtable: AirtableOAuth, simulator: Simulator
+) -> None:
+    """The record says whose it is."""
+    connection = await connect(airtable, simulator, "ann")
+    await airtable._connections.owners.add("bob", connection)  # noqa: SLF001
+    assert await airtable.connections("bob") == []
+    assert len(await airtable.connections("ann")) == 1
+
+
+def test_names_that_differ_lie_in_different_places() -> None:
+    """Lone surrogates too: JSON may hold them."""
+    names = ["al?ce", "al\ud800ce", "al\ud801ce", "al\ufffdce"]
+    assert len({storage_key("airtable", "owner", name) for name in names}) == 4

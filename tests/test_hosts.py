@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi import BackgroundTasks, Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.middleware.base import BaseHTTPMiddleware
 
@@ -218,9 +218,6 @@ async def test_login_is_finished_by_the_user_who_began_it(host: Host) -> None:
     bob = host.user(app, "bob")
     bob.client.cookies = ann.client.cookies
     assert error_of(await bob.finish(callback)) == (400, "login_not_found")
-    exchange = await bob.client.post(f"{PREFIX}/token-exchange", json=callback, headers=CSRF)
-    assert error_of(exchange) == (400, "login_not_found")
-    callback = await ann.consent()
     assert (await ann.finish(callback)).status_code == 201
     assert (await bob.get("/connections")).json() == {"connections": []}
     assert host.simulator.token_requests()[-1].form["code"] == callback["code"]
@@ -507,3 +504,146 @@ async def test_state_of_another_integration_is_unknown(host: Host) -> None:
     elsewhere = await ann.client.post("/support/session", json=callback, headers=CSRF)
     assert error_of(elsewhere) == (400, "login_not_found")
     assert (await ann.finish(callback)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "path", ["/token-exchange", "/token-refresh", "/get-authorization-url", "/request-oauth-token"]
+)
+async def test_no_route_hands_out_tokens(host: Host, path: str) -> None:
+    """Whatever the settings say: what a user connects stays with the host."""
+    airtable = host.integration(settings={"node_compat": True, "expose_tokens": True})
+    ann = host.user(host.app(airtable), "ann")
+    for method in ("GET", "POST"):
+        assert (await ann.client.request(method, PREFIX + path)).status_code == 404
+
+
+async def test_hosts_answer_of_any_status_is_its_own(host: Host) -> None:
+    """Chained ones and those of `include_router(dependencies=…)` as well, on every route."""
+
+    async def owner() -> str:
+        raise HTTPException(400, "No tenant") from KeyError("tenant")
+
+    async def gate() -> None:
+        raise HTTPException(401, "Not here", {"WWW-Authenticate": "Basic"})
+
+    app = host.app(host.integration(owner=owner))
+    answer = await host.user(app, None).get("/session")
+    assert (answer.status_code, answer.json()) == (400, {"detail": "No tenant"})
+    app = FastAPI()
+    app.include_router(host.integration(owner=None).router, dependencies=[Depends(gate)])
+    for path in ("/session", "/health/live"):
+        answer = await host.user(app, None, "").get(path)
+        assert (answer.status_code, answer.json()) == (401, {"detail": "Not here"})
+        assert answer.headers["www-authenticate"] == "Basic"
+
+
+async def test_reconnect_asks_who_it_was_where_nobody_knew(host: Host) -> None:
+    """Airtable did not say at the first login: it is asked again before somebody else comes in."""
+    ann = host.user(host.app(host.integration()), "ann")
+    callback = await ann.consent(user=0)
+    host.simulator.faults.add(Fault(status=503, path="/v0/meta/whoami"))
+    made = (await ann.finish(callback)).json()
+    assert made["user"] is None
+    answer = await ann.finish(await ann.consent(user=1, connection=made["id"]))
+    assert error_of(answer) == (403, "other_airtable_user")
+    assert (await ann.get("/session")).json()["user"]["email"] == "mina@example.com"
+
+
+async def test_user_who_was_unknown_is_asked_for_at_the_next_refresh(host: Host) -> None:
+    """A settings page should not stay empty for ever."""
+    airtable = host.integration()
+    ann = host.user(host.app(airtable), "ann")
+    callback = await ann.consent()
+    host.simulator.faults.add(Fault(status=503, path="/v0/meta/whoami"))
+    await ann.finish(callback)
+    host.clock.advance(3600)
+    assert (await ann.get("/airtable/v0/meta/bases")).status_code == 200
+    await airtable._background.drain(5)  # noqa: SLF001
+    assert (await ann.get("/session")).json()["user"]["email"] == "mina@example.com"
+
+
+async def test_another_user_who_is_allowed_but_unknown_is_nobody(host: Host) -> None:
+    """And not the one who was there before."""
+    ann = host.user(host.app(host.integration(allow_other_user=True)), "ann")
+    made = await ann.connect(user=0)
+    callback = await ann.consent(user=1, connection=made["id"])
+    host.simulator.faults.add(Fault(status=503, path="/v0/meta/whoami"))
+    assert (await ann.finish(callback)).json()["user"] is None
+
+
+async def test_slow_hook_does_not_fail_a_login(host: Host) -> None:
+    """It is over before its hooks are told; one that was cancelled keeps no other waiting."""
+    airtable = host.integration()
+    ann = host.user(host.app(airtable), "ann")
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    @airtable.on_connected
+    async def cancelled(_connection: Connection) -> None:
+        raise asyncio.CancelledError
+
+    @airtable.on_connected
+    async def slow(_connection: Connection) -> None:
+        begun.set()
+        await go.wait()
+
+    callback = await ann.consent()
+    first = asyncio.create_task(ann.finish(callback))
+    await begun.wait()
+    assert (await ann.finish(callback)).status_code == 201
+    assert not first.done()
+    go.set()
+    assert (await first).status_code == 201
+
+
+async def test_host_whose_ids_are_odd_mixes_up_nobody(host: Host) -> None:
+    """Lone surrogates, as JSON may hold them, are no question marks."""
+    ann = host.user(host.app(host.integration(owner=lambda: "al\ud800ce")), "x")
+    await ann.connect()
+    other = host.user(host.app(host.integration(owner=lambda: "al?ce")), "x")
+    assert error_of(await other.get("/session")) == (401, "not_connected")
+
+
+async def test_owner_who_has_none_leaves_nothing_behind(host: Host) -> None:
+    """Neither in a host app nor of a session."""
+    ann = host.user(host.app(host.integration()), "ann")
+    await ann.connect()
+    assert [key async for key in host.store.scan("airtable:owner")] != []
+    await ann.disconnect()
+    person = host.user(host.app(host.integration(owner=None)), None)
+    await person.connect()
+    assert [key async for key in host.store.scan("airtable:owner")] == []
+
+
+async def test_hosts_route_takes_our_cookie_only_from_its_own_pages(host: Host) -> None:
+    """What changes something needs what our own routes need."""
+    airtable = host.integration(owner=None)
+    app = host.app(airtable)
+
+    @app.post("/wipe")
+    async def wipe(
+        client: Annotated[httpx.AsyncClient, Depends(airtable.current_client)],
+    ) -> int:
+        return (await client.get("/v0/meta/whoami")).status_code
+
+    person = host.user(app, None)
+    await person.connect()
+    assert (await person.client.post("/wipe", headers=CSRF)).json() == 200
+    for headers in ({}, CSRF | {"Origin": "http://localhost:9999"}):
+        assert (await person.client.post("/wipe", headers=headers)).status_code == 403
+    navigation = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
+    assert (await person.client.get("/bases", headers=navigation)).status_code == 200
+
+
+async def test_background_tasks_of_the_hosts_dependency_run(host: Host) -> None:
+    """Behind a streamed answer as well."""
+    ran: list[str] = []
+
+    async def owner(tasks: BackgroundTasks) -> str:
+        tasks.add_task(ran.append, "yes")
+        return "ann"
+
+    ann = host.user(host.app(host.integration(owner=owner)), None)
+    await ann.connect()
+    ran.clear()
+    await ann.get("/airtable/v0/meta/whoami")
+    assert ran == ["yes"]

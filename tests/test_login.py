@@ -6,13 +6,14 @@ import pytest
 from airtable_oauth.airtable import Airtable
 from airtable_oauth.errors import (
     Action,
+    AirtableOAuthError,
     AuthorizationError,
     LoginNotFound,
     TooManyLogins,
     UpstreamError,
 )
-from airtable_oauth.login import BegunLogin, Logins
-from airtable_oauth.protocol import Callback, Client
+from airtable_oauth.login import BegunLogin, Kept, Logins, Purpose
+from airtable_oauth.protocol import Callback, Client, TokenSet
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import AIRTABLE, REDIRECT_URI, SCOPES, FakeClock, consent, query_of
@@ -162,3 +163,20 @@ async def test_flood_does_not_break_a_login_begun_before(
     with pytest.raises(TooManyLogins):
         await logins.begin()
     assert (await logins.finish(await granted(simulator, login), login.browser_secret)).tokens
+
+
+async def test_crash_while_keeping_ends_the_login(logins: Logins, simulator: Simulator) -> None:
+    """A repeat hears of it at once, instead of waiting for somebody who is gone."""
+    login = await logins.begin("/bases")
+    callback = await granted(simulator, login)
+
+    async def crash(_tokens: TokenSet, _purpose: Purpose) -> Kept:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await logins.keep(callback, login.browser_secret, crash)
+    with pytest.raises(AirtableOAuthError) as ended:
+        await logins.keep(callback, login.browser_secret, crash)
+    assert ended.value.status_code == 500
+    assert ended.value.action is Action.RESTART_LOGIN
+    assert ended.value.return_to == "/bases"

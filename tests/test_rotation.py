@@ -413,6 +413,113 @@ async def test_reconnect_is_stored_once_the_store_is_back(world: World) -> None:
     assert await world.first.token(connection) == tokens.access_token
 
 
+@pytest.mark.parametrize("anew", [False, True])
+async def test_lost_reply_does_not_bring_spent_tokens_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, anew: bool
+) -> None:
+    """Somebody renews the new tokens before the login's process hears that it stored them."""
+    other = world.process()
+    tokens = world.grant()
+    connection = await world.connect() if anew else ""
+    writes = "replace" if anew else "add"
+    do = world.first.store._do  # noqa: SLF001
+
+    async def lose(verb: str, *arguments: Any, **options: Any) -> Any:
+        reply = await do(verb, *arguments, **options)
+        if verb == writes and b"access_token" in arguments[1]:
+            monkeypatch.undo()
+            (found,) = [each async for each in other.connections.all()]
+            world.expire()
+            await other.token(found.id)
+            raise StoreUnavailable
+        return reply
+
+    monkeypatch.setattr(world.first.store, "_do", lose)
+    connections = world.first.connections
+    if anew:
+        await connections.reconnect(connection, owner=OWNER, tokens=tokens, user=None)
+    else:
+        connection = (await connections.create(owner=OWNER, tokens=tokens)).id
+    assert world.refreshes() == 1
+    assert world.works(await other.token(connection))
+    world.expire()
+    assert world.works(await other.token(connection))
+
+
+@pytest.mark.parametrize("verb", ["entomb", "expire"])
+async def test_notice_survives_a_lost_reply(world: World, verb: str) -> None:
+    """It was done, and the one who did it says so."""
+    told: list[str] = []
+
+    async def note(connection: Connection) -> None:
+        told.append(connection.id)
+
+    for event in (Event.DISCONNECTED, Event.RECONNECT_REQUIRED):
+        world.first.connections.hooks.add(event, note)
+    connection = await world.connect()
+    if verb == "expire":
+        world.clock.advance(61 * 24 * 3600)
+    world.first.store.lost = {"replace"}
+    if verb == "entomb":
+        await world.first.connections.disconnect(connection)
+    else:
+        with pytest.raises(ReconnectRequired):
+            await world.first.token(connection)
+        await world.first.background.drain(5)
+    assert told == [connection]
+    assert not world.first.store.lost
+
+
+async def test_disconnect_is_finished_though_its_caller_goes_away(world: World) -> None:
+    """Else nobody would be told."""
+    told: list[str] = []
+
+    async def note(connection: Connection) -> None:
+        told.append(connection.id)
+
+    world.first.connections.hooks.add(Event.DISCONNECTED, note)
+    connection = await world.connect()
+
+    async def leave() -> None:
+        task.cancel()
+
+    world.first.store.meanwhile = leave
+    task = asyncio.create_task(world.first.connections.disconnect(connection))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await world.first.background.drain(5)
+    assert told == [connection]
+    assert await world.first.connections.owners.ids(OWNER) == []
+
+
+async def test_drain_waits_for_what_begins_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refresh under way stores its pair in a task that does not exist yet, store down or not."""
+    monkeypatch.setattr("airtable_oauth.rotation.STORE_SECONDS", 0.01)
+    connection = await world.connect()
+    world.expire()
+    held, going = asyncio.Event(), asyncio.Event()
+
+    async def hold(_request: httpx.Request) -> None:
+        going.set()
+        await held.wait()
+        world.first.store.down = True
+
+    world.first.line.before = hold
+    refresh = asyncio.create_task(world.first.token(connection))
+    await going.wait()
+    drain = asyncio.create_task(world.first.background.drain(30))
+    held.set()
+    with pytest.raises(StoreUnavailable):
+        await refresh
+    for _ in range(100):
+        await asyncio.sleep(0)
+    world.first.store.down = False
+    await drain
+    assert (await world.record(connection)).generation == 2
+
+
 async def test_disconnect_wins_over_a_refresh_that_is_under_way(world: World) -> None:
     """The tombstone cannot be undone."""
     connection = await world.connect()

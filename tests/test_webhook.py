@@ -1,5 +1,6 @@
 """Events for hosts that are not Python."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -150,3 +151,38 @@ async def test_end_of_a_connection_is_told_once(
     assert [(event["type"], event["data"]["reason"]) for event in told] == [
         ("connection.reconnect_required", "revoked")
     ]
+
+
+async def test_event_under_way_does_not_hold_up_the_end(
+    simulator: Simulator,
+    store: MemoryStore,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is given up, and that is logged."""
+    monkeypatch.setattr("airtable_oauth.webhook._CLOSE_SECONDS", 0.05)
+    waiting = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        if seconds:
+            waiting.set()
+            await asyncio.Event().wait()
+
+    receiver.answers = [httpx.Response(500)]
+    airtable = AirtableOAuth(
+        make_settings(webhook_url=URL, webhook_secret=SECRET),
+        store=store,
+        transport=httpx.ASGITransport(simulator.app),
+        webhook_transport=httpx.MockTransport(receiver),
+        sleep=sleep,
+    )
+    webhook = airtable._webhook  # noqa: SLF001
+    assert webhook is not None
+    await connect(airtable, simulator)
+    await waiting.wait()
+    async with asyncio.timeout(20):
+        await airtable.aclose()
+    assert "the webhook was not told" in caplog.text
+    assert URL not in repr(webhook)
+    assert URL not in repr(airtable.settings)

@@ -13,6 +13,7 @@ export function base(app, session, { base: baseId, table: tableId }) {
     try {
       const [bases, tables] = await Promise.all([app.oauth.bases(), app.oauth.tables(baseId)]);
       const name = bases.find((each) => each.id === baseId)?.name ?? "Base";
+      if (!page.isConnected) return; // the person went on meanwhile
       document.title = `${name} · Connect Airtable`;
       body.replaceChildren(...shown(app, session, { id: baseId, name, tables }, tableId));
     } catch (failure) {

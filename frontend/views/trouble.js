@@ -20,9 +20,11 @@ const WORDS = {
  * @param {() => void} again
  */
 export function trouble(app, what, failure, again) {
-  if (failure.action === "reconnect") {
+  if (failure.action === "reconnect" || failure.action === "restart_login") {
     return h("div", { class: "trouble" },
-      h("p", { role: "alert" }, "Airtable no longer accepts this access: it ended or was taken back."),
+      h("p", { role: "alert" }, failure.action === "reconnect"
+        ? "Airtable no longer accepts this access: it ended or was taken back."
+        : "This browser is not connected any more."),
       connectButton(app, { label: "Connect again", returnTo: location.pathname }),
     );
   }

@@ -120,6 +120,13 @@ def new_transport() -> httpx.AsyncBaseTransport:
 class _Transport(AiohttpTransport):
     """Opens again when it is used after it was closed, in another event loop as well."""
 
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """See httpx. An answer that is no HTTP is an error of httpx's, too."""
+        try:
+            return await super().handle_async_request(request)
+        except aiohttp.ClientError as error:
+            raise httpx.RemoteProtocolError(type(error).__name__) from None
+
     async def aclose(self) -> None:
         """Close what is open."""
         await super().aclose()

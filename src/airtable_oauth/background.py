@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from airtable_oauth.errors import Unavailable
@@ -28,9 +29,16 @@ class Background:
         return task
 
     async def drain(self, seconds: float) -> None:
-        """Let what is under way come to its end, for so long at most."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
+        """Let what is under way, and what that begins, come to its end: for so long at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+
+    def cancel(self) -> None:
+        """End what is left."""
+        for task in self._tasks:
+            task.cancel()
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -272,6 +272,7 @@ def refresh_idle(within: float) -> None:
 
     Run it daily, on any machine; runs at the same time do no harm. Exit status 1 if some could not
     be renewed for now. Connections of browser sessions end with their sessions and are left alone.
+    Of connections that have ended, this tells the webhook, not the hooks of an app.
     """
 
     async def renew(airtable: AirtableOAuth) -> Counter[IdleOutcome]:
@@ -324,13 +325,18 @@ def _shown(connection: Connection, *, as_json: bool) -> str:
         return json.dumps(asdict(connection))
     user, reason = connection.user, connection.reason
     by = connection.reconnect_by
-    return _COLUMNS.format(
-        connection.id,
-        connection.status if reason is None else reason,
-        "" if by is None else datetime.fromtimestamp(by, UTC).strftime("%Y-%m-%d"),
-        "" if user is None else user.email or user.id,
-        connection.owner,
-    ).rstrip()
+    return (
+        _COLUMNS.format(
+            connection.id,
+            connection.status if reason is None else reason,
+            "" if by is None else datetime.fromtimestamp(by, UTC).strftime("%Y-%m-%d"),
+            "" if user is None else user.email or user.id,
+            connection.owner,
+        )
+        .rstrip()
+        .encode("unicode_escape")
+        .decode()
+    )
 
 
 def _within_integration(work: Callable[[AirtableOAuth], Awaitable[T]]) -> T:

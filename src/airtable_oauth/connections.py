@@ -1,9 +1,11 @@
 """The vault: connections of owners to Airtable, whose access tokens are always fresh."""
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from airtable_oauth import pkce
@@ -74,8 +76,10 @@ class Connections:
                 data=data,
                 **token_fields(tokens, now),
             )
-            await self.owners.add(owner, connection_id)
-            await self.records.put(record, now)
+            if keep_seconds is None:
+                await self.owners.add(owner, connection_id)
+            # Where it is there already, it is this one: a reply was lost. It may be newer by now.
+            await self.records.add(record, now)
             return record
 
         return await until_stored(store, self.rotation.sleep)
@@ -99,25 +103,30 @@ class Connections:
             OtherUser: they are not the user's whose connection it is; it stays as it was.
             UpstreamError: the same, where Airtable does not say whose they are.
         """
+        login = pkce.base64url(self.random(16))
 
         async def store() -> ConnectionRecord:
             while True:
                 found = await self._load(connection_id)
                 if found.record.owner != owner:
                     raise NotConnected
+                if found.record.login == login:  # a reply was lost; it may be newer by now
+                    return found.record
                 if not allow_other_user:
                     _refuse_other(user, than=found.record.user)
                 now = await self.clock.now()
                 renewed = replace(
                     found.record.renewed(tokens, now, by_force=False),
-                    user=user or found.record.user,
+                    user=user if allow_other_user else user or found.record.user,
                     data=found.record.data if data is None else data,
+                    login=login,
                 )
                 if await self.records.replace(renewed, now, version=found.version):
-                    await self.owners.add(renewed.owner, renewed.id)
                     return renewed
 
-        return await until_stored(store, self.rotation.sleep)
+        record = await until_stored(store, self.rotation.sleep)
+        await until_stored(partial(self.owners.add, record.owner, record.id), self.rotation.sleep)
+        return record
 
     async def owned(self, owner: str, connection_id: str | None) -> Connection:
         """The connection of an owner with this id, or the only one that there is.
@@ -153,7 +162,11 @@ class Connections:
         """The connections of an owner, oldest first."""
         now = await self.clock.now()
         found = [await self.records.load(each) for each in await self.owners.ids(owner)]
-        return [Connection.of(each.record, now) for each in found if each is not None]
+        return [
+            Connection.of(each.record, now)
+            for each in found
+            if each is not None and each.record.owner == owner
+        ]
 
     async def all(self) -> AsyncIterator[Connection]:
         """Every connection of the integration, for maintenance."""
@@ -177,8 +190,10 @@ class Connections:
             ClientRefused: Airtable does not accept this service; the connection is kept.
             Unavailable: the store does not answer.
         """
-        record = (await self._load(connection_id)).record
-        now = await self.clock.now()
+        found = await self._load(connection_id)
+        record, now = found.record, await self.clock.now()
+        if record.reason is None and record.status(now)[1] is Reason.EXPIRED:
+            self.rotation.background.start(self.end_expired(found))
         _refuse_ended(record, now)
         if rejected is None or record.generation != rejected.generation:
             if record.expires_at - now > _leeway(record):
@@ -207,7 +222,12 @@ class Connections:
         """Note that nobody used a connection in time: once, whoever finds out."""
         now = await self.clock.now()
         ended = replace(found.record, reason=Reason.EXPIRED, marker=None)
-        if await self.records.replace(ended, now, version=found.version):
+        try:
+            done = await self.records.replace(ended, now, version=found.version)
+        except Unavailable:  # it may be done all the same
+            current = await self.records.load(ended.id)
+            done = current is not None and current.record == ended
+        if done:
             await self.hooks.tell(Event.RECONNECT_REQUIRED, Connection.of(ended, now))
 
     async def disconnect(self, connection_id: str) -> None:
@@ -219,13 +239,23 @@ class Connections:
             NotConnected: there is no such connection.
             Unavailable: the store does not answer; nothing is certain.
         """
-        while True:
+        await asyncio.shield(self.rotation.background.start(self._disconnect(connection_id)))
+
+    async def _disconnect(self, connection_id: str) -> None:
+        found = await self._load(connection_id)
+        while not await self._entombed(found):
             found = await self._load(connection_id)
-            if await self.records.entomb(connection_id, version=found.version):
-                break
-        now = await self.clock.now()
-        await self.hooks.tell(Event.DISCONNECTED, Connection.of(found.record, now))
-        await self.owners.remove(found.record.owner, connection_id)
+        record = found.record
+        await self.hooks.tell(Event.DISCONNECTED, Connection.of(record, record.obtained_at))
+        if record.keep_until is None:
+            await self.owners.remove(record.owner, connection_id)
+
+    async def _entombed(self, found: Found) -> bool:
+        connection_id = found.record.id
+        try:
+            return await self.records.entomb(connection_id, version=found.version)
+        except Unavailable:  # it may be done all the same
+            return await self.records.load(connection_id) is None
 
     async def _renewed(
         self, record: ConnectionRecord, *, usable_until: float, by_force: bool = False
@@ -282,8 +312,13 @@ class Owners:
         key = self._key(owner)
         while True:
             entry = await self.store.get(key)
-            value = json.dumps({"v": 1, "ids": change([] if entry is None else _ids(entry.value))})
-            if entry is None:
+            ids = change([] if entry is None else _ids(entry.value))
+            value = json.dumps({"v": 1, "ids": ids})
+            if entry is None and not ids:
+                return
+            if entry is not None and not ids:
+                done = await self.store.discard(key, version=entry.version)
+            elif entry is None:
                 done = await self.store.add(key, value.encode(), _OWNER_SECONDS)
             else:
                 done = await self.store.replace(

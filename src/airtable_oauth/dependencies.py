@@ -1,7 +1,7 @@
 """What routes work with: the services of an integration, and what they ask of a request."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from pydantic import AfterValidator
 from airtable_oauth.airtable import Airtable
 from airtable_oauth.connections import Connections
 from airtable_oauth.cookies import LoginCookies, SessionCookie
-from airtable_oauth.errors import NotConnected
+from airtable_oauth.errors import CrossSiteRefused, NotConnected
 from airtable_oauth.grants import Grants
 from airtable_oauth.login import Logins, UnboundLogins
 from airtable_oauth.sessions import Session, Sessions
@@ -51,6 +51,11 @@ class Services:
     connections: Connections
     host: "Host | None" = None
     """Who says whose connections these are; None where users are sessions."""
+
+    @property
+    def origins(self) -> Collection[str]:
+        """The origins whose pages may send what a cookie authenticates."""
+        return (*self.settings.allowed_origins, self.settings.own_origin)
 
     async def session_of(self, request: Request) -> Session:
         """The session of the browser that sends this.
@@ -102,11 +107,17 @@ def login_data_of(services: Services) -> Callable[..., Awaitable[Any]]:
     return login_data
 
 
-def connection_of(services: Services) -> Callable[..., Awaitable[str]]:
-    """The dependency that says which connection a request is about, by its id."""
+def connection_of(services: Services, *, foreign: bool = False) -> Callable[..., Awaitable[str]]:
+    """The dependency that says which connection a request is about, by its id.
+
+    In a `foreign` route, one that is not of ours, our cookie counts for nothing that changes
+    something and that another site could have caused.
+    """
     if services.host is None:
 
         async def of_session(request: Request) -> str:
+            if foreign and request.method not in ("GET", "HEAD"):
+                refuse_cross_site(request, services.origins)
             return (await services.session_of(request)).connection_id
 
         return of_session
@@ -117,6 +128,23 @@ def connection_of(services: Services) -> Callable[..., Awaitable[str]]:
         return (await services.connections.owned(owner, connection)).id
 
     return of_owner
+
+
+def refuse_cross_site(request: Request, origins: Collection[str]) -> None:
+    """Absence is neutral: a same-origin GET has no `Origin`, a plain-http host no `Sec-Fetch-*`.
+
+    No form can send `X-CSRF`, and no other origin without our leave.
+    """
+    headers = request.headers
+    origin = headers.get("origin")
+    if (
+        (origin is not None and origin not in origins)
+        or headers.get("sec-fetch-site") in ("cross-site", "none")
+        or headers.get("sec-fetch-mode") in ("no-cors", "navigate")
+    ):
+        raise CrossSiteRefused
+    if request.method not in ("GET", "HEAD") and headers.get("x-csrf") != "1":
+        raise CrossSiteRefused("Send the header X-CSRF: 1.")
 
 
 async def _nobody() -> None:

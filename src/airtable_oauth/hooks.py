@@ -9,6 +9,7 @@ from airtable_oauth.logs import logger, places
 from airtable_oauth.records import Connection
 
 _PATIENCE_SECONDS = 10.0
+_LONGEST_SECONDS = 60.0
 
 Hook = Callable[[Connection], Awaitable[None]]
 """Gets the connection as it is from now on; what it raises is logged and changes nothing."""
@@ -45,11 +46,20 @@ class Hooks:
     async def _call(self, event: Event, connection: Connection) -> None:
         for hook in self._hooks[event]:
             try:
-                await hook(connection)
-            except Exception as error:  # noqa: BLE001 (a host's mistake must not cost tokens)
+                async with asyncio.timeout(_LONGEST_SECONDS):
+                    await hook(connection)
+            except (Exception, asyncio.CancelledError) as error:  # a host's mistake costs no tokens
+                if _is_cancelled():
+                    raise
                 logger.error(
                     "a hook failed that was told of %s: %s\n%s",
                     connection.id,
                     event,
                     "\n".join(places(error)),
                 )
+
+
+def _is_cancelled() -> bool:
+    """Whether it is us who shall end, and not a hook that was cancelled by itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

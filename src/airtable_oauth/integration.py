@@ -90,8 +90,8 @@ class AirtableOAuth:
             settings: The integration's.
             owner: A FastAPI dependency that returns the id of the host's user who sends a request,
                 or raises what the host answers strangers with. Connections then belong to users,
-                and there are no sessions of ours. Without it a browser's session owns what it
-                connects.
+                there are no sessions of ours, and no route hands out tokens. Without it a
+                browser's session owns what it connects.
             login_data: A FastAPI dependency, asked when a user begins a login, that returns JSON of
                 at most 4096 characters: `Connection.data` from then on.
             allow_other_user: Whether a connection may be made anew by another Airtable user than
@@ -105,15 +105,15 @@ class AirtableOAuth:
         self._random = parts.get("random", secrets.token_bytes)
         self._clock = parts.get("clock", time.time)
         self.settings = settings
-        self._store = sealed(store or open_store(settings), settings)
+        self._store = sealed(open_store(settings) if store is None else store, settings)
         self._store_clock = StoreClock(self._store, parts.get("monotonic", time.monotonic))
-        self._airtable = airtable_of(settings, transport or new_transport())
+        self._airtable = airtable_of(settings, new_transport() if transport is None else transport)
         self._background = Background()
         self._hooks = Hooks(self._background)
         self._webhook = self._webhook_of(parts.get("webhook_transport"))
         self._web_api = WebApi(
             url=settings.airtable_api_url,
-            transport=transport or new_transport(),
+            transport=new_transport() if transport is None else transport,
             deadline=settings.upstream_timeout,
             pauses=Pauses(
                 self._store,
@@ -134,11 +134,13 @@ class AirtableOAuth:
         services = self._services(None if owner is None else Host(owner, login_data))
         self.router = APIRouter(routes=[*_routes(services)])
         """All endpoints, for `app.include_router`, under any prefix."""
-        self.current_client = _current_client(self, connection_of(services))
+        current = connection_of(services, foreign=True)
+        self.current_client = _current_client(self, current)
         """A dependency for routes of the host's own: an `httpx.AsyncClient` for Airtable's Web API,
         as the caller. Raises `errors.NotConnected` where there is no connection, and where there
-        are several and `X-Airtable-Connection` names none, `errors.ConnectionNotNamed`."""
-        self.current_connection = _current_connection(self, connection_of(services))
+        are several and `X-Airtable-Connection` names none, `errors.ConnectionNotNamed`. Where a
+        session's cookie says who calls: `errors.CrossSiteRefused`, as our own routes do."""
+        self.current_connection = _current_connection(self, current)
         """The same for the caller's `Connection`."""
 
     def on_connected(self, hook: Hook) -> Hook:
@@ -195,8 +197,7 @@ class AirtableOAuth:
 
         Nobody else may refresh them from now on. Calls the `on_connected` hooks.
         """
-        record = await self._grants.connect(owner, tokens, data=data)
-        return await self._connections.get(record.id)
+        return await self._connections.get(await self._grants.adopt(owner, tokens, data))
 
     async def disconnect(self, connection_id: str) -> None:
         """Erase the tokens of a connection; Airtable itself has no revocation.
@@ -258,13 +259,12 @@ class AirtableOAuth:
 
     def _webhook_of(self, transport: httpx.AsyncBaseTransport | None) -> Webhook | None:
         settings = self.settings
-        if not settings.webhook_url:
+        if not settings.webhook_url.get_secret_value():
             return None
         webhook = Webhook(
-            url=settings.webhook_url,
+            url=settings.webhook_url.get_secret_value(),
             key=decode_webhook_secret(settings.webhook_secret.get_secret_value()),
-            transport=transport or new_transport(),
-            background=self._background,
+            transport=new_transport() if transport is None else transport,
             clock=self._clock,
             sleep=self._sleep,
             random=self._random,
@@ -277,9 +277,11 @@ class AirtableOAuth:
         records = Records(self._store, self.settings.name)
         owners = Owners(self._store, self.settings.name)
 
-        async def prolong(record: ConnectionRecord) -> None:
+        async def renewed(record: ConnectionRecord) -> None:
             if record.keep_until is None:
                 await owners.add(record.owner, record.id)
+            if record.user is None:
+                await self._grants.identify(record)
 
         async def tell(record: ConnectionRecord) -> None:
             connection = Connection.of(record, record.expires_at)
@@ -290,7 +292,7 @@ class AirtableOAuth:
             airtable=self._airtable,
             clock=self._store_clock,
             background=self._background,
-            on_renewed=prolong,
+            on_renewed=renewed,
             on_ended=tell,
             sleep=self._sleep,
         )
@@ -392,9 +394,9 @@ def _routes(services: Services) -> Iterator[BaseRoute]:
     yield from authorization_router(services).routes
     yield from (connections_router if services.host else session_router)(services).routes
     yield from proxy_router(services).routes
-    if settings.expose_tokens:
+    if settings.expose_tokens and services.host is None:
         yield from exchange_router(services).routes
         yield from refresh_router(services).routes
-    if settings.node_compat:
+    if settings.node_compat and services.host is None:
         yield from node_compat_router(services).routes
     yield from health_router(services).routes

@@ -3,9 +3,9 @@
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import astuple, dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from airtable_oauth import pkce
 from airtable_oauth.airtable import Airtable
@@ -14,6 +14,7 @@ from airtable_oauth.errors import (
     Action,
     AirtableOAuthError,
     LoginNotFound,
+    ServerError,
     StoreUnavailable,
     UpstreamTimeout,
 )
@@ -39,8 +40,17 @@ class Purpose:
 
 _ANY_PURPOSE = Purpose()
 
-Keep = Callable[[TokenSet, Purpose], Awaitable[str]]
-"""Stores tokens as a connection and returns its id; keeps trying until that is done."""
+
+class Kept(NamedTuple):
+    """What became of a login's tokens."""
+
+    connection_id: str
+    afterwards: Callable[[], Coroutine[Any, Any, None]]
+    """What is to be done once the login is over."""
+
+
+Keep = Callable[[TokenSet, Purpose], Awaitable[Kept]]
+"""Stores tokens as a connection; keeps trying until that is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +118,20 @@ class Logins:
             browser_secret=browser_secret,
         )
 
-    async def finish(
-        self, callback: Callback, browser_secret: str | None, owner: str | None = None
-    ) -> FinishedLogin:
+    async def finish(self, callback: Callback, browser_secret: str | None) -> FinishedLogin:
         """End the login that a redirect belongs to, whatever the redirect carries.
 
         Of concurrent calls one gets past the store. Only that one spends the code, once.
 
         Raises:
-            LoginNotFound: this browser, or this owner, has no such login.
+            LoginNotFound: this browser has no such login.
             AirtableOAuthError: the redirect carries an error, or the exchange failed; the login
                 is over.
             Unavailable: the store does not answer.
         """
         stored = await self.store.pop(self._found(callback, browser_secret))
         record = None if stored is None else _Record.from_bytes(stored)
-        if record is None or record.code_verifier is None or record.purpose.owner != owner:
+        if record is None or record.code_verifier is None:
             raise LoginNotFound
         try:
             tokens = await self._exchange(callback, record.code_verifier)
@@ -143,7 +151,7 @@ class Logins:
         The record stays until its time is over: pending, then claimed by one caller, then done or
         failed. A repeat from the same browser (the back button, a framework's double run) waits
         for that and gets the same connection, or the same error. What was begun is completed even
-        if the caller goes away.
+        if the caller goes away. `owner` must be the one for whom it was begun.
 
         Raises:
             As `finish` does.
@@ -166,7 +174,9 @@ class Logins:
             claimed = _Record(record.return_to, record.purpose)
             if await self.store.replace(key, claimed.to_bytes(), None, version=entry.version):
                 work = self.background.start(self._complete(key, record, callback, keep))
-                return await wait(work, self._patience, otherwise=StoreUnavailable())
+                login, after = await wait(work, self._patience, otherwise=StoreUnavailable())
+                await asyncio.shield(after)
+                return login
         raise UpstreamTimeout().ending_login(None)
 
     async def discard(self, key: str) -> None:
@@ -175,16 +185,18 @@ class Logins:
 
     async def _complete(
         self, key: str, record: "_Record", callback: Callback, keep: Keep
-    ) -> KeptLogin:
+    ) -> tuple[KeptLogin, asyncio.Task[None]]:
         try:
             tokens = await self._exchange(callback, record.code_verifier or "")
-            connection_id = await keep(tokens, record.purpose)
-        except AirtableOAuthError as error:
-            ended = error.ending_login(record.return_to)
+            kept = await keep(tokens, record.purpose)
+        except Exception as error:
+            known = error if isinstance(error, AirtableOAuthError) else ServerError()
+            ended = known.ending_login(record.return_to)
             await self._conclude(key, record.ended(failure=_as_failure(ended)))
-            raise ended from None
-        await self._conclude(key, record.ended(connection_id=connection_id))
-        return KeptLogin(connection_id, record.return_to, key)
+            raise
+        await self._conclude(key, record.ended(connection_id=kept.connection_id))
+        after = self.background.start(kept.afterwards())
+        return KeptLogin(kept.connection_id, record.return_to, key), after
 
     async def _conclude(self, key: str, ended: "_Record") -> None:
         """Tell those who wait. A login that was discarded meanwhile stays so."""
@@ -211,8 +223,8 @@ class Logins:
 
     @property
     def _patience(self) -> float:
-        """Seconds for a call to Airtable and the store's part."""
-        return self.airtable.deadline + _STORE_SECONDS
+        """Seconds for the exchange, for asking who granted access, and for the store."""
+        return 2 * self.airtable.deadline + _STORE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

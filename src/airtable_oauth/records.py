@@ -89,6 +89,8 @@ class ConnectionRecord:
     reason: Reason | None = None
     data: Any = field(default=None, repr=False)
     """The host's own, from the beginning of the login: JSON."""
+    login: str = ""
+    """Which login its tokens come from, however often they were renewed."""
 
     def status(self, now: float) -> tuple[Status, Reason | None]:
         """What it is good for at this time, and the reason if it is not."""
@@ -213,6 +215,12 @@ class Records:
     async def put(self, record: ConnectionRecord, now: float) -> None:
         """Store it, whatever was there."""
         await self.store.put(self._key(record.id), record.to_bytes(), record.seconds_to_keep(now))
+
+    async def add(self, record: ConnectionRecord, now: float) -> bool:
+        """Store it if there is none with its id; whether it was stored."""
+        return await self.store.add(
+            self._key(record.id), record.to_bytes(), record.seconds_to_keep(now)
+        )
 
     async def replace(self, record: ConnectionRecord, now: float, *, version: bytes) -> bool:
         """Store it if this version is still there; whether it was stored."""

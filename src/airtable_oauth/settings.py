@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     upstream_timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
     """Seconds for a whole call to Airtable"""
 
-    webhook_url: str = ""
+    webhook_url: SecretStr = SecretStr("")
     """Where events of connections are posted, signed; empty: nowhere"""
 
     webhook_secret: SecretStr = SecretStr("")
@@ -221,18 +221,19 @@ class Settings(BaseSettings):
 
     @field_validator("webhook_url")
     @classmethod
-    def _webhook(cls, value: str) -> str:
-        _require(not value or _split_url(value) is not None, "must be an absolute http(s) URL")
+    def _webhook(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        _require(not url or _split_url(url) is not None, "must be an absolute http(s) URL")
         _require(
-            not value or _is_https_or_local(value),
-            "must use https, except on localhost and loopback",
+            not url or _is_https_or_local(url), "must use https, except on localhost and loopback"
         )
         return value
 
     @field_validator("webhook_secret")
     @classmethod
     def _webhook_secret(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        if info.data.get("webhook_url"):
+        url = info.data.get("webhook_url")
+        if url and url.get_secret_value():
             secret = value.get_secret_value()
             _require(bool(secret), "is missing: make one with `airtable-oauth keys webhook`")
             _require(

@@ -25,19 +25,20 @@ from airtable_oauth.records import Connection
 _DEADLINE_SECONDS = 5.0
 _PAUSES = (1.0, 5.0, 15.0)
 """Seconds before each further attempt."""
+_CLOSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
     """Where events are sent. At least once, in no order; what `GET /session` says is the truth."""
 
-    url: str
+    url: str = field(repr=False)
     key: bytes = field(repr=False)
     transport: httpx.AsyncBaseTransport
-    background: Background
     clock: Callable[[], float]
     sleep: Sleep
     random: RandomBytes
+    background: Background = field(default_factory=Background)
 
     async def tell(self, event: Event, connection: Connection) -> None:
         """Send it in the background, again if it does not arrive; nobody waits for it."""
@@ -46,18 +47,24 @@ class Webhook:
         self.background.start(self._deliver(message_id, body))
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Send what is on its way, give up what does not arrive, and close the connections."""
+        await self.background.drain(_CLOSE_SECONDS)
+        self.background.cancel()
+        await self.background.drain(1)
         await self.transport.aclose()
 
     async def _deliver(self, message_id: str, body: bytes) -> None:
-        for pause in (*_PAUSES, None):
-            problem = await self._sent(message_id, body)
-            if problem is None:
-                return
-            logger.warning("the webhook did not take %s: %s", message_id, problem)
-            if pause is not None:
+        told = False
+        try:
+            for pause in (0, *_PAUSES):
                 await self.sleep(pause)
-        logger.error("the webhook was not told of %s", message_id)
+                problem = await self._sent(message_id, body)
+                if told := problem is None:
+                    return
+                logger.warning("the webhook did not take %s: %s", message_id, problem)
+        finally:
+            if not told:
+                logger.error("the webhook was not told of %s", message_id)
 
     async def _sent(self, message_id: str, body: bytes) -> str | None:
         """What went wrong, if anything did."""

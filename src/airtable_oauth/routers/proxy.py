@@ -187,6 +187,8 @@ class _Relayed(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             await self._upstream.aclose()
+        if self.background is not None:  # a host's dependency may have asked for something
+            await self.background()
 
 
 def _downwards(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

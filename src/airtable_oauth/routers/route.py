@@ -1,7 +1,7 @@
 """What every route of ours has, in an app of ours or of a host: one error body, and `no-store`."""
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from fastapi import Request, Response
@@ -13,12 +13,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive
 
-from airtable_oauth.dependencies import HOST_ANSWERED, Services
+from airtable_oauth.dependencies import HOST_ANSWERED, Services, refuse_cross_site
 from airtable_oauth.errors import (
     Action,
     AirtableOAuthError,
     ContentTooLarge,
-    CrossSiteRefused,
     InvalidInput,
     InvalidRequest,
     MethodNotAllowed,
@@ -35,6 +34,9 @@ _HEADERS = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("X-Content-Type-Options", "nosniff"),
 )
+
+_FASTAPIS = "There was an error parsing the body"
+"""The one `HTTPException` that FastAPI itself raises in a route, of a body that is no JSON."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -71,8 +73,8 @@ class OAuthRoute(APIRoute):
 
     def leaves_to_host(self, request: Request, error: Exception) -> bool:
         """Whether an exception is a host's own, which it wants to answer itself."""
-        del request, error
-        return False
+        del request
+        return isinstance(error, HTTPException) and not _is_ours(error)
 
     def get_route_handler(self) -> Handler:
         """The handler, guarded."""
@@ -96,19 +98,14 @@ class OAuthRoute(APIRoute):
 
 def cookie_route(services: Services) -> type[OAuthRoute]:
     """A route class for what a cookie authenticates: it refuses what other sites could cause."""
-    settings = services.settings
-    origins = frozenset((*settings.allowed_origins, settings.own_origin))
 
     class CookieRoute(OAuthRoute):
         def refuse(self, request: Request) -> None:
-            _refuse_cross_site(request, origins)
+            refuse_cross_site(request, services.origins)
 
         def leaves_to_host(self, request: Request, error: Exception) -> bool:
-            return (
-                services.host is not None
-                and HOST_ANSWERED not in request.scope
-                and not _is_ours(error)
-            )
+            hosts_turn = services.host is not None and HOST_ANSWERED not in request.scope
+            return super().leaves_to_host(request, error) or (hosts_turn and not _is_ours(error))
 
     return CookieRoute
 
@@ -143,29 +140,11 @@ def documented(
     }
 
 
-def _refuse_cross_site(request: Request, origins: Collection[str]) -> None:
-    """Absence is neutral: a same-origin GET has no `Origin`, a plain-http host no `Sec-Fetch-*`.
-
-    No form can send `X-CSRF`, and no other origin without our leave.
-    """
-    headers = request.headers
-    origin = headers.get("origin")
-    if (
-        (origin is not None and origin not in origins)
-        or headers.get("sec-fetch-site") in ("cross-site", "none")
-        or headers.get("sec-fetch-mode") in ("no-cors", "navigate")
-    ):
-        raise CrossSiteRefused
-    if request.method not in ("GET", "HEAD") and headers.get("x-csrf") != "1":
-        raise CrossSiteRefused("Send the header X-CSRF: 1.")
-
-
 def _is_ours(error: Exception) -> bool:
     """Whether it is about the request, and no matter of a host's dependency."""
     if isinstance(error, AirtableOAuthError | RequestValidationError):
         return True
-    # FastAPI's, about a body that is no JSON
-    return isinstance(error, HTTPException) and error.status_code == 400 and bool(error.__cause__)  # noqa: PLR2004
+    return isinstance(error, HTTPException) and error.detail == _FASTAPIS
 
 
 def _described(errors: Iterable[type[AirtableOAuthError]]) -> str:

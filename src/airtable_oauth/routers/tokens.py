@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from airtable_oauth.dependencies import Services, owner_of
+from airtable_oauth.dependencies import Services
 from airtable_oauth.errors import (
     AuthorizationError,
     ClientRefused,
@@ -96,7 +96,6 @@ _EXCHANGE_ERRORS = (
 def exchange_router(services: Services) -> APIRouter:
     """`/token-exchange`, which the login's cookie authenticates."""
     router = APIRouter(route_class=cookie_route(services), tags=["login"])
-    owner_dependency = Depends(owner_of(services))
 
     @router.post(
         "/token-exchange",
@@ -106,17 +105,13 @@ def exchange_router(services: Services) -> APIRouter:
             *_EXCHANGE_ERRORS, ContentTooLarge, UnsupportedMediaType, model=LoginErrorBody
         ),
     )
-    async def token_exchange(
-        parameters: CallbackParameters,
-        request: Request,
-        owner: Annotated[str | None, owner_dependency],
-    ) -> LoginTokens:
+    async def token_exchange(parameters: CallbackParameters, request: Request) -> LoginTokens:
         """Exchange the code of Airtable's redirect for tokens.
 
         Takes the redirect's parameters, in the browser that began the login, with the header
         `X-CSRF: 1`. Whatever the answer, the state is spent.
         """
-        return await finish(parameters.callback(), request, owner)
+        return await finish(parameters.callback(), request)
 
     @router.get(
         "/token-exchange",
@@ -125,19 +120,17 @@ def exchange_router(services: Services) -> APIRouter:
         responses=documented(*_EXCHANGE_ERRORS, model=LoginErrorBody),
     )
     async def token_exchange_by_query(
-        parameters: Annotated[CallbackParameters, Query()],
-        request: Request,
-        owner: Annotated[str | None, owner_dependency],
+        parameters: Annotated[CallbackParameters, Query()], request: Request
     ) -> LoginTokens:
         """The same with the parameters in the query, for clients that cannot POST.
 
         A code in a URL ends up in logs along the way: prefer POST.
         """
-        return await finish(parameters.callback(), request, owner)
+        return await finish(parameters.callback(), request)
 
-    async def finish(callback: Callback, request: Request, owner: str | None) -> LoginTokens:
+    async def finish(callback: Callback, request: Request) -> LoginTokens:
         secret = services.login_cookies.browser_secret(request.cookies, callback.state)
-        login = await services.logins.finish(callback, secret, owner)
+        login = await services.logins.finish(callback, secret)
         tokens = LoginTokens.model_validate(login.tokens, from_attributes=True)
         return tokens if login.return_to is None else tokens.returning_to(login.return_to)
 

@@ -12,5 +12,5 @@ def storage_key(name: str, namespace: str, *secrets: str) -> str:
 
 def digest(*parts: str) -> str:
     """SHA-256 of parts that cannot run into each other: 43 characters of base64url."""
-    joined = "\0".join(parts).encode("utf-8", "replace")
+    joined = "\0".join(parts).encode("utf-8", "surrogatepass")
     return base64url(hashlib.sha256(joined).digest())
