@@ -143,7 +143,7 @@ const thumbnail = (file) => isPicture(file)
 
 const picture = (file) => h("figure", {},
   isPicture(file) && h("img", { src: file.thumbnails.large.url, alt: "", loading: "lazy" }),
-  h("figcaption", {}, outside(file.url, file.filename), ` ${size(file.size)}`));
+  h("figcaption", {}, outside(file.url, file.filename), file.size > 0 && ` ${size(file.size)}`));
 
 const size = (bytes) => bytes < 1024 ? `${bytes} bytes` : bytes < 1024 ** 2
   ? `${number(bytes / 1024, 0)} KB` : `${number(bytes / 1024 ** 2, 1)} MB`;

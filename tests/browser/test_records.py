@@ -277,3 +277,63 @@ def test_what_the_scopes_do_not_allow_is_said(
         expect(page.get_by_role("button", name="Connect again")).to_be_visible()
         assert [each for each in service.seen() if each["status"] == 403] == []
         context.close()
+
+
+PRECISE = {"precision": 1}
+CELLS: list[tuple[dict[str, Any], Any, str | None]] = [
+    ({"type": "checkbox"}, False, None),
+    ({"type": "aiText"}, {"state": "empty", "isStale": False, "value": None}, None),
+    ({"type": "aiText"}, {"state": "generated", "isStale": False, "value": "A poem"}, "A poem"),
+    ({"type": "barcode"}, {"type": "ean8"}, None),
+    ({"type": "button"}, {"label": "Open", "url": "javascript:alert(1)"}, "Open"),
+    ({"type": "duration"}, 5400, "1:30"),
+    ({"type": "number", "options": {"precision": 2}}, 1234.5, "1,234.50"),
+    ({"type": "date"}, "2026-01-31", "31 Jan 2026"),
+    ({"type": "multipleAttachments"}, [{"id": "att1", "filename": "scan.png"}], "scan.png"),
+    (
+        {"type": "multipleAttachments"},
+        [{"id": "att1", "filename": "scan.png", "type": "image/png", "thumbnails": {}}],
+        "scan.png",
+    ),
+    ({"type": "multipleCollaborators"}, [{"id": "usr1"}, {"id": "u2", "name": "Mina"}], "usr1Mina"),
+    (
+        {"type": "formula", "options": {"result": {"type": "percent", "options": PRECISE}}},
+        0.125,
+        "12.5 %",
+    ),
+    ({"type": "formula", "options": {}}, {"error": "#ERROR!"}, "#ERROR!"),
+    ({"type": "rollup", "options": {"result": {"type": "number"}}}, {"specialValue": "NaN"}, "NaN"),
+    (
+        {"type": "multipleLookupValues", "options": {"result": {"type": "currency"}}},
+        [1, 2.5],
+        "1.002.50",
+    ),
+    (
+        {"type": "multipleLookupValues", "options": {"result": {"type": "multipleSelects"}}},
+        ["News", "How-to"],
+        "NewsHow-to",
+    ),
+    ({"type": "somethingNew"}, {"a": 1}, '{"a":1}'),
+    ({"type": "date"}, "soon", "Invalid Date"),
+]
+
+
+@pytest.mark.parametrize("service", ["two origins"], indirect=True)
+def test_every_shape_of_a_cell_reads_as_something(page: Page, service: Stack) -> None:
+    """In the grid and in full; those that nobody documents included."""
+    page.goto("/")
+    for field, value, text in CELLS:
+        for function in ("cell", "full"):
+            shown = page.evaluate(
+                """async ([name, field, value]) => {
+                    const found = (await import("/cells.js"))[name](field, value, null);
+                    return found?.textContent ?? found;
+                }""",
+                [function, field, value],
+            )
+            if function == "full" and field["type"] == "checkbox":
+                assert shown == "No"
+            elif function == "full" and field["type"] == "multipleAttachments":
+                assert shown == "scan.png"
+            else:
+                assert shown == text, (function, field, value)
