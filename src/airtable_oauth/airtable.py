@@ -38,10 +38,12 @@ class Airtable:
     """Seconds for a whole call, from connecting to the last byte of the answer."""
     _authorization_url: str = field(init=False, repr=False)
     _headers: dict[str, str] = field(init=False, repr=False)
+    _token_url: httpx.URL = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_authorization_url", self.client.authorization_url(self.url))
         object.__setattr__(self, "_headers", self.client.token_headers())
+        object.__setattr__(self, "_token_url", httpx.URL(f"{self.url}{TOKEN_PATH}"))
 
     def authorization_url(self, *, state: str, code_challenge: str) -> str:
         """Where the browser goes to ask for access; see `protocol.Client.authorization_url`."""
@@ -93,7 +95,7 @@ class Airtable:
     async def _post(self, form: Mapping[str, str]) -> tuple[int, bytes]:
         request = httpx.Request(
             "POST",
-            f"{self.url}{TOKEN_PATH}",
+            self._token_url,
             headers=self._headers,
             content=form_body(form),
             extensions={"timeout": {"connect": self.deadline / 2}},

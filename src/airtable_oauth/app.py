@@ -14,7 +14,8 @@ from airtable_oauth.headers import SecurityHeaders
 from airtable_oauth.integration import AirtableOAuth, Parts
 from airtable_oauth.logs import AccessLog
 from airtable_oauth.routers import docs
-from airtable_oauth.routers.route import error_response
+from airtable_oauth.routers.direct import shorten
+from airtable_oauth.routers.route import OAuthRoute, error_response
 from airtable_oauth.settings import PREFIX, Settings
 
 _DESCRIPTION = """
@@ -53,9 +54,12 @@ def create_app(settings: Settings | None = None, **parts: Unpack[Parts]) -> Fast
         telemetry=_telemetry(settings),
         redirect_slashes=False,  # a redirect would repeat a code that is in the URL
     )
-    app.include_router(airtable.router)
-    if settings.docs:
-        app.include_router(docs.router)
+    for router in (airtable.router, docs.router) if settings.docs else (airtable.router,):
+        # Not `include_router`: that would match each request twice.
+        app.router.routes.extend(router.routes)
+    for route in airtable.router.routes:
+        if isinstance(route, OAuthRoute):
+            shorten(route)
     for kind in (HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
     return app

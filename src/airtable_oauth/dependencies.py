@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Query, Request
-from pydantic import AfterValidator
+from fastapi import Depends, Header, Request
 
 from airtable_oauth.airtable import Airtable
 from airtable_oauth.connections import Connections
 from airtable_oauth.cookies import LoginCookies, SessionCookie
-from airtable_oauth.errors import CrossSiteRefused, NotConnected
+from airtable_oauth.errors import CrossSiteRefused, InvalidInput, NotConnected
 from airtable_oauth.grants import Grants
 from airtable_oauth.login import Logins, UnboundLogins
 from airtable_oauth.sessions import Session, Sessions
@@ -23,6 +22,7 @@ HOST_ANSWERED = "airtable_oauth.host_answered"
 """In the scope of a request once the host has said who sends it."""
 
 _MAX_DATA = 4096
+_LONGEST_PATH = 2048
 
 ConnectionHeader = Annotated[
     str | None,
@@ -151,22 +151,36 @@ async def _nobody() -> None:
     return None
 
 
-def _local_path(text: str) -> str:
-    if (
-        not text.startswith("/")
-        or text.startswith("//")
-        or "\\" in text
-        or any(character <= " " or character == "\x7f" for character in text)
-    ):
-        raise ValueError("not a local path")
-    return text
+def return_to_of(request: Request) -> str | None:
+    """The local path that shall come back when a login ends, if one was given.
+
+    Read by hand: as a parameter of a route it would take a tenth of the time to answer.
+
+    Raises:
+        InvalidInput: it leads elsewhere, or makes no sense.
+    """
+    path = request.query_params.get("return_to") if request.scope["query_string"] else None
+    if path is not None and not _is_local(path):
+        raise InvalidInput("Missing or malformed: return_to.")
+    return path
 
 
-ReturnTo = Annotated[
-    Annotated[str, AfterValidator(_local_path)] | None,
-    Query(
-        max_length=2048,
-        description="A local path that comes back when the login ends.",
-        examples=["/bases?sort=name"],
-    ),
-]
+RETURN_TO = {
+    "name": "return_to",
+    "in": "query",
+    "required": False,
+    "description": "A local path that comes back when the login ends.",
+    "schema": {"type": "string", "maxLength": _LONGEST_PATH, "pattern": "^/"},
+    "example": "/bases?sort=name",
+}
+"""How the API's description shows it."""
+
+
+def _is_local(path: str) -> bool:
+    return (
+        path.startswith("/")
+        and not path.startswith("//")
+        and "\\" not in path
+        and len(path) <= _LONGEST_PATH
+        and not any(character <= " " or character == "\x7f" for character in path)
+    )

@@ -165,6 +165,7 @@ class Pauses:
     sleep: Sleep = asyncio.sleep
     _until: dict[str, tuple[float, float]] = field(default_factory=dict, init=False)
     """By base, by this process's clock: when its pause ends, and when to ask again."""
+    _swept: float = field(default=0.0, init=False)
 
     async def heed(self, base: str) -> None:
         """Wait for the end of a pause, if there is one and it is near.
@@ -203,7 +204,8 @@ class Pauses:
         until, ask_at = self._until.get(base, (0.0, 0.0))
         if here >= ask_at:
             until = here + await self._asked(base)
-            if len(self._until) >= _BASES:
+            if len(self._until) >= _BASES and self._swept + _ASK_SECONDS <= here:
+                self._swept = here
                 self._until = {each: kept for each, kept in self._until.items() if kept[1] > here}
             self._until[base] = (until, max(until, here + _ASK_SECONDS))
         return until - here

@@ -1,10 +1,12 @@
-"""What the service is measured beside: a token endpoint that answers at once, and bare routes."""
+"""What the service is measured with: an Airtable that answers at once, and bare routes."""
 
 import asyncio
 import json
+import re
 import sys
 
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -12,10 +14,31 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+ACCESS_TOKEN = "a" * 100
+PAGE = json.dumps(
+    {
+        "records": [
+            {
+                "id": f"rec{number:014d}",
+                "createdTime": "2025-07-28T14:46:11.000Z",
+                "fields": {
+                    "Name": f"Record {number}",
+                    "Status": "In progress",
+                    "Owner": {"id": f"usr{number:014d}", "email": f"owner.{number}@example.com"},
+                    "Notes": "A line or two. " * 4,
+                },
+            }
+            for number in range(100)
+        ],
+        "offset": "itrBench/rec00000000000099",
+    }
+).encode()
+"""A page of a hundred records, about 26 KB."""
+
 _URL = {"authorizationUrl": f"https://airtable.com/oauth2/v1/authorize?{'x' * 300}"}
 _TOKENS = json.dumps(
     {
-        "access_token": "a" * 100,
+        "access_token": ACCESS_TOKEN,
         "refresh_token": "r" * 100,
         "token_type": "Bearer",
         "scope": "data.records:read",
@@ -23,27 +46,74 @@ _TOKENS = json.dumps(
         "refresh_expires_in": 5184000,
     }
 ).encode()
-_ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    % len(_TOKENS)
-) + _TOKENS
 
 
-class _TokenEndpoint(asyncio.Protocol):
-    """Answers each POST with tokens, as fast as Python can."""
+def main() -> None:
+    """`python -m tests.bench.servers airtable|fastapi|starlette PORT`."""
+    kind, port = sys.argv[1], int(sys.argv[2])
+    if kind == "airtable":
+        uvloop.run(_serve_airtable(port))
+        return
+    app: ASGIApp = _fastapi() if kind == "fastapi" else _starlette()
+    uvicorn.run(
+        app, port=port, loop="uvloop", http="httptools", access_log=False, log_level="error"
+    )
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+
+async def _serve_airtable(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(_Airtable, "127.0.0.1", port)
+    await server.serve_forever()
+
+
+class _Airtable(asyncio.Protocol):
+    """The token endpoint and two paths of the Web API, as fast as Python can."""
+
+    _received = b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvloop has it
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if b"POST " in data:
-            self._transport.write(_ANSWER)
+        self._received += data
+        while head := self._next_request():
+            self._transport.write(_answer_to(head))
+
+    def _next_request(self) -> bytes:
+        """The head of a request that is here with its body; empty if there is none yet."""
+        head, _, rest = self._received.partition(b"\r\n\r\n")
+        length = _CONTENT_LENGTH.search(head)
+        body_size = int(length[1]) if length else 0
+        if len(self._received) < len(head) + 4 + body_size:
+            return b""
+        self._received = rest[body_size:]
+        return head
 
 
-async def _serve_tokens(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(_TokenEndpoint, "127.0.0.1", port)
-    await server.serve_forever()
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_PAGE_REQUEST = re.compile(rb"GET /v0/app\w+/tbl\w+ ")
+
+
+def _answer_to(head: bytes) -> bytes:
+    if head.startswith(b"POST /oauth2/v1/token "):
+        return _TOKEN_ANSWER
+    if _BEARER not in head:
+        return _UNAUTHORIZED
+    if head.startswith(b"GET /v0/meta/whoami "):
+        return _USER_ANSWER
+    return _PAGE_ANSWER if _PAGE_REQUEST.match(head) else _NOT_FOUND
+
+
+def _answer(status: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    return head.encode() + b"\r\n\r\n" + body
+
+
+_BEARER = f"Bearer {ACCESS_TOKEN}".encode()
+_TOKEN_ANSWER = _answer("200 OK", _TOKENS)
+_USER_ANSWER = _answer("200 OK", b'{"id":"usr00000000000001"}')
+_PAGE_ANSWER = _answer("200 OK", PAGE)
+_UNAUTHORIZED = _answer("401 Unauthorized", b"{}")
+_NOT_FOUND = _answer("404 Not Found", b"{}")
 
 
 def _fastapi() -> FastAPI:
@@ -61,18 +131,6 @@ def _starlette() -> Starlette:
         return JSONResponse(_URL)
 
     return Starlette(routes=[Route("/authorization-url", authorization_url)])
-
-
-def main() -> None:
-    """`python -m tests.bench.servers token|fastapi|starlette PORT`."""
-    kind, port = sys.argv[1], int(sys.argv[2])
-    if kind == "token":
-        asyncio.run(_serve_tokens(port))
-        return
-    app: ASGIApp = _fastapi() if kind == "fastapi" else _starlette()
-    uvicorn.run(
-        app, port=port, loop="uvloop", http="httptools", access_log=False, log_level="error"
-    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from airtable_oauth.dependencies import ReturnTo, Services, login_data_of, owner_of
+from airtable_oauth.dependencies import (
+    RETURN_TO,
+    Services,
+    login_data_of,
+    owner_of,
+    return_to_of,
+)
 from airtable_oauth.errors import (
     CrossSiteRefused,
     InvalidInput,
@@ -31,16 +37,14 @@ def authorization_router(services: Services) -> APIRouter:
     """The routes of this module, for one integration."""
     router = APIRouter(route_class=cookie_route(services), tags=["login"])
 
-    async def authorization_url(
-        request: Request, response: Response, return_to: ReturnTo = None
-    ) -> AuthorizationUrl:
+    async def authorization_url(request: Request, response: Response) -> AuthorizationUrl:
         """Make an authorization URL, for this browser only.
 
         Sets a cookie that lives as long as the login (`LOGIN_TTL`). Send the browser to
         `authorizationUrl`; Airtable sends it back to the redirect URI with `code` and `state`, or
         with `error` and `state`.
         """
-        return await begin(request, response, return_to, Purpose())
+        return await begin(request, response, Purpose())
 
     async def owners_authorization_url(
         request: Request,
@@ -52,7 +56,6 @@ def authorization_router(services: Services) -> APIRouter:
             str | None,
             Query(max_length=64, description="A connection of this owner's, to be made anew."),
         ] = None,
-        return_to: ReturnTo = None,
     ) -> AuthorizationUrl:
         """Make an authorization URL, for this user in this browser only.
 
@@ -62,12 +65,10 @@ def authorization_router(services: Services) -> APIRouter:
         """
         if connection is not None:
             await services.connections.owned(owner, connection)
-        return await begin(request, response, return_to, Purpose(owner, connection, data))
+        return await begin(request, response, Purpose(owner, connection, data))
 
-    async def begin(
-        request: Request, response: Response, return_to: str | None, purpose: Purpose
-    ) -> AuthorizationUrl:
-        login = await services.logins.begin(return_to, purpose)
+    async def begin(request: Request, response: Response, purpose: Purpose) -> AuthorizationUrl:
+        login = await services.logins.begin(return_to_of(request), purpose)
         services.login_cookies.keep(login, request.cookies, response)
         return AuthorizationUrl(authorizationUrl=login.authorization_url)
 
@@ -76,6 +77,7 @@ def authorization_router(services: Services) -> APIRouter:
         owners_authorization_url if services.host else authorization_url,
         name="authorization_url",
         summary="Begin a login",
+        openapi_extra={"parameters": [RETURN_TO]},
         responses=documented(*_ERRORS, *((NotConnected,) if services.host else ())),
     )
     return router

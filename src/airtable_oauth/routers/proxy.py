@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from importlib.metadata import version
+from inspect import cleandoc
 from typing import Annotated
 from urllib.parse import unquote
 
@@ -67,21 +68,30 @@ def proxy_router(services: Services) -> APIRouter:
     """The routes of this module, for one integration."""
     router = APIRouter(route_class=cookie_route(services), tags=["Airtable"])
 
-    async def airtable(
-        path: str,
-        request: Request,
-        connection_id: Annotated[str, Depends(connection_of(services))],
-    ) -> Response:
+    async def airtable(path: str, request: Request) -> Response:
         """Call Airtable's Web API as the caller's connection.
 
         Whatever Airtable answers comes back, its errors included; our own errors have the one
         error body. Unsafe methods need the header `X-CSRF: 1`.
         """
-        target = httpx.URL(f"{services.web_api.url}/{plain_path(request.scope, path)}")
+        session = await services.session_of(request)
+        return await forward(path, request, session.connection_id)
+
+    async def owners_airtable(
+        path: str,
+        request: Request,
+        connection_id: Annotated[str, Depends(connection_of(services))],
+    ) -> Response:
+        return await forward(path, request, connection_id)
+
+    async def forward(path: str, request: Request, connection_id: str) -> Response:
+        target = f"{services.web_api.url}/{plain_path(request.scope, path)}"
+        if query := request.scope["query_string"]:
+            target += f"?{query.decode('latin-1')}"
         body = await _body(request)
         upstream = httpx.Request(
             request.method,
-            target.copy_with(query=request.scope["query_string"] or None),
+            target,
             headers=_upwards(request, body),
             content=body,
         )
@@ -92,10 +102,11 @@ def proxy_router(services: Services) -> APIRouter:
     for method in _METHODS:
         router.add_api_route(
             "/airtable/{path:path}",
-            airtable,
+            owners_airtable if services.host else airtable,
             methods=[method],
             operation_id=f"{services.settings.name}_{method.lower()}",
             summary=f"{method} from Airtable's Web API",
+            description=cleandoc(airtable.__doc__ or ""),
             responses=responses,
         )
     return router

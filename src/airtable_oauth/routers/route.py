@@ -77,8 +77,11 @@ class OAuthRoute(APIRoute):
         return isinstance(error, HTTPException) and not _is_ours(error)
 
     def get_route_handler(self) -> Handler:
-        """The handler, guarded."""
-        handle = super().get_route_handler()
+        """FastAPI's handler, guarded."""
+        return self.guard(super().get_route_handler())
+
+    def guard(self, handle: Handler) -> Handler:
+        """A handler that refuses what must not be served, and answers as all of ours do."""
         takes_body = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
@@ -172,7 +175,11 @@ _HTTP_ERRORS: dict[int, type[AirtableOAuthError]] = {
 
 def _fields(error: RequestValidationError) -> str:
     """Which fields are wrong, by the names that we gave them, and never what they held."""
-    places = [fault["loc"][1] for fault in error.errors() if len(fault["loc"]) > 1]
+    return named(fault["loc"][1] for fault in error.errors() if len(fault["loc"]) > 1)
+
+
+def named(places: Iterable[str | int]) -> str:
+    """A sentence about fields that are wrong."""
     names = {place for place in places if isinstance(place, str)}
     if not names:
         return "The body must be a JSON object as documented."

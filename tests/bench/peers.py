@@ -1,0 +1,219 @@
+"""What is measured, and the servers behind it, a process each."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+import httpx
+
+from airtable_oauth.settings import PREFIX
+from tests.bench.servers import ACCESS_TOKEN, PAGE
+from tests.helpers import CSRF, free_port, query_of
+from tests.processes import wait_for
+
+_SERVER_CORE, CLIENT_CORE = "0", "1"
+_NODE = Path(__file__).parent / "node"
+_SETTINGS = {
+    "CLIENT_ID": "bench",
+    "CLIENT_SECRET": "bench-secret",
+    "REDIRECT_URI": "http://localhost:4200/auth-callback",
+    "SCOPES": "data.records:read schema.bases:read",
+    "LOGIN_TTL": "30",
+}
+_NGINX = """
+worker_processes 1;
+daemon off;
+pid nginx.pid;
+error_log nginx.log;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path client_body;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
+  proxy_max_temp_file_size 0;
+  keepalive_requests 100000000;
+  upstream airtable {{
+    server {airtable};
+    keepalive 64;
+    keepalive_requests 100000000;
+  }}
+  server {{
+    listen 127.0.0.1:{port};
+    location /airtable/ {{
+      proxy_pass http://airtable/;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Authorization "Bearer {token}";
+    }}
+  }}
+}}
+"""
+
+
+@dataclass
+class Row:
+    """One thing measured."""
+
+    name: str
+    url: str
+    script: str
+    arguments: Sequence[str] = ()
+    """What the script is told."""
+    answer_bytes: int = 300
+    """What an answer has at least."""
+    is_node: bool = False
+    """Whether the others of its group are compared to it."""
+    rates: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Group:
+    """Rows that do the same."""
+
+    title: str
+    rows: list[Row]
+
+
+@dataclass
+class Servers:
+    """Starts servers that end with `processes`; `directory` is for what they need."""
+
+    processes: ExitStack
+    directory: Path
+    airtable: str = field(init=False)
+    """What all of them talk to. It shares the client's core."""
+    has_node: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.airtable = self.python("airtable", core=CLIENT_CORE)
+        self.has_node = bool(shutil.which("node")) and (_NODE / "node_modules").is_dir()
+
+    def service(self) -> str:
+        """One of ours, in a directory without an `.env`; its URL, as with the others."""
+        url = _free_url()
+        settings = _SETTINGS | {
+            "PUBLIC_URL": url,
+            "AIRTABLE_URL": self.airtable,
+            "AIRTABLE_API_URL": self.airtable,
+            "MAX_PENDING_LOGINS": "100000000",
+            "LOG_LEVEL": "warning",
+        }
+        command = [sys.executable, "-m", "airtable_oauth", "serve", "--port", _port(url)]
+        environment = {PREFIX + name: value for name, value in settings.items()}
+        return self._start(url, command, environment, directory=self.directory)
+
+    def python(self, kind: str, *, core: str = _SERVER_CORE) -> str:
+        """One of `tests.bench.servers`."""
+        url = _free_url()
+        command = [sys.executable, "-m", "tests.bench.servers", kind, _port(url)]
+        return self._start(url, command, core=core)
+
+    def node(self, script: str) -> str:
+        """One of `node/`."""
+        url = _free_url()
+        environment = _SETTINGS | {
+            "NODE_ENV": "production",
+            "PORT": _port(url),
+            "AIRTABLE_URL": self.airtable,
+            "ACCESS_TOKEN": ACCESS_TOKEN,
+        }
+        return self._start(url, ["node", script], environment, directory=_NODE)
+
+    def nginx(self) -> str:
+        """A proxy that does nothing else."""
+        url = _free_url()
+        configuration = _NGINX.format(
+            airtable=self.airtable.removeprefix("http://"), port=_port(url), token=ACCESS_TOKEN
+        )
+        (self.directory / "nginx.conf").write_text(configuration)
+        where = ["-p", str(self.directory), "-c", "nginx.conf", "-e", "nginx.log"]
+        return self._start(url, ["nginx", *where])
+
+    def _start(
+        self,
+        url: str,
+        command: Sequence[str],
+        environment: dict[str, str] | None = None,
+        *,
+        core: str = _SERVER_CORE,
+        directory: Path | None = None,
+    ) -> str:
+        process = subprocess.Popen(
+            ["taskset", "-c", core, *command],
+            env=os.environ | (environment or {}),
+            cwd=directory,
+        )
+        self.processes.callback(process.wait)
+        self.processes.callback(process.terminate)
+        wait_for(url)
+        return url
+
+
+def _authorization(servers: Servers) -> Group:
+    rows = [Row("this service", f"{servers.service()}/authorization-url", "get.lua")]
+    if servers.has_node:
+        url = f"{servers.node('express.js')}/get-authorization-url"
+        rows.append(Row("Express", url, "get.lua", is_node=True))
+    for name in ("FastAPI", "Starlette"):
+        url = f"{servers.python(name.lower())}/authorization-url"
+        rows.append(Row(f"a bare {name} route", url, "get.lua"))
+    return Group("Authorization URL", rows)
+
+
+def _connect(servers: Servers) -> Group:
+    rows = [Row("this service", servers.service(), "connect.lua", ["service"])]
+    if servers.has_node:
+        url = servers.node("express.js")
+        rows.append(Row("Express, axios", url, "connect.lua", ["node"], is_node=True))
+    return Group("Connect flow: authorization URL and exchange in turn", rows)
+
+
+def _proxy(servers: Servers) -> Group:
+    """All get the same requests, the cookie of a session of ours included."""
+    service = servers.service()
+    cookie = _session_cookie(service)
+    proxies = [Row("this service", service, "proxy.lua")]
+    if servers.has_node:
+        url = servers.node("proxy.js")
+        proxies.append(Row("http-proxy-middleware on Express", url, "proxy.lua", is_node=True))
+    proxies.append(Row("nginx", servers.nginx(), "proxy.lua"))
+    for row in proxies:
+        row.arguments, row.answer_bytes = [cookie], len(PAGE)
+        _expect_page(row, cookie)
+    return Group("Proxy: a page of a hundred records", proxies)
+
+
+GROUPS = {"authorization": _authorization, "connect": _connect, "proxy": _proxy}
+
+
+def _session_cookie(service: str) -> str:
+    """What a browser sends that has logged in."""
+    with httpx.Client(base_url=service) as browser:
+        url = browser.get("/authorization-url").raise_for_status().json()["authorizationUrl"]
+        redirect = {"code": "c", "state": query_of(url)["state"]}
+        browser.post("/session", json=redirect, headers=CSRF).raise_for_status()
+        return f"airtable_session={browser.cookies['airtable_session']}"
+
+
+def _expect_page(row: Row, cookie: str) -> None:
+    url = f"{row.url}/airtable/v0/app{0:014d}/tblBench"
+    answer = httpx.get(url, headers={"Cookie": cookie})
+    if (answer.status_code, answer.content) != (200, PAGE):
+        raise click.ClickException(f"{row.name}: {answer.status_code} is not the page")
+
+
+def _free_url() -> str:
+    return f"http://127.0.0.1:{free_port()}"
+
+
+def _port(url: str) -> str:
+    return url.rpartition(":")[2]
