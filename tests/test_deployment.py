@@ -27,7 +27,7 @@ def test_every_dependency_is_locked_with_hashes(name: str) -> None:
     pins = re.split(r"\n(?=[a-z])", text[re.search(r"^[a-z]", text, re.MULTILINE).start() :])  # type: ignore[union-attr] # there are some
     assert len(pins) > 30
     for pin in pins:
-        assert re.match(r"[a-z0-9.-]+==\S+", pin), pin
+        assert re.match(r"[a-z0-9.-]+(\[[a-z,]+\])?==\S+", pin), pin
         assert "--hash=sha256:" in pin, pin
     assert not re.search(r"https?://|--(extra-)?index-url|--trusted-host|--find-links", text)
 

@@ -101,10 +101,11 @@ class OAuthRoute(APIRoute):
 
 def cookie_route(services: Services) -> type[OAuthRoute]:
     """A route class for what a cookie authenticates: it refuses what other sites could cause."""
+    origins = frozenset(services.origins)
 
     class CookieRoute(OAuthRoute):
         def refuse(self, request: Request) -> None:
-            refuse_cross_site(request, services.origins)
+            refuse_cross_site(request, origins)
 
         def leaves_to_host(self, request: Request, error: Exception) -> bool:
             hosts_turn = services.host is not None and HOST_ANSWERED not in request.scope
