@@ -15,7 +15,7 @@ from airtable_oauth.errors import (
     StoreUnavailable,
 )
 from airtable_oauth.hooks import Event
-from airtable_oauth.records import Connection, Marker, Reason, Records, Status
+from airtable_oauth.records import Connection, Marker, Reason, Records, Status, User
 from tests.vault import OWNER, World
 
 
@@ -402,6 +402,17 @@ async def test_reconnect_wins_over_a_refresh_that_is_under_way(world: World) -> 
     assert await refresh == tokens.access_token
     assert (await world.record(connection)).refresh_token == tokens.refresh_token
     assert await status_of(world, connection) == (Status.CONNECTED, None)
+
+
+async def test_name_of_a_former_user_comes_too_late(world: World) -> None:
+    """Airtable said whose the old tokens were when others had taken their place."""
+    connection = await world.connect()
+    before = await world.record(connection)
+    somebody, else_ = User("usrOld"), User("usrNew")
+    connections = world.first.connections
+    await connections.reconnect(connection, owner=OWNER, tokens=world.grant(), user=else_)
+    await connections.identify(before, somebody)
+    assert (await world.record(connection)).user == else_
 
 
 async def test_reconnect_is_stored_once_the_store_is_back(world: World) -> None:

@@ -210,9 +210,11 @@ class Connections:
                 self._proved.pop(next(iter(self._proved)))
             self._proved[record.id] = record.generation
 
-    async def identify(self, connection_id: str, user: User) -> None:
-        """Note who granted access, if it is still there."""
-        while (found := await self.records.load(connection_id)) is not None:
+    async def identify(self, record: ConnectionRecord, user: User) -> None:
+        """Note whose tokens a connection has, as long as they come from the same login."""
+        while (found := await self.records.load(record.id)) is not None:
+            if found.record.login != record.login:
+                return
             known = replace(found.record, user=user)
             now = await self.clock.now()
             if await self.records.replace(known, now, version=found.version):

@@ -55,7 +55,7 @@ class Grants:
         if user is None:
             return record
         with suppress(Unavailable):  # it is connected all the same
-            await self.connections.identify(record.id, user)
+            await self.connections.identify(record, user)
         return replace(record, user=user)
 
     async def _connected(self, owner: str, tokens: TokenSet, **options: Any) -> ConnectionRecord:
