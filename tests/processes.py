@@ -1,12 +1,14 @@
 """The real commands as real processes, on ports of their own."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +106,10 @@ def stack(
 def command(
     arguments: list[str], directory: Path, settings: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """`airtable-oauth …` as a process, ended with SIGTERM; its output goes to a file."""
+    """`airtable-oauth …` as a process, ended with SIGTERM; its output goes to a file.
+
+    SIGINT reaches it although a shell that started the tests in the background ignores it.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment |= {PREFIX + name: value for name, value in (settings or {}).items()}
     with (directory / f"{arguments[0]}.log").open("ab") as log:
@@ -114,6 +119,7 @@ def command(
             cwd=directory,
             stdout=log,
             stderr=log,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         try:
             yield process

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from airtable_oauth import AirtableOAuth, Settings, TokenSet
 from airtable_oauth.simulator import some_users
 from tests.helpers import CSRF, SCOPES, begin, decide
 from tests.processes import Stack, stack
@@ -243,6 +244,19 @@ async def dump(kind: str, url: str, directory: Path) -> bytes:
     return b"".join(file.read_bytes() for file in sorted(directory.glob("store.db*")))
 
 
+async def adopted(service: Stack) -> set[str]:
+    """A connection of a host's user in the same store; what must not be seen of it."""
+    values = {
+        name.removeprefix("AIRTABLE_OAUTH_").lower(): value
+        for name, value in service.environment.items()
+    }
+    airtable = AirtableOAuth(Settings(_env_file=None, **values))  # type: ignore[arg-type]
+    tokens = TokenSet("oaa-CANARY-access", "oar-CANARY-refresh", "a:read", 3600, 5184000)
+    async with airtable.lifespan():
+        await airtable.adopt("user-CANARY-name", tokens, {"plan": "data-CANARY-plan"})
+    return {"oaa-CANARY-access", "oar-CANARY-refresh", "user-CANARY-name", "data-CANARY-plan"}
+
+
 async def test_dump_of_the_store_shows_no_secret(stored: tuple[str, str, Path]) -> None:
     """After a full run: logins pending and done, sessions, connections, refreshes, a disconnect."""
     kind, url, directory = stored
@@ -266,6 +280,7 @@ async def test_dump_of_the_store_shows_no_secret(stored: tuple[str, str, Path]) 
             form = httpx.QueryParams(request["body"]) if "oauth2" in request["path"] else {}
             secrets |= {form.get("code_verifier", ""), form.get("code", "")}
             secrets.add(request["headers"].get("authorization", "").removeprefix("Bearer "))
+        secrets |= await adopted(service)
         contents = await dump(kind, url, directory)
     assert b"airtable:connection:" in contents
     assert b"airtable:session:" in contents
