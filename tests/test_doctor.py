@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -190,3 +191,14 @@ async def test_missing_driver_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> Non
     assert str(found[-1]) == (
         "fault    AIRTABLE_OAUTH_STORE_URL needs a driver: pip install 'airtable-oauth[redis]'"
     )
+
+
+async def test_unknown_setting_of_the_env_file_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is where most people put them; what resembles nothing gets no wrong advice."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("AIRTABLE_OAUTH_STORE=redis://x\nAIRTABLE_OAUTH_XYZZY=1\n")
+    found = await troubles()
+    assert "AIRTABLE_OAUTH_STORE: there is no such setting; did you mean" in found[0]
+    assert found[1].endswith("AIRTABLE_OAUTH_XYZZY: there is no such setting")

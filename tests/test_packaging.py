@@ -86,4 +86,38 @@ for url in ("redis://localhost", "sqlite:////tmp/x.db"):
         assert f"pip install 'airtable-oauth[{extra}]'" in run.stdout
 
 
+def test_every_store_opens_with_what_is_locked(tmp_path: Path) -> None:
+    """`requirements/service.txt` is what the image has: nothing else may be needed."""
+    script = f"""
+import importlib.metadata, re, sys
+from click.testing import CliRunner
+text = open("{ROOT}/requirements/service.txt").read()
+locked = set(re.findall(r"^([a-z0-9.-]+)", text, re.MULTILINE)) | {{"airtable-oauth"}}
+names = lambda each: re.sub("[-_.]+", "-", each).lower()
+owners = importlib.metadata.packages_distributions()
+for module, distributions in owners.items():
+    if not {{names(each) for each in distributions}} & locked:
+        sys.modules[module] = None
+from airtable_oauth.cli import main
+for url in ("sqlite:///{tmp_path}/store.db", "postgresql://127.0.0.1:1/x", "redis://127.0.0.1:1"):
+    environment = dict(
+        AIRTABLE_OAUTH_CLIENT_ID="an-id",
+        AIRTABLE_OAUTH_REDIRECT_URI="http://localhost:3000/cb",
+        AIRTABLE_OAUTH_SCOPES="data.records:read",
+        AIRTABLE_OAUTH_STORE_URL=url,
+        AIRTABLE_OAUTH_ENCRYPTION_KEYS="{KEY}",
+    )
+    result = CliRunner().invoke(main, ["check"], env=environment)
+    print(result.output, repr(result.exception))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert run.returncode == 0, run.stderr
+    assert "the store (sqlite) answers" in run.stdout
+    assert run.stdout.count("does not answer") == 2, run.stdout
+    assert "Import" not in run.stdout
+    assert "ModuleNotFound" not in run.stdout
+
+
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"

@@ -1,6 +1,6 @@
 """A product with users of its own, who connect their Airtable accounts to it.
 
-uvicorn fastapi_app.app:app --port 8000, with the variables of AirtableOAuth in the environment.
+uvicorn fastapi_app.app:app --port 3000, with the variables of AirtableOAuth in the environment.
 """
 
 import secrets

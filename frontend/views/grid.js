@@ -70,8 +70,9 @@ export function grid(app, base, table) {
     const first = number * 100 + 1;
     return h("div", { class: "pager" },
       h("p", { role: "status" }, count === 0 ? "No more records" : `Records ${first}–${first + count - 1}`),
-      h("button", { type: "button", disabled: number === 0, onclick: () => load(number - 1) }, "Previous"),
-      h("button", { type: "button", disabled: !offsets[number + 1], onclick: () => load(number + 1) }, "Next"),
+      h("div", { class: "row" },
+        h("button", { type: "button", disabled: number === 0, onclick: () => load(number - 1) }, "Previous"),
+        h("button", { type: "button", disabled: !offsets[number + 1], onclick: () => load(number + 1) }, "Next")),
     );
   }
 

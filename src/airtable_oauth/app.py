@@ -23,7 +23,8 @@ Connects an app to Airtable: OAuth 2.0 with PKCE.
 
 1. `GET /authorization-url`, with credentials, and send the browser to the `authorizationUrl`.
 2. Airtable sends it back to the app's callback route with `code` and `state`.
-3. `POST /token-exchange` with both, from the same browser, and receive the tokens.
+3. `POST /session` with both, from the same browser: the tokens are kept here. (Or
+   `POST /token-exchange`, if the page holds them itself.)
 
 Every error has the same body. `error` is for programs, `error_description` for people, `action`
 says what to do: `retry`, `restart_login`, `reconnect` or `fix_config`.

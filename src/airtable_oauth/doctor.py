@@ -8,6 +8,7 @@ from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
+from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from airtable_oauth.airtable import Airtable, new_transport
@@ -102,10 +103,10 @@ def _fault(setting: str, text: str) -> Finding:
 def _variables(_settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
     yield _ok("every setting has a valid form")
     known = [PREFIX + name.upper() for name in Settings.model_fields]
-    for name in sorted(environment):
+    for name in sorted({*environment, *dotenv_values(".env")}):
         if not name.startswith(PREFIX) or name in known or _is_of_kubernetes(name):
             continue
-        close = difflib.get_close_matches(name, known, n=1)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
         hint = f"; did you mean {close[0]}?" if close else ""
         yield Finding(Level.WARNING, f"{name}: there is no such setting{hint}")
 
@@ -170,7 +171,7 @@ def _scheme(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
 def _scopes(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
     unknown = [scope for scope in settings.scopes if scope not in _AIRTABLE_SCOPES]
     if not unknown:
-        yield _ok(f"{len(settings.scopes)} scopes, all known; each must be enabled in Airtable")
+        yield _ok(f"scopes: {len(settings.scopes)}, all known; each must be enabled in Airtable")
     for scope in unknown:
         close = difflib.get_close_matches(scope, _AIRTABLE_SCOPES, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
@@ -194,7 +195,7 @@ def _client(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
 
 def _workers(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
     if not settings.store_url.get_secret_value().startswith("memory:"):
-        yield _ok(f"{len(settings.encryption_keys)} encryption keys, none of them weak")
+        yield _ok(f"encryption keys: {len(settings.encryption_keys)}, none of them weak")
     elif environment.get("WEB_CONCURRENCY", "1") != "1":
         yield _fault(
             "STORE_URL",
@@ -202,7 +203,7 @@ def _workers(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fin
             "sqlite:///…, redis://… or postgresql://…",
         )
     else:
-        yield _ok("memory:// with one process: a restart ends the logins under way")
+        yield _ok("memory:// with one process: a restart ends every login and connection")
 
 
 def _telemetry(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:

@@ -155,7 +155,10 @@ class CrossSiteRefused(InvalidRequest):
 
     status = 403
     error = "cross_site_request"
-    description = "Requests from this origin, or of this kind, are not accepted."
+    description = (
+        "Requests from this origin, or of this kind, are not accepted. The origins of pages that "
+        "may call stand in AIRTABLE_OAUTH_ALLOWED_ORIGINS."
+    )
 
 
 class LoginNotFound(AirtableOAuthError):
@@ -176,7 +179,7 @@ class NotConnected(AirtableOAuthError):
     status = 401
     error = "not_connected"
     action = Action.RESTART_LOGIN
-    description = "Nothing is connected here: log in first."
+    description = "Airtable is not connected here: connect it first."
 
 
 class ReconnectRequired(AirtableOAuthError):

@@ -26,7 +26,9 @@ from starlette.types import Receive, Scope, Send
 from airtable_oauth.integration import AirtableOAuth
 from airtable_oauth.protocol import TokenSet
 from airtable_oauth.settings import PREFIX, Settings
-from airtable_oauth.simulator import Integration, Simulator, User, some_users
+from airtable_oauth.simulator import Fault, Integration, Simulator, User, some_users
+
+__all__ = ["AirtableSimulator", "Fault", "airtable_simulator", "connected_client"]
 
 T = TypeVar("T")
 

@@ -115,7 +115,7 @@ def exchange_router(services: Services) -> APIRouter:
 
     @router.get(
         "/token-exchange",
-        summary="Finish a login (as the Node service does)",
+        summary="Finish a login by GET, for clients that cannot POST",
         response_model_exclude_unset=True,
         responses=documented(*_EXCHANGE_ERRORS, model=LoginErrorBody),
     )

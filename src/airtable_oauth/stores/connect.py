@@ -27,7 +27,7 @@ def open_store(settings: Settings) -> Store:
         from airtable_oauth.stores.sql import SqlStore  # noqa: PLC0415 (0.5 s to import)
 
         return SqlStore(url)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise ModuleNotFoundError(
             f"{PREFIX}STORE_URL needs a driver: pip install 'airtable-oauth[{extra}]'"
         ) from error
