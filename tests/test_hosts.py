@@ -13,7 +13,7 @@ from fastapi import BackgroundTasks, Depends, FastAPI, Header, HTTPException, Re
 from fastapi.responses import JSONResponse
 from starlette.middleware.base import BaseHTTPMiddleware
 
-from airtable_oauth import AirtableOAuth, Connection, TokenSet
+from airtable_oauth import AirtableOAuth, AirtableOAuthError, Connection, TokenSet
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import CSRF, SCOPES, FakeClock, consent, make_settings, make_simulator
@@ -647,3 +647,21 @@ async def test_background_tasks_of_the_hosts_dependency_run(host: Host) -> None:
     ran.clear()
     await ann.get("/airtable/v0/meta/whoami")
     assert ran == ["yes"]
+
+
+async def test_host_may_tell_its_pages_what_to_do(host: Host) -> None:
+    """With one handler for all that we raise: code and action, as our own routes answer."""
+    app = host.app(host.integration())
+
+    @app.exception_handler(AirtableOAuthError)
+    async def answer(_request: Request, error: AirtableOAuthError) -> Response:
+        body = {"error": error.error, "action": error.action, "detail": error.detail}
+        return JSONResponse(body, error.status_code, error.headers)
+
+    ann = host.user(app, "ann")
+    assert error_of(await ann.client.get("/bases")) == (401, "not_connected")
+    await ann.connect()
+    host.simulator.vault.revoke_all()
+    ended = await ann.client.get("/bases")
+    assert error_of(ended) == (401, "reconnect_required")
+    assert ended.json()["action"] == "reconnect"
