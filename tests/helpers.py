@@ -2,12 +2,13 @@
 
 import socket
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from airtable_oauth.settings import Settings
+from airtable_oauth.settings import PREFIX, Settings
 from airtable_oauth.simulator import Integration, Simulator, some_users
 
 SCOPES = ("data.records:read", "schema.bases:read", "user.email:read")
@@ -42,6 +43,12 @@ def make_settings(**overrides: Any) -> Settings:
         "airtable_url": AIRTABLE,
     }
     return Settings(_env_file=None, **(values | overrides))
+
+
+def settings_of(environment: Mapping[str, str]) -> Settings:
+    """What a process with these variables would read, and nothing else."""
+    values: Any = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items()}
+    return Settings(_env_file=None, **values)
 
 
 def make_simulator(*, user_limit: int | None = None, users: int = 1, **overrides: Any) -> Simulator:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from airtable_oauth import AirtableOAuth, Settings, TokenSet
+from airtable_oauth import AirtableOAuth, TokenSet
 from airtable_oauth.cli import main
 from airtable_oauth.settings import PREFIX, decode_key
 from airtable_oauth.stores.connect import open_store, sealed
-from tests.helpers import make_settings
+from tests.helpers import make_settings, settings_of
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 VALID = {
@@ -185,8 +185,7 @@ def adopted(environment: dict[str, str], owner: str, life: int = 60 * 86400) -> 
     """A connection in the store of these settings; its id."""
 
     async def adopt() -> str:
-        values = {name.removeprefix(PREFIX).lower(): each for name, each in environment.items()}
-        airtable = AirtableOAuth(Settings(_env_file=None, **values))  # type: ignore[arg-type]
+        airtable = AirtableOAuth(settings_of(environment))
         async with airtable.lifespan():
             tokens = TokenSet("oaa-CANARY", "oar-CANARY", "data.records:read", 3600, life)
             return (await airtable.adopt(owner, tokens)).id
@@ -218,6 +217,14 @@ def test_connections_are_listed_and_disconnected(lasting: dict[str, str]) -> Non
     assert bob in left.output
     for result in (everybody, anns, gone, again, left):
         assert "CANARY" not in result.output
+
+
+def test_names_of_others_move_no_cursor(lasting: dict[str, str]) -> None:
+    """An owner's id is what a host says; a terminal must not obey it."""
+    adopted(lasting, "ann\x1b[2J\nbob")
+    output = CliRunner().invoke(main, ["connections", "list"], env=lasting).output
+    assert r"ann\x1b[2J\nbob" in output
+    assert len(output.splitlines()) == 2
 
 
 def test_refresh_idle_says_what_became_of_each(lasting: dict[str, str]) -> None:

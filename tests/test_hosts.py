@@ -357,6 +357,22 @@ async def test_hook_that_fails_costs_nothing(host: Host, caplog: pytest.LogCaptu
     assert "CANARY" not in caplog.text
 
 
+async def test_hook_that_never_returns_is_ended(
+    host: Host, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task for ever per event would fill the process."""
+    monkeypatch.setattr("airtable_oauth.hooks._LONGEST_SECONDS", 0.01)
+    airtable = host.integration()
+
+    @airtable.on_connected
+    async def hang(_connection: Connection) -> None:
+        await asyncio.Event().wait()
+
+    await host.user(host.app(airtable), "ann").connect()
+    assert "TimeoutError" in caplog.text
+    assert not airtable._background._tasks  # noqa: SLF001
+
+
 async def test_too_much_data_is_the_developers_fault(host: Host) -> None:
     """Nothing is cut off silently."""
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from airtable_oauth import AirtableOAuth, Settings
+from airtable_oauth import AirtableOAuth
 from airtable_oauth.testing import AirtableSimulator
+from tests.helpers import settings_of
 
 pytestmark = pytest.mark.integration
 
@@ -54,11 +55,7 @@ def connected(simulator: AirtableSimulator, tmp_path: Path) -> tuple[dict[str, s
     }
 
     async def adopt() -> str:
-        values = {
-            name.removeprefix("AIRTABLE_OAUTH_").lower(): value
-            for name, value in environment.items()
-        }
-        airtable = AirtableOAuth(Settings(_env_file=None, **values))  # type: ignore[arg-type]
+        airtable = AirtableOAuth(settings_of(environment))
         async with airtable.lifespan():
             return (await airtable.adopt("ann", simulator.tokens())).id
 

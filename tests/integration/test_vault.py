@@ -16,9 +16,9 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from airtable_oauth import AirtableOAuth, Settings, TokenSet
+from airtable_oauth import AirtableOAuth, TokenSet
 from airtable_oauth.simulator import some_users
-from tests.helpers import CSRF, SCOPES, begin, decide
+from tests.helpers import CSRF, SCOPES, begin, decide, settings_of
 from tests.processes import Stack, stack
 from tests.stores.backends import postgres_server
 
@@ -246,11 +246,7 @@ async def dump(kind: str, url: str, directory: Path) -> bytes:
 
 async def adopted(service: Stack) -> set[str]:
     """A connection of a host's user in the same store; what must not be seen of it."""
-    values = {
-        name.removeprefix("AIRTABLE_OAUTH_").lower(): value
-        for name, value in service.environment.items()
-    }
-    airtable = AirtableOAuth(Settings(_env_file=None, **values))  # type: ignore[arg-type]
+    airtable = AirtableOAuth(settings_of(service.environment))
     tokens = TokenSet("oaa-CANARY-access", "oar-CANARY-refresh", "a:read", 3600, 5184000)
     async with airtable.lifespan():
         await airtable.adopt("user-CANARY-name", tokens, {"plan": "data-CANARY-plan"})
