@@ -1,6 +1,10 @@
 import asyncio
 import gzip
 import json
+import socket
+import threading
+import time
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl
@@ -215,16 +219,57 @@ async def test_silence_ends_with_the_deadline() -> None:
     ("head", "body"),
     [
         ("200 OK", TOKENS + b" " * 70_000),
-        ("200 OK\r\nContent-Encoding: gzip", gzip.compress(TOKENS)),
+        ("200 OK\r\nContent-Encoding: br", b"junk"),
         ("200 OK\r\nContent-Encoding: gzip", gzip.compress(b" " * 50_000_000)),
         ("200 OK\r\nContent-Encoding: deflate", b"junk"),
     ],
 )
-async def test_body_that_is_too_large_or_compressed_is_refused(head: str, body: bytes) -> None:
-    """The cap holds for what would be decoded, too: nothing is."""
+async def test_body_that_is_too_large_or_unreadable_is_refused(head: str, body: bytes) -> None:
+    """The cap holds for what is decompressed, too."""
     async with upstream(answering(head, body)) as subject:
         with pytest.raises(UpstreamError):
             await subject.exchange(code="c", code_verifier="v")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "compress"),
+    [("gzip", gzip.compress), ("GZIP", gzip.compress), ("deflate", zlib.compress)],
+)
+async def test_tokens_that_come_compressed_are_kept(
+    encoding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    """Nobody asked for that, and the refresh token is spent."""
+    head = f"200 OK\r\nContent-Encoding: {encoding}"
+    async with upstream(answering(head, compress(TOKENS))) as subject:
+        assert (await subject.refresh(refresh_token="r")).access_token == "a"
+
+
+async def test_answer_that_arrived_while_the_process_stood_still_is_read() -> None:
+    """A blocked event loop, here; a suspended process or machine behaves in the same way."""
+    received, blocked = threading.Event(), threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            received.set()
+            blocked.wait(5)
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(TOKENS)}\r\n\r\n"
+            connection.sendall(head.encode() + TOKENS)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        subject = airtable(new_transport(), url=url, deadline=0.5)
+        refresh = asyncio.ensure_future(subject.refresh(refresh_token="r"))
+        while not received.is_set():
+            await asyncio.sleep(0.01)
+        blocked.set()
+        time.sleep(1)  # the loop stands still beyond the deadline
+        assert (await refresh).access_token == "a"
+        await subject.aclose()
+        thread.join()
 
 
 async def test_cookies_are_not_kept() -> None:

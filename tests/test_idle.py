@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from airtable_oauth import AirtableOAuth, Connection, IdleOutcome, TokenSet
-from airtable_oauth.errors import ClientRefused
+from airtable_oauth.errors import ClientRefused, ClockSkew
 from airtable_oauth.simulator import Clock, Fault, Integration, Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import (
@@ -21,6 +21,7 @@ from tests.helpers import (
     consent,
     make_settings,
 )
+from tests.vault import FaultyStore
 
 DAY = 24 * 3600.0
 
@@ -32,6 +33,7 @@ class Product:
     simulator: Simulator
     airtable: AirtableOAuth
     clock: FakeClock
+    store: FaultyStore
     ended: list[Connection] = field(default_factory=list)
 
     async def connect(self, owner: str = "ann") -> str:
@@ -50,15 +52,16 @@ async def product(clock: FakeClock) -> AsyncIterator[Product]:
 
     integration = Integration("test-client", (REDIRECT_URI,), SCOPES, "test-secret")
     simulator = Simulator([integration], clock=Clock(clock))
+    store = FaultyStore(MemoryStore(clock=clock))
     airtable = AirtableOAuth(
         make_settings(),
-        store=MemoryStore(clock=clock),
+        store=store,
         transport=httpx.ASGITransport(simulator.app),
         clock=clock,
         monotonic=clock,
         sleep=sleep,
     )
-    made = Product(simulator, airtable, clock)
+    made = Product(simulator, airtable, clock, store)
 
     @airtable.on_reconnect_required
     async def note(connection: Connection) -> None:
@@ -110,7 +113,7 @@ async def test_expired_connection_is_told_of_once(product: Product) -> None:
     assert await product.run() == {connection_id: IdleOutcome.ENDED}
     assert await product.run() == {}
     assert [(each.id, each.reason) for each in product.ended] == [(connection_id, "expired")]
-    assert product.simulator.token_requests() == []
+    assert len(product.simulator.token_requests()) == 1
 
 
 async def test_revoked_connection_is_found_out_about(product: Product) -> None:
@@ -152,6 +155,29 @@ async def test_horizon_is_the_callers(product: Product) -> None:
     assert await product.run(within_days=51) == {connection_id: IdleOutcome.RENEWED}
 
 
+@pytest.mark.parametrize("days", [61, -61])
+async def test_clock_that_jumped_stops_the_run(product: Product, days: int) -> None:
+    """The store's or this machine's: nothing is sent, and nothing ends."""
+    await product.connect()
+    product.clock.advance(61)  # until the store's clock is asked again
+    product.store.ahead = days * DAY
+    with pytest.raises(ClockSkew):
+        await product.run()
+    assert product.simulator.token_requests() == []
+
+
+async def test_connection_that_a_clock_ahead_has_dated_is_renewed(product: Product) -> None:
+    """Its end, by that date two months away, is nearer than it seems."""
+    connection_id = await product.connect()
+    product.clock.advance(61)  # until the store's clock is asked again
+    product.store.ahead = 61 * DAY
+    await product.airtable.access_token(connection_id)
+    product.clock.advance(61)
+    product.store.ahead = 0
+    assert await product.run() == {connection_id: IdleOutcome.RENEWED}
+    assert await product.run() == {}
+
+
 async def test_connection_of_a_session_ends_with_it(
     browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore, clock: FakeClock
 ) -> None:
@@ -163,6 +189,7 @@ async def test_connection_of_a_session_ends_with_it(
         make_settings(),
         store=store,
         transport=httpx.ASGITransport(simulator.app),
+        clock=clock,
         monotonic=clock,
     )
     assert len([each async for each in airtable.all_connections()]) == 1

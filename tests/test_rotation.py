@@ -15,7 +15,15 @@ from airtable_oauth.errors import (
     StoreUnavailable,
 )
 from airtable_oauth.hooks import Event
-from airtable_oauth.records import Connection, Marker, Reason, Records, Status, User
+from airtable_oauth.records import (
+    Connection,
+    ConnectionRecord,
+    Marker,
+    Reason,
+    Records,
+    Status,
+    User,
+)
 from tests.vault import OWNER, World
 
 
@@ -30,10 +38,10 @@ async def status_of(world: World, connection_id: str) -> tuple[Status, Reason | 
 
 
 async def test_token_with_enough_life_is_used_as_it_is(world: World) -> None:
-    """More than a minute."""
+    """More than five minutes."""
     connection = await world.connect()
     token = await world.first.token(connection)
-    world.clock.advance(3600 - 61)
+    world.clock.advance(3600 - 301)
     assert await world.first.token(connection) == token
     assert world.refreshes() == 0
 
@@ -42,7 +50,7 @@ async def test_token_near_its_end_is_renewed(world: World) -> None:
     """Before Airtable rejects it."""
     connection = await world.connect()
     token = await world.first.token(connection)
-    world.clock.advance(3600 - 59)
+    world.clock.advance(3600 - 299)
     renewed = await world.first.token(connection)
     assert renewed != token
     assert world.works(renewed)
@@ -84,7 +92,7 @@ async def test_clocks_five_minutes_apart_cause_no_storm(world: World) -> None:
     """Processes agree on the store's clock."""
     connection = await world.connect()
     processes = [world.process(ahead=offset) for offset in (-300.0, 0.0, 300.0)]
-    world.clock.advance(3600 - 59)
+    world.clock.advance(3600 - 299)
     for _ in range(3):
         for process in processes:
             assert world.works(await process.token(connection))
@@ -235,18 +243,48 @@ async def test_revoked_grant_ends_the_connection(world: World) -> None:
 
 
 async def test_unused_connection_expires(world: World) -> None:
-    """After sixty days; it says so for thirty more, and asks nobody."""
+    """After sixty days Airtable says so, once. The record stays for thirty more days."""
     connection = await world.connect()
     world.clock.advance(60 * 86400 + 1)
-    with pytest.raises(ReconnectRequired) as caught:
-        await world.first.token(connection)
-    assert caught.value.reason == Reason.EXPIRED
+    for _ in range(2):
+        with pytest.raises(ReconnectRequired) as caught:
+            await world.first.token(connection)
+        assert caught.value.reason == Reason.EXPIRED
     world.clock.advance(29 * 86400)
     assert await status_of(world, connection) == (Status.RECONNECT_REQUIRED, Reason.EXPIRED)
     world.clock.advance(86400)
     with pytest.raises(NotConnected):
         await world.first.token(connection)
-    assert world.refreshes() == 0
+    assert world.refreshes() == 1
+
+
+@pytest.mark.parametrize("days", [61, 365])
+async def test_clock_that_is_ahead_for_a_while_ends_nothing(world: World, days: int) -> None:
+    """Past `reconnect_by` the service asks Airtable, and afterwards it trusts no date of then."""
+    connection = await world.connect()
+    ahead = world.process()
+    ahead.store.ahead = days * 86400.0
+    assert world.works(await ahead.token(connection))
+    assert await status_of(world, connection) == (Status.CONNECTED, None)
+    assert world.refreshes() == 1
+    token = await world.first.token(connection)
+    assert world.works(token)
+    assert world.refreshes() == 2
+    world.expire()
+    assert world.works(await world.first.token(connection))
+    assert world.refreshes() == 3
+
+
+async def test_marker_of_a_clock_that_was_ahead_does_not_block(world: World) -> None:
+    """An attempt of unknown outcome, dated two months from now, is repeated as any other."""
+    connection = await world.connect()
+    ahead = world.process()
+    ahead.store.ahead = 61 * 86400.0
+    world.fault(drop=True)
+    with pytest.raises(AccessUnavailable):
+        await ahead.token(connection)
+    world.expire()
+    assert world.works(await world.first.token(connection))
 
 
 async def test_conflict_waits_for_the_peer_that_has_the_pair(world: World) -> None:
@@ -457,26 +495,38 @@ async def test_lost_reply_does_not_bring_spent_tokens_back(
     assert world.works(await other.token(connection))
 
 
-@pytest.mark.parametrize("verb", ["entomb", "expire"])
-async def test_notice_survives_a_lost_reply(world: World, verb: str) -> None:
+async def test_notice_of_a_disconnect_survives_a_lost_reply(world: World) -> None:
     """It was done, and the one who did it says so."""
     told: list[str] = []
 
     async def note(connection: Connection) -> None:
         told.append(connection.id)
 
-    for event in (Event.DISCONNECTED, Event.RECONNECT_REQUIRED):
-        world.first.connections.hooks.add(event, note)
+    world.first.connections.hooks.add(Event.DISCONNECTED, note)
     connection = await world.connect()
-    if verb == "expire":
-        world.clock.advance(61 * 24 * 3600)
     world.first.store.lost = {"replace"}
-    if verb == "entomb":
-        await world.first.connections.disconnect(connection)
-    else:
-        with pytest.raises(ReconnectRequired):
-            await world.first.token(connection)
-        await world.first.background.drain(5)
+    await world.first.connections.disconnect(connection)
+    assert told == [connection]
+    assert not world.first.store.lost
+
+
+async def test_notice_of_an_end_survives_a_lost_reply(world: World) -> None:
+    """The end is stored at the second try, and told once."""
+    told: list[str] = []
+
+    async def note(record: ConnectionRecord) -> None:
+        told.append(record.id)
+
+    async def lose(_request: httpx.Request) -> None:
+        world.first.store.lost = {"replace"}
+
+    world.first.rotation.on_ended = note
+    world.first.line.before = lose
+    connection = await world.connect()
+    world.clock.advance(61 * 86400)
+    with pytest.raises(ReconnectRequired):
+        await world.first.token(connection)
+    await world.first.background.drain(5)
     assert told == [connection]
     assert not world.first.store.lost
 
@@ -587,9 +637,17 @@ async def test_late_pair_overwrites_what_others_concluded(world: World) -> None:
         ended = replace(found.record, reason=Reason.ROTATION_LOST, marker=None)
         assert await records.replace(ended, world.clock(), version=found.version)
 
+    told: list[str] = []
+
+    async def note(record: ConnectionRecord) -> None:
+        told.append(record.id)
+
     world.first.line.before = conclude
+    world.first.rotation.on_revived = note
     assert world.works(await world.first.token(connection))
     assert await status_of(world, connection) == (Status.CONNECTED, None)
+    await world.first.background.drain(5)
+    assert told == [connection]
 
 
 async def test_late_failure_leaves_a_later_attempt_alone(world: World) -> None:
@@ -668,7 +726,7 @@ async def test_rejected_token_that_was_renewed_meanwhile_is_only_reloaded(world:
     """A call in flight when the tokens rotate."""
     connection = await world.connect()
     used = await world.first.connections.access(connection)
-    world.clock.advance(3600 - 59)
+    world.clock.advance(3600 - 299)
     renewed = await world.process().token(connection)
     assert await world.first.token(connection, rejected=used) == renewed
     assert world.refreshes() == 1
@@ -691,12 +749,13 @@ async def test_rejected_token_is_renewed_by_force_once(world: World) -> None:
 
 
 async def test_token_that_worked_may_be_renewed_by_force_again(world: World) -> None:
-    """Its rejection is news."""
+    """Its rejection is news, also for a process that did not see it work."""
     connection = await world.connect()
     used = await world.first.connections.access(connection)
     forced = await world.first.connections.access(connection, rejected=used)
-    world.first.connections.prove(forced)
-    again = await world.first.connections.access(connection, rejected=forced)
+    world.first.connections.mark_accepted(forced)
+    await world.first.background.drain(5)
+    again = await world.process().connections.access(connection, rejected=forced)
     assert again.generation == 3
 
 

@@ -53,6 +53,8 @@ class FaultyStore:
     down: bool = False
     lost: set[str] = field(default_factory=set)
     """Verbs whose next reply is lost, though they are carried out."""
+    ahead: float = 0.0
+    """Seconds that its clock is ahead, as this process sees it."""
     meanwhile: Callable[[], Awaitable[Any]] | None = None
     """What somebody else does before the next `replace`, once."""
 
@@ -78,7 +80,7 @@ class FaultyStore:
         return self.store.scan(namespace)
 
     async def now(self) -> float:
-        return await self._do("now")  # type: ignore[no-any-return]
+        return await self._do("now") + self.ahead  # type: ignore[no-any-return]
 
     async def ping(self) -> None:
         await self._do("ping")
@@ -141,6 +143,7 @@ class World:
             background=background,
             on_renewed=_nothing,
             on_ended=_nothing,
+            on_revived=_nothing,
             sleep=self.sleep,
         )
         connections = Connections(

@@ -1,6 +1,6 @@
 """The only code that talks to Airtable: sends what `protocol` wrote and hands it the answer."""
 
-import asyncio
+import zlib
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass, field
 
@@ -8,6 +8,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from airtable_oauth.background import Slots, within
 from airtable_oauth.errors import NotSent, UpstreamError, UpstreamTimeout
 from airtable_oauth.protocol import (
     TOKEN_PATH,
@@ -18,6 +19,7 @@ from airtable_oauth.protocol import (
 )
 
 _MAX_ANSWER_BYTES = 64 * 1024
+_ZLIB_OR_GZIP = 47  # zlib's `wbits` that recognise either header
 _KEEP_ALIVE_SECONDS = 4.0
 """Shorter than any server's: a POST on a connection that the server just closed cannot be told
 from one that was lost after it arrived, and is not sent again."""
@@ -29,6 +31,10 @@ class Airtable:
 
     The transport is used directly, without an `httpx.AsyncClient` around it: no redirects, no
     retries, no cookies, nothing read from the environment.
+
+    The slots bound how many token requests are under way in this process. Callers take one before
+    they spend anything, so that waiting never counts against `deadline`. Refreshes of stored
+    connections have slots of their own: requests that strangers can cause cannot delay them.
     """
 
     client: Client
@@ -36,6 +42,12 @@ class Airtable:
     transport: httpx.AsyncBaseTransport
     deadline: float
     """Seconds for a whole call, from connecting to the last byte of the answer."""
+    refresh_slots: Slots = field(default_factory=lambda: Slots(100, patience=60))
+    """For refreshes of stored connections."""
+    login_slots: Slots = field(default_factory=lambda: Slots(50, patience=5))
+    """For the codes of logins, which anybody who begins a login can make up."""
+    relay_slots: Slots = field(default_factory=lambda: Slots(20, patience=2))
+    """For `POST /token-refresh`, which anybody can call."""
     _authorization_url: str = field(init=False, repr=False)
     _headers: dict[str, str] = field(init=False, repr=False)
     _token_url: httpx.URL = field(init=False, repr=False)
@@ -65,7 +77,8 @@ class Airtable:
             AirtableError: see `protocol.parse_token_response`; also `NotSent` and
                 `UpstreamTimeout`.
         """
-        return await self._tokens(self.client.refresh_form(refresh_token=refresh_token))
+        form = self.client.refresh_form(refresh_token=refresh_token)
+        return await self._tokens(form, sent_refresh_token=refresh_token)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -78,18 +91,20 @@ class Airtable:
             UpstreamError, NotSent, UpstreamTimeout: there is no such answer.
         """
         try:
-            async with asyncio.timeout(self.deadline):
-                return await self._post(form)
+            return await within(self.deadline, self._post(form))
         except TimeoutError:
             raise UpstreamTimeout from None
 
-    async def _tokens(self, form: Mapping[str, str]) -> TokenSet:
+    async def _tokens(
+        self, form: Mapping[str, str], sent_refresh_token: str | None = None
+    ) -> TokenSet:
         status, body = await self.token_request(form)
         return parse_token_response(
             status,
             body,
             grant_type=form["grant_type"],
             requested_scope=" ".join(self.client.scopes),
+            sent_refresh_token=sent_refresh_token,
         )
 
     async def _post(self, form: Mapping[str, str]) -> tuple[int, bytes]:
@@ -103,24 +118,29 @@ class Airtable:
         try:
             response = await self.transport.handle_async_request(request)
             try:
-                return response.status_code, await read_capped(response)
+                body = await read_capped(response)
             finally:
                 await response.aclose()
         except httpx.TransportError as error:
             raise as_upstream_error(error) from None  # the cause may quote what was sent
+        return response.status_code, decompress(body, response.headers.get("Content-Encoding"))
 
 
-def new_transport() -> httpx.AsyncBaseTransport:
+def new_transport(*, connections: int = 100) -> httpx.AsyncBaseTransport:
     """A transport with a pool of its own and without a cookie jar.
 
     httpx's own pool answers a few hundred requests a second under concurrency; aiohttp's, ten
-    times that.
+    times that. With `connections=0` the pool has no limit of its own.
     """
-    return _Transport(client=_session)
+    return _Transport(connections)
 
 
 class _Transport(AiohttpTransport):
     """Opens again when it is used after it was closed, in another event loop as well."""
+
+    def __init__(self, connections: int) -> None:
+        self._connections = connections
+        super().__init__(client=self._session)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """See httpx. An answer that is no HTTP is an error of httpx's, too."""
@@ -132,19 +152,37 @@ class _Transport(AiohttpTransport):
     async def aclose(self) -> None:
         """Close what is open."""
         await super().aclose()
-        self.client = _session
+        self.client = self._session
+
+    def _session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._connections, keepalive_timeout=_KEEP_ALIVE_SECONDS
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
 
 
-def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=_KEEP_ALIVE_SECONDS),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-    )
+def decompress(body: bytes, encoding: str | None, most: int = _MAX_ANSWER_BYTES) -> bytes:
+    """The first `most` bytes of a body that may be compressed; empty if it cannot be read.
+
+    No answer is asked for in compressed form. Tokens that come so all the same are kept.
+    """
+    if encoding is None or encoding.lower() not in ("gzip", "deflate"):
+        return body
+    try:
+        return zlib.decompressobj(_ZLIB_OR_GZIP).decompress(body, most)
+    except zlib.error:
+        return b""
 
 
 async def read_capped(response: httpx.Response) -> bytes:
-    """The raw body, unless it is larger than any answer. One that is compressed reads as junk."""
+    """The raw body.
+
+    Raises:
+        UpstreamError: it is larger than any answer.
+    """
     body = bytearray()
     stream = response.stream
     if not isinstance(stream, AsyncIterable):  # a transport's contract, told to the type checker

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, TypeVar
 
-from airtable_oauth.errors import Unavailable
+from airtable_oauth.errors import TokenEndpointBusy, Unavailable
 from airtable_oauth.logs import logger
 
 T = TypeVar("T")
@@ -13,6 +13,8 @@ Sleep = Callable[[float], Awaitable[None]]
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
+_LAST_LOOKS = 20
+_LAST_LOOK_SECONDS = 1.0
 
 
 class Background:
@@ -42,16 +44,84 @@ class Background:
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen: it may be that nobody waits any more
+        _retrieve(task)
+
+
+class Slots:
+    """How many pieces of work of one kind may be under way at once in this process."""
+
+    def __init__(self, count: int, *, patience: float) -> None:
+        """`patience`: seconds that a caller waits for a slot."""
+        self._free = asyncio.Semaphore(count)
+        self._patience = patience
+        self._closed = False
+
+    async def take(self) -> ExitStack:
+        """Wait for a slot. Closing the returned stack, once or more, gives it back.
+
+        Raises:
+            TokenEndpointBusy: no slot became free in time, or the process is about to end.
+        """
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._free.acquire()
+        except TimeoutError:
+            raise TokenEndpointBusy from None
+        slot = ExitStack()
+        slot.callback(self._free.release)
+        if self._closed:
+            slot.close()
+            raise TokenEndpointBusy
+        return slot
+
+    def close(self) -> None:
+        """Give out no more slots. Those who wait are told when their turn comes."""
+        self._closed = True
 
 
 async def wait(task: asyncio.Task[T], seconds: float, otherwise: Exception) -> T:
     """The task's result, or `otherwise` raised after so long; the task goes on in any case."""
-    await asyncio.wait({task}, timeout=seconds)
+    await _finish(task, seconds)
     if not task.done():
         raise otherwise
     return task.result()
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is cancelled if it takes longer than `seconds`.
+
+    `asyncio.timeout` cancels as soon as the time is over, even if the process stood still and the
+    answer waits in the socket. This reads what has arrived first.
+
+    Raises:
+        TimeoutError: it takes longer.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await _finish(task, seconds)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+    finally:
+        task.add_done_callback(_retrieve)
+        task.cancel()
+
+
+async def _finish(task: asyncio.Task[Any], seconds: float) -> None:
+    """Wait for a task. If the process stood still until after the end, look once more."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    await asyncio.wait({task}, timeout=seconds)
+    late = min(loop.time() - end, _LAST_LOOK_SECONDS)
+    for _ in range(_LAST_LOOKS):
+        if not task.done():
+            await asyncio.wait({task}, timeout=max(0.0, late) / _LAST_LOOKS)
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Take a task's exception, which asyncio would otherwise log if the caller stopped waiting."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def until_stored(verb: Callable[[], Awaitable[T]], sleep: Sleep) -> T:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gc
 import json
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -32,6 +33,7 @@ from airtable_oauth.idle import IdleOutcome
 from airtable_oauth.integration import AirtableOAuth
 from airtable_oauth.logs import logging_config
 from airtable_oauth.records import Connection
+from airtable_oauth.rotation import lease_seconds
 from airtable_oauth.server import LimitedProtocol
 from airtable_oauth.settings import PREFIX, WEBHOOK_SECRET_PREFIX, Settings, faults
 from airtable_oauth.stores.connect import open_store, sealed
@@ -98,6 +100,8 @@ def serve(host: str, port: int, workers: int) -> None:
         log_format=settings.log_format,
         forwarded_allow_ips=settings.forwarded_allow_ips,
         drain=_DRAIN_SECONDS,
+        # The supervisor kills a worker that is silent for longer: not in the middle of a refresh.
+        timeout_worker_healthcheck=math.ceil(lease_seconds(settings.upstream_timeout)) + 1,
     )
 
 

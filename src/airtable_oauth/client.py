@@ -40,7 +40,7 @@ class ConnectionAuth(httpx.Auth):
             request.headers["Authorization"] = f"Bearer {used.access_token}"
             response = yield request
         if response.status_code != httpx.codes.UNAUTHORIZED:
-            self._connections.prove(used)
+            self._connections.mark_accepted(used)
 
 
 def client_of(connections: Connections, web_api: WebApi, connection_id: str) -> httpx.AsyncClient:

@@ -27,9 +27,7 @@ from airtable_oauth.records import (
     Connection,
     ConnectionRecord,
     Found,
-    Reason,
     Records,
-    Status,
     User,
     token_fields,
 )
@@ -38,11 +36,11 @@ from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.keys import storage_key
 
-_LEEWAY_SECONDS = 60.0
+_LEEWAY_SECONDS = 300.0
 """An access token with less life than this is renewed before use (or with a tenth of its life)."""
 _FORCED_SECONDS = 60.0
 _OWNER_SECONDS = 400 * 24 * 3600.0
-_PROVED = 10_000
+_TRIES = 5
 
 
 @dataclass(slots=True)
@@ -55,8 +53,8 @@ class Connections:
     hooks: Hooks
     clock: StoreClock
     random: RandomBytes = secrets.token_bytes
-    _proved: dict[str, int] = field(default_factory=dict, init=False)
-    """The generation of each connection that was seen to work by this process."""
+    _accepted: set[tuple[str, int]] = field(default_factory=set, init=False)
+    """Forced generations that this process is just marking as accepted."""
 
     async def create(
         self, *, owner: str, tokens: TokenSet, keep_seconds: float | None = None, data: Any = None
@@ -175,40 +173,63 @@ class Connections:
             yield Connection.of(found.record, now)
 
     async def access(
-        self, connection_id: str, *, rejected: ConnectionRecord | None = None
+        self,
+        connection_id: str,
+        *,
+        rejected: ConnectionRecord | None = None,
+        at_least: float = 0.0,
     ) -> ConnectionRecord:
         """The record whose access token may be used now.
 
         `rejected` is what an earlier call returned and Airtable's Web API answered with 401: the
-        tokens were renewed meanwhile, or they are renewed now. Where that was done by force a
-        moment ago and never helped, the same record comes back: the 401 is the answer.
+        tokens were renewed meanwhile, or they are renewed now. If a forced refresh within the last
+        minute did not help, the same record comes back: the 401 is the answer.
+
+        `at_least`: seconds that the token must live, or a tenth of its life if that is shorter. It
+        is renewed some minutes before its end in any case. If that fails for the moment, a token
+        with less life left is used on, unless it falls below `at_least`.
 
         Raises:
             NotConnected: there is no such connection.
             ReconnectRequired: it has ended.
-            AccessUnavailable: the token has ended, and could not be renewed yet.
+            AccessUnavailable: the token's life is too short, and it could not be renewed yet.
             ClientRefused: Airtable does not accept this service; the connection is kept.
             Unavailable: the store does not answer.
         """
-        found = await self._load(connection_id)
-        record, now = found.record, await self.clock.now()
-        if record.reason is None and record.status(now)[1] is Reason.EXPIRED:
-            self.rotation.background.start(self.end_expired(found))
-        _refuse_ended(record, now)
+        record = (await self._load(connection_id)).record
+        now = await self.clock.now()
+        _refuse_ended(record)
         if rejected is None or record.generation != rejected.generation:
-            if record.expires_at - now > _leeway(record):
+            left = record.seconds_left(now)
+            if left > _share_of_life(record, _LEEWAY_SECONDS):
                 return record
-            return await self._renewed(record, usable_until=record.expires_at)
-        if self._was_forced_in_vain(record, now):
+            usable = left - _share_of_life(record, at_least)
+            return await self._renewed(record, usable_until=now + usable)
+        if _was_forced_in_vain(record, now):
             return record
         return await self._renewed(record, usable_until=now, by_force=True)
 
-    def prove(self, record: ConnectionRecord) -> None:
-        """Airtable accepted this token: should it reject it later, that is news."""
-        if record.by_force and self._proved.get(record.id) != record.generation:
-            while len(self._proved) >= _PROVED:
-                self._proved.pop(next(iter(self._proved)))
-            self._proved[record.id] = record.generation
+    def mark_accepted(self, record: ConnectionRecord) -> None:
+        """Note for all processes that Airtable accepted this token.
+
+        If Airtable rejects it later, that is news, and a forced refresh may help.
+        """
+        attempt = (record.id, record.generation)
+        if record.by_force and attempt not in self._accepted:
+            self._accepted.add(attempt)
+            task = self.rotation.background.start(self._mark_accepted(record))
+            task.add_done_callback(lambda _: self._accepted.discard(attempt))
+
+    async def _mark_accepted(self, record: ConnectionRecord) -> None:
+        """Best effort: without the note, another process passes on a 401 that it could mend."""
+        for _ in range(_TRIES):
+            found = await self.records.load(record.id)
+            if found is None or found.record.generation != record.generation:
+                return
+            accepted = replace(found.record, by_force=False)
+            now = await self.clock.now()
+            if await self.records.replace(accepted, now, version=found.version):
+                return
 
     async def identify(self, record: ConnectionRecord, user: User) -> None:
         """Note whose tokens a connection has, as long as they come from the same login."""
@@ -219,18 +240,6 @@ class Connections:
             now = await self.clock.now()
             if await self.records.replace(known, now, version=found.version):
                 return
-
-    async def end_expired(self, found: Found) -> None:
-        """Note that nobody used a connection in time: once, whoever finds out."""
-        now = await self.clock.now()
-        ended = replace(found.record, reason=Reason.EXPIRED, marker=None)
-        try:
-            done = await self.records.replace(ended, now, version=found.version)
-        except Unavailable:  # it may be done all the same
-            current = await self.records.load(ended.id)
-            done = current is not None and current.record == ended
-        if done:
-            await self.hooks.tell(Event.RECONNECT_REQUIRED, Connection.of(ended, now))
 
     async def disconnect(self, connection_id: str) -> None:
         """Erase the tokens. A refresh that is under way cannot bring them back.
@@ -269,17 +278,10 @@ class Connections:
                 return record
             raise
         now = await self.clock.now()
-        _refuse_ended(renewed, now)
+        _refuse_ended(renewed)
         if renewed.generation != record.generation or now < usable_until:
             return renewed
         raise AccessUnavailable(_seconds_to_retry(renewed, now))
-
-    def _was_forced_in_vain(self, record: ConnectionRecord, now: float) -> bool:
-        return (
-            record.by_force
-            and self._proved.get(record.id) != record.generation
-            and now - record.obtained_at < _FORCED_SECONDS
-        )
 
     async def _load(self, connection_id: str) -> Found:
         found = await self.records.load(connection_id)
@@ -338,14 +340,19 @@ def _ids(value: bytes) -> list[str]:
     return ids
 
 
-def _leeway(record: ConnectionRecord) -> float:
-    return min(_LEEWAY_SECONDS, (record.expires_at - record.obtained_at) / 10)
+def _share_of_life(record: ConnectionRecord, seconds: float) -> float:
+    """So many seconds, or a tenth of the access token's life if that is shorter."""
+    return min(seconds, (record.expires_at - record.obtained_at) / 10)
 
 
-def _refuse_ended(record: ConnectionRecord, now: float) -> None:
-    status, reason = record.status(now)
-    if status is Status.RECONNECT_REQUIRED and reason is not None:
-        raise ReconnectRequired(reason)
+def _was_forced_in_vain(record: ConnectionRecord, now: float) -> bool:
+    recent = now - record.obtained_at < _FORCED_SECONDS
+    return record.by_force and recent and not record.comes_from_the_future(now)
+
+
+def _refuse_ended(record: ConnectionRecord) -> None:
+    if record.reason is not None:
+        raise ReconnectRequired(record.reason)
 
 
 def _refuse_other(user: User | None, *, than: User | None) -> None:

@@ -30,6 +30,8 @@ AirtableOAuthError
 └── Unavailable                    503
     ├── StoreUnavailable           503  the store does not answer
     ├── TooManyLogins              503  the login cache is full
+    ├── TokenEndpointBusy          503  too many token requests are under way
+    ├── ClockSkew                  503  the store's clock and this machine's disagree
     ├── AccessUnavailable          503  the access token has ended and could not be renewed yet
     ├── UnknownRecordFormat        503  a newer version of this package wrote a record
     └── UnknownEncryptionKey       503  a record was sealed with a key that is not configured
@@ -351,6 +353,23 @@ class TooManyLogins(Unavailable):
     error = "too_many_logins"
     retry_after = 60
     description = "Too many logins are under way; try again in a minute."
+
+
+class TokenEndpointBusy(Unavailable):
+    """Too many token requests are under way in this process; this one was not sent."""
+
+    description = "Too many token requests are under way. Try again in a few seconds."
+
+
+class ClockSkew(Unavailable):
+    """The store's clock and this machine's disagree by a day or more."""
+
+    error = "clock_skew"
+    action = Action.FIX_CONFIG
+    description = (
+        "The store's clock and this machine's clock disagree by more than a day. Set both, then "
+        "run this again."
+    )
 
 
 class AccessUnavailable(Unavailable):

@@ -1,15 +1,16 @@
 """Connections that nobody uses: Airtable ends them after sixty days, unless they are renewed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from enum import StrEnum
 
 from airtable_oauth.background import Sleep
 from airtable_oauth.connections import Connections
-from airtable_oauth.errors import NotConnected, Unavailable
-from airtable_oauth.records import ConnectionRecord, Found, Reason, Status
+from airtable_oauth.errors import ClockSkew, NotConnected, Unavailable
+from airtable_oauth.records import ConnectionRecord
 
 _PAUSE_SECONDS = 0.2
+_SKEW_SECONDS = 24 * 3600.0
 
 
 class IdleOutcome(StrEnum):
@@ -24,39 +25,42 @@ class IdleOutcome(StrEnum):
 
 
 async def renew_idle(
-    connections: Connections, *, within: float, sleep: Sleep = asyncio.sleep
+    connections: Connections,
+    *,
+    within: float,
+    clock: Callable[[], float],
+    sleep: Sleep = asyncio.sleep,
 ) -> AsyncIterator[tuple[str, IdleOutcome]]:
     """Renew what would end within so many seconds, five a second; ids and outcomes as they come.
 
     Any number of runs at once do no harm: each refresh happens once. Connections of sessions are
-    left alone: they end with their sessions.
+    left alone: they end with their sessions. `clock` is this machine's, seconds since 1970.
 
     Raises:
+        ClockSkew: the store's clock and this machine's disagree: one of them would make every
+            connection look idle, or none. Nothing was sent.
         ClientRefused: Airtable does not accept this service; nothing ended by that.
         StoreUnavailable: the store does not answer.
     """
+    if abs(await connections.clock.now() - clock()) > _SKEW_SECONDS:
+        raise ClockSkew
     async for found in connections.records.all():
-        if _is_idle(found.record, await connections.clock.now() + within):
-            yield found.record.id, await _renew(connections, found)
+        if _is_idle(found.record, await connections.clock.now(), within):
+            yield found.record.id, await _renew(connections, found.record)
             await sleep(_PAUSE_SECONDS)
 
 
-def _is_idle(record: ConnectionRecord, horizon: float) -> bool:
-    """Whether it has not ended, and will before then although it could live longer."""
-    return (
-        record.reason is None
-        and record.keep_until is None
-        and record.reconnect_by is not None
-        and record.reconnect_by <= horizon
-    )
+def _is_idle(record: ConnectionRecord, now: float, within: float) -> bool:
+    """Whether it has not ended, and will end within that time although it could live longer.
+
+    So will one that was dated by a clock that was ahead: its real end is not known.
+    """
+    if record.reason is not None or record.keep_until is not None or record.reconnect_by is None:
+        return False
+    return record.reconnect_by <= now + within or record.comes_from_the_future(now)
 
 
-async def _renew(connections: Connections, found: Found) -> IdleOutcome:
-    record = found.record
-    status, reason = record.status(await connections.clock.now())
-    if status is Status.RECONNECT_REQUIRED and reason is Reason.EXPIRED:
-        await connections.end_expired(found)
-        return IdleOutcome.ENDED
+async def _renew(connections: Connections, record: ConnectionRecord) -> IdleOutcome:
     try:
         current = await connections.rotation.beyond(record, by_force=False)
     except NotConnected:

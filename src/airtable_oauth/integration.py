@@ -42,6 +42,8 @@ from airtable_oauth.web_api import Pauses, WebApi
 from airtable_oauth.webhook import Webhook
 
 _DRAIN_SECONDS = 30.0
+_PROMISED_SECONDS = 60.0
+"""Life that a token from `AirtableOAuth.access_token` has left."""
 
 
 class Parts(TypedDict, total=False):
@@ -107,7 +109,9 @@ class AirtableOAuth:
         self.settings = settings
         self._store = sealed(open_store(settings) if store is None else store, settings)
         self._store_clock = StoreClock(self._store, parts.get("monotonic", time.monotonic))
-        self._airtable = airtable_of(settings, new_transport() if transport is None else transport)
+        self._airtable = airtable_of(
+            settings, new_transport(connections=0) if transport is None else transport
+        )
         self._background = Background()
         self._hooks = Hooks(self._background)
         self._webhook = self._webhook_of(parts.get("webhook_transport"))
@@ -209,15 +213,18 @@ class AirtableOAuth:
         await self._connections.disconnect(connection_id)
 
     async def access_token(self, connection_id: str) -> str:
-        """An access token that is good for a minute at least, for libraries of others.
+        """An access token with at least a minute of life left, for other libraries.
+
+        A token that lives for less than ten minutes in all has a tenth of its life left.
 
         Raises:
             errors.NotConnected: there is no such connection.
             errors.ReconnectRequired: it has ended; only its user can begin a new one.
-            errors.Unavailable: it could not be renewed yet.
+            errors.Unavailable: it could not be renewed yet, and has less life left than that.
             errors.ClientRefused: Airtable does not accept this service.
         """
-        return (await self._connections.access(connection_id)).access_token
+        record = await self._connections.access(connection_id, at_least=_PROMISED_SECONDS)
+        return record.access_token
 
     def client(self, connection_id: str) -> httpx.AsyncClient:
         """An `httpx.AsyncClient` for Airtable's Web API, as this connection.
@@ -235,10 +242,13 @@ class AirtableOAuth:
         places at once.
 
         Raises:
+            errors.ClockSkew: the store's clock and this machine's disagree; nothing was sent.
             errors.ClientRefused: Airtable does not accept this service; nothing ended by that.
             errors.Unavailable: the store does not answer.
         """
-        return renew_idle(self._connections, within=within_days * 86400, sleep=self._sleep)
+        return renew_idle(
+            self._connections, within=within_days * 86400, clock=self._clock, sleep=self._sleep
+        )
 
     @asynccontextmanager
     async def lifespan(self, _app: Any = None) -> AsyncIterator[None]:
@@ -283,9 +293,8 @@ class AirtableOAuth:
             if record.user is None:
                 await self._grants.identify(record)
 
-        async def tell(record: ConnectionRecord) -> None:
-            connection = Connection.of(record, record.expires_at)
-            await self._hooks.tell(Event.RECONNECT_REQUIRED, connection)
+        async def tell(event: Event, record: ConnectionRecord) -> None:
+            await self._hooks.tell(event, Connection.of(record, record.expires_at))
 
         rotation = Rotation(
             records=records,
@@ -293,7 +302,8 @@ class AirtableOAuth:
             clock=self._store_clock,
             background=self._background,
             on_renewed=renewed,
-            on_ended=tell,
+            on_ended=partial(tell, Event.RECONNECT_REQUIRED),
+            on_revived=partial(tell, Event.CONNECTED),
             sleep=self._sleep,
         )
         return Connections(

@@ -1,12 +1,20 @@
 """OAuth 2.0 as Airtable speaks it, without I/O: what to send, and what an answer means."""
 
+import math
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 from urllib.parse import quote, urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+)
 
 from airtable_oauth.errors import (
     Action,
@@ -22,8 +30,9 @@ AUTHORIZE_PATH = "/oauth2/v1/authorize"
 TOKEN_PATH = "/oauth2/v1/token"  # noqa: S105 (a path)
 
 _YEAR = 365 * 24 * 3600
-_Opaque = Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")]
-_Seconds = Annotated[int, Field(gt=0, le=_YEAR)]
+_SHORT_LIFE = 300
+"""Life in seconds of an access token whose `expires_in` cannot be used."""
+_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,27 +141,38 @@ def _authorization_error(error: str | None) -> AuthorizationError:
 
 
 def parse_token_response(
-    status: int, body: bytes, *, grant_type: str, requested_scope: str
+    status: int,
+    body: bytes,
+    *,
+    grant_type: str,
+    requested_scope: str,
+    sent_refresh_token: str | None = None,
 ) -> TokenSet:
-    """Judge an answer of the token endpoint to a request with this `grant_type`.
+    """Parse the answer of the token endpoint to a request with this `grant_type`.
 
-    An absent `scope` means as requested (RFC 6749, section 5.1).
+    The tokens were paid for with a code or refresh token that is spent now, so only tokens that
+    cannot be used are refused. Optional fields that cannot be used count as absent. An absent
+    `scope` means as requested (RFC 6749, section 5.1); an absent `refresh_token` in the answer to a
+    refresh means that `sent_refresh_token` stays valid (section 6).
 
     Raises:
         InvalidGrant, ClientRefused, TokenRequestRefused: the endpoint says so (section 5.2).
         RefreshConflict: 409 to a refresh, which only Airtable has.
-        UpstreamError: anything that is neither tokens nor such an error.
+        UpstreamError: the answer holds neither usable tokens nor such an error.
     """
-    if status != 200:  # noqa: PLR2004 (the only status that brings tokens)
+    if not 200 <= status < 300:  # noqa: PLR2004 (the statuses of success)
         _raise_token_error(status, body, grant_type)
     try:
         answer = _TokenAnswer.model_validate_json(body)
     except ValidationError:
         raise UpstreamError from None  # the cause quotes the body
+    refresh_token = answer.refresh_token or sent_refresh_token
+    if refresh_token is None:
+        raise UpstreamError
     return TokenSet(
         access_token=answer.access_token,
-        refresh_token=answer.refresh_token,
-        scope=requested_scope if answer.scope is None else answer.scope.strip(),
+        refresh_token=refresh_token,
+        scope=requested_scope if answer.scope is None else answer.scope,
         expires_in=answer.expires_in,
         refresh_expires_in=answer.refresh_expires_in,
     )
@@ -176,15 +196,55 @@ def _raise_token_error(status: int, body: bytes, grant_type: str) -> NoReturn:
     raise UpstreamError
 
 
+def _expires_in(value: Any) -> int:
+    seconds = _seconds(value)
+    return _SHORT_LIFE if seconds is None or seconds > _YEAR else seconds
+
+
+def _refresh_expires_in(value: Any) -> int | None:
+    seconds = _seconds(value)
+    return None if seconds is None else min(seconds, _YEAR)
+
+
+def _seconds(value: Any) -> int | None:
+    """Whole seconds, at least one, from a number or its text; None if it is not such a number."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        seconds = float(value)
+    except (OverflowError, ValueError):
+        return None
+    return int(seconds) if math.isfinite(seconds) and seconds >= 1 else None
+
+
+def _scope(value: Any) -> str | None:
+    """Scope tokens, each separated by one space; None if the value is not text."""
+    if not isinstance(value, str):
+        return None
+    return " ".join(token for token in value.split() if _SCOPE_TOKEN.fullmatch(token))
+
+
+def _refresh_token(value: Any) -> str | None:
+    """Any text can be sent as a form field."""
+    return value if isinstance(value, str) and value else None
+
+
+def _token_type(value: Any) -> str | None:
+    return value.strip().lower() if isinstance(value, str) else None
+
+
 class _TokenAnswer(BaseModel):
     model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
-    access_token: _Opaque
-    refresh_token: _Opaque
-    token_type: Annotated[str, Field(pattern=r"^(?i:bearer) ?$")]
-    scope: Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")] | None = None
-    expires_in: _Seconds
-    refresh_expires_in: _Seconds | None = None
+    access_token: Annotated[
+        str, StringConstraints(strip_whitespace=True, pattern=r"^[\x21-\x7e]+$")
+    ]
+    """It must fit into a header."""
+    refresh_token: Annotated[str | None, BeforeValidator(_refresh_token)] = None
+    token_type: Annotated[Literal["bearer"] | None, BeforeValidator(_token_type)] = None
+    scope: Annotated[str | None, BeforeValidator(_scope)] = None
+    expires_in: Annotated[int, BeforeValidator(_expires_in)] = _SHORT_LIFE
+    refresh_expires_in: Annotated[int | None, BeforeValidator(_refresh_expires_in)] = None
 
 
 class _ErrorAnswer(BaseModel):

@@ -22,6 +22,10 @@ _TELL_SECONDS = 30 * _DAY
 _UNLIMITED_SECONDS = 400 * _DAY
 """How long one lies unused whose server says nothing about the life of refresh tokens."""
 _TOMBSTONE_SECONDS = _DAY
+CLOCK_SLACK_SECONDS = 60.0
+"""How far the clocks of processes that share a store may be apart."""
+LONGEST_RETRY = 600.0
+"""Seconds between two attempts at most."""
 _TOMBSTONE = json.dumps({"v": _FORMAT, "gone": True}).encode()
 
 
@@ -53,6 +57,13 @@ class Marker:
     """Attempts with this refresh token whose outcome is unknown, this one included."""
     retry_at: float
     """When the next attempt may begin, in seconds since 1970."""
+
+    def holds(self, now: float, term: float) -> bool:
+        """Whether it still forbids an attempt. `term`: seconds that an attempt may take.
+
+        A time that is further away than any marker's was written by a clock that was ahead.
+        """
+        return now < self.retry_at <= now + max(term, LONGEST_RETRY) + CLOCK_SLACK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,25 +103,33 @@ class ConnectionRecord:
     login: str = ""
     """Which login its tokens come from, however often they were renewed."""
 
-    def status(self, now: float) -> tuple[Status, Reason | None]:
-        """What it is good for at this time, and the reason if it is not."""
+    @property
+    def status(self) -> Status:
+        """What it is good for. Only Airtable ends a connection, never a clock."""
         if self.reason is not None:
-            return Status.RECONNECT_REQUIRED, self.reason
-        if now >= self.expires_at and self.reconnect_by is not None and now >= self.reconnect_by:
-            return Status.RECONNECT_REQUIRED, Reason.EXPIRED
-        if self.marker is not None:
-            return Status.REFRESHING, None
-        return Status.CONNECTED, None
+            return Status.RECONNECT_REQUIRED
+        return Status.CONNECTED if self.marker is None else Status.REFRESHING
+
+    def comes_from_the_future(self, now: float) -> bool:
+        """Whether a clock that was ahead has dated its tokens: nothing is known of their life."""
+        return self.obtained_at > now + CLOCK_SLACK_SECONDS
+
+    def seconds_left(self, now: float) -> float:
+        """How long its access token still lives, as far as that is known."""
+        return 0.0 if self.comes_from_the_future(now) else self.expires_at - now
 
     def renewed(self, tokens: TokenSet, now: float, *, by_force: bool) -> "ConnectionRecord":
-        """The next generation."""
+        """The next generation. A refresh token of unknown life lives as long as its predecessor."""
+        fields = token_fields(tokens, now)
+        if fields["reconnect_by"] is None and self.reconnect_by is not None:
+            fields["reconnect_by"] = now + self.reconnect_by - self.obtained_at
         return replace(
             self,
             generation=self.generation + 1,
             by_force=by_force,
             marker=None,
             reason=None,
-            **token_fields(tokens, now),
+            **fields,
         )
 
     def seconds_to_keep(self, now: float) -> float:
@@ -118,7 +137,7 @@ class ConnectionRecord:
         if self.keep_until is not None:
             return max(1.0, self.keep_until - now)
         if self.reconnect_by is not None:
-            return max(1.0, self.reconnect_by - now + _TELL_SECONDS)
+            return max(0.0, self.reconnect_by - now) + _TELL_SECONDS
         return _UNLIMITED_SECONDS
 
     def to_bytes(self) -> bytes:
@@ -174,12 +193,12 @@ class Connection:
     @classmethod
     def of(cls, record: ConnectionRecord, now: float) -> "Connection":
         """What a record says at this time."""
-        status, reason = record.status(now)
+        del now
         return cls(
             id=record.id,
             owner=record.owner,
-            status=status,
-            reason=reason,
+            status=record.status,
+            reason=record.reason,
             user=record.user,
             scopes=tuple(record.scope.split()),
             expires_at=record.expires_at,

@@ -7,6 +7,7 @@ the callers do meanwhile. Marker and generation are the fence; the lease only sa
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,12 +22,13 @@ from airtable_oauth.errors import (
     NotSent,
     RefreshConflict,
     StoreUnavailable,
+    TokenEndpointBusy,
     Unavailable,
 )
 from airtable_oauth.logs import logger
 from airtable_oauth.metrics import RefreshOutcome, count_refresh, lease_wait
 from airtable_oauth.protocol import TokenSet
-from airtable_oauth.records import ConnectionRecord, Found, Marker, Reason, Records
+from airtable_oauth.records import LONGEST_RETRY, ConnectionRecord, Found, Marker, Reason, Records
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.lease import Lease
@@ -34,9 +36,9 @@ from airtable_oauth.stores.lease import Lease
 STORE_SECONDS = 3.0
 """What a store may take for a verb, encryption's second one included."""
 _MARGIN = 2 * STORE_SECONDS
+"""For storing the outcome, with one repeat."""
 _POLL_SECONDS = 0.1
 _FIRST_RETRY = 10.0
-_LONGEST_RETRY = 600.0
 
 Change = Callable[[ConnectionRecord], ConnectionRecord]
 
@@ -53,6 +55,8 @@ class Rotation:
     """Told of each record that this process has renewed."""
     on_ended: Callable[[ConnectionRecord], Coroutine[Any, Any, None]]
     """Told of each connection whose end this process has learned."""
+    on_revived: Callable[[ConnectionRecord], Coroutine[Any, Any, None]]
+    """Told of each connection that had been marked as ended when its new pair was stored."""
     sleep: Sleep = asyncio.sleep
     _running: dict[tuple[str, int], asyncio.Task[ConnectionRecord]] = field(
         default_factory=dict, init=False
@@ -61,7 +65,7 @@ class Rotation:
     @property
     def term(self) -> float:
         """Seconds that a lease lives: longer than a call to Airtable and the writes around it."""
-        return self.airtable.deadline + STORE_SECONDS + _MARGIN
+        return lease_seconds(self.airtable.deadline)
 
     async def beyond(self, record: ConnectionRecord, *, by_force: bool) -> ConnectionRecord:
         """The record after this generation, or this generation if it could not be renewed yet.
@@ -82,38 +86,45 @@ class Rotation:
         return await wait(task, self.term, otherwise=AccessUnavailable())
 
     async def _renew(self, seen: ConnectionRecord, *, by_force: bool) -> ConnectionRecord:
-        lease = self._lease(seen.id)
-        try:
-            newer = await self._acquire(lease, seen)
-            return newer or await self._renew_under_lease(seen, by_force=by_force)
-        finally:
-            await lease.release()
+        """Refresh under the lease, or return the record that the lease's holder has stored.
 
-    async def _acquire(self, lease: Lease, seen: ConnectionRecord) -> ConnectionRecord | None:
-        """Take the lease, or return what its holder has made of the record meanwhile.
-
-        A holder that died leaves it for its whole term.
+        The slot comes first: waiting for it spends no time of the lease, the marker or the call. A
+        holder that died leaves its lease for the whole term. The lease is advisory, so a process
+        that has waited for two terms goes on without it.
         """
+        lease = self._lease(seen.id)
         with lease_wait() as waits:
             for _ in range(int(2 * self.term / _POLL_SECONDS)):
-                if await lease.acquire():
-                    return None
+                slot = await self._take_slot()
+                with slot:
+                    if await lease.acquire():
+                        try:
+                            return await self._renew_under_lease(seen, slot, by_force=by_force)
+                        finally:
+                            await lease.release()
                 waits.begin()
                 record = (await self._load(seen.id)).record
                 if record.generation != seen.generation or record.reason is not None:
                     return record
                 await self.sleep(_POLL_SECONDS)
-        raise AccessUnavailable
+        with await self._take_slot() as slot:
+            return await self._renew_under_lease(seen, slot, by_force=by_force)
+
+    async def _take_slot(self) -> ExitStack:
+        try:
+            return await self.airtable.refresh_slots.take()
+        except TokenEndpointBusy:
+            raise AccessUnavailable from None
 
     async def _renew_under_lease(
-        self, seen: ConnectionRecord, *, by_force: bool
+        self, seen: ConnectionRecord, slot: ExitStack, *, by_force: bool
     ) -> ConnectionRecord:
         while True:
             found = await self._load(seen.id)
             record, now = found.record, await self.clock.now()
             if record.generation != seen.generation or record.reason is not None:
                 return record
-            if record.marker is not None and now < record.marker.retry_at:
+            if record.marker is not None and record.marker.holds(now, self.term):
                 return record
             marker = Marker(_attempts(record) + 1, retry_at=now + self.term)
             marked = replace(record, marker=marker)
@@ -121,24 +132,44 @@ class Rotation:
             if await self.records.replace(marked, now, version=found.version):
                 break
         try:
+            await self._require_time(marker)
             tokens = await self.airtable.refresh(refresh_token=record.refresh_token)
         except AirtableError as error:
+            slot.close()
             return await self._failed(record, marker, error)
+        slot.close()
         return await self._succeeded(record, tokens, by_force=by_force)
+
+    async def _require_time(self, marker: Marker) -> None:
+        """Send nothing if this process stood still since it wrote the marker.
+
+        Once the marker's time is over, another process may send the same refresh token.
+
+        Raises:
+            NotSent: too little time is left for the call and for storing its outcome.
+        """
+        if await self.clock.now() + self.airtable.deadline + STORE_SECONDS > marker.retry_at:
+            raise NotSent
 
     async def _succeeded(
         self, record: ConnectionRecord, tokens: TokenSet, *, by_force: bool
     ) -> ConnectionRecord:
         renewed = record.renewed(tokens, await self.clock.now(), by_force=by_force)
-        stored = await self._settle(
-            record,
-            # What others have added since, the user say, stays; a marker or an end does not.
-            lambda current: replace(
+        ended = False
+
+        def change(current: ConnectionRecord) -> ConnectionRecord:
+            """Keep what others have added since, such as the user, but no marker and no end."""
+            nonlocal ended
+            ended = current.reason is not None
+            return replace(
                 renewed, user=current.user, keep_until=current.keep_until, data=current.data
-            ),
-        )
+            )
+
+        stored = await self._settle(record, change)
         self._report(record, RefreshOutcome.RENEWED)
         self.background.start(self.on_renewed(stored))
+        if ended:
+            self.background.start(self.on_revived(stored))
         return stored
 
     async def _failed(
@@ -162,11 +193,11 @@ class Rotation:
             return current
         if isinstance(error, RefreshConflict):
             self._report(record, RefreshOutcome.CONFLICT)
-            newer = await self._from_a_peer(record)
+            newer = await self._from_a_peer(record, marker)
             if newer is not None:
                 return newer
         self._report(record, RefreshOutcome.UNKNOWN)
-        pause = min(_FIRST_RETRY * 2 ** (marker.attempts - 1), _LONGEST_RETRY)
+        pause = min(_FIRST_RETRY * 2 ** (marker.attempts - 1), LONGEST_RETRY)
         later = replace(marker, retry_at=await self.clock.now() + pause)
         return await self._settle(record, _instead_of(marker, later))
 
@@ -178,9 +209,14 @@ class Rotation:
             return Reason.EXPIRED
         return Reason.REVOKED
 
-    async def _from_a_peer(self, record: ConnectionRecord) -> ConnectionRecord | None:
-        """Airtable says that somebody has the new pair: give them a lease's term to store it."""
-        for _ in range(int(self.term / _POLL_SECONDS)):
+    async def _from_a_peer(
+        self, record: ConnectionRecord, marker: Marker
+    ) -> ConnectionRecord | None:
+        """Wait for the pair that another process has, as Airtable says, until it is stored.
+
+        The wait ends before the marker does: until then no other process sends the token.
+        """
+        while await self.clock.now() < marker.retry_at - STORE_SECONDS:
             try:
                 current = (await self._load(record.id)).record
             except Unavailable:
@@ -238,6 +274,11 @@ class Rotation:
         count_refresh(outcome)
         level = logger.info if outcome is RefreshOutcome.RENEWED else logger.warning
         level("refresh of %s, generation %d: %s", record.id, record.generation, outcome)
+
+
+def lease_seconds(deadline: float) -> float:
+    """How long a refresh may take from its lease to its end, if a call may take `deadline`."""
+    return deadline + STORE_SECONDS + _MARGIN
 
 
 def _attempts(record: ConnectionRecord) -> int:

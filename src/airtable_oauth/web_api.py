@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from airtable_oauth.airtable import as_upstream_error, read_capped
+from airtable_oauth.airtable import as_upstream_error, decompress, read_capped
 from airtable_oauth.background import Sleep
 from airtable_oauth.errors import (
     AirtableError,
@@ -34,7 +33,6 @@ _ASK_SECONDS = 1.0
 _PATIENCE_SECONDS = 2.0
 """How long a request waits for its turn before it is refused."""
 _BASES = 1000
-_GZIP = 31  # zlib's `wbits` for a gzip header
 
 
 class WebApi(httpx.AsyncBaseTransport):
@@ -185,7 +183,7 @@ class Pauses:
             body = await read_capped(response)
         finally:
             await response.aclose()
-        if b"BILLING_LIMIT" not in _plain(body, response.headers.get("Content-Encoding")):
+        if b"BILLING_LIMIT" not in decompress(body, response.headers.get("Content-Encoding")):
             await self._begin(base)
             response.headers.setdefault("Retry-After", str(int(_PAUSE_SECONDS)))
         return httpx.Response(429, headers=response.headers, stream=_Whole(body))
@@ -236,16 +234,6 @@ class _WhoAmI(BaseModel):
 
     id: str
     email: str | None = None
-
-
-def _plain(body: bytes, encoding: str | None) -> bytes:
-    """The beginning of a body that may be compressed."""
-    if encoding != "gzip":
-        return body
-    try:
-        return zlib.decompressobj(_GZIP).decompress(body, len(body) + 4096)
-    except zlib.error:
-        return b""
 
 
 def base_of(path: str) -> str | None:

@@ -19,6 +19,7 @@ from airtable_oauth.errors import (
     AirtableOAuthError,
     NotSent,
     StoreUnavailable,
+    TokenEndpointBusy,
     TooManyLogins,
     UnknownEncryptionKey,
     UpstreamError,
@@ -48,7 +49,9 @@ def node_compat_router(services: Services) -> APIRouter:
     @router.get(
         "/request-oauth-token",
         summary="Finish a login (as the Node service does)",
-        responses=documented(StoreUnavailable, UnknownEncryptionKey, UpstreamError)
+        responses=documented(
+            StoreUnavailable, TokenEndpointBusy, UnknownEncryptionKey, UpstreamError
+        )
         | {
             200: {"description": "What the token endpoint answered."},
             400: {"description": "An unknown state, the redirect's error, or Airtable's 400."},
@@ -65,14 +68,15 @@ def node_compat_router(services: Services) -> APIRouter:
     )
     async def request_oauth_token(request: Request) -> Response:
         """Exchange the code of a redirect for tokens; the query is that of the redirect."""
-        state = _query(request, "state")
-        code_verifier = await logins.take(state) if isinstance(state, str) else None
-        if code_verifier is None:
-            return _json(400, _UNKNOWN_STATE)
-        if error := _query(request, "error"):
-            described = _query(request, "error_description")
-            return _json(400, _defined(error=error, errorDescription=described))
-        return await _exchange(airtable, _query(request, "code"), code_verifier)
+        with await airtable.login_slots.take():
+            state = _query(request, "state")
+            code_verifier = await logins.take(state) if isinstance(state, str) else None
+            if code_verifier is None:
+                return _json(400, _UNKNOWN_STATE)
+            if error := _query(request, "error"):
+                described = _query(request, "error_description")
+                return _json(400, _defined(error=error, errorDescription=described))
+            return await _exchange(airtable, _query(request, "code"), code_verifier)
 
     return router
 

@@ -17,6 +17,7 @@ from airtable_oauth.errors import (
     NotSent,
     RefreshConflict,
     StoreUnavailable,
+    TokenEndpointBusy,
     TokenRequestRefused,
     UnknownEncryptionKey,
     UnsupportedMediaType,
@@ -154,6 +155,7 @@ def refresh_router(services: Services) -> APIRouter:
             ClientRefused,
             UpstreamError,
             NotSent,
+            TokenEndpointBusy,
             UpstreamTimeout,
         ),
     )
@@ -163,7 +165,8 @@ def refresh_router(services: Services) -> APIRouter:
         The old refresh token and the old access token are dead once Airtable answers. Store the
         new pair before anything else, and never send the same refresh token twice.
         """
-        tokens = await services.airtable.refresh(refresh_token=parameters.refresh_token)
+        with await services.airtable.relay_slots.take():
+            tokens = await services.airtable.refresh(refresh_token=parameters.refresh_token)
         return Tokens.model_validate(tokens, from_attributes=True)
 
     return router
