@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from airtable_oauth.background import Slots
 from airtable_oauth.errors import (
     AccessUnavailable,
     ClientRefused,
@@ -24,7 +25,8 @@ from airtable_oauth.records import (
     Status,
     User,
 )
-from tests.vault import OWNER, World
+from airtable_oauth.stores.keys import storage_key
+from tests.vault import OWNER, VirtualTime, World
 
 
 @pytest.fixture
@@ -317,6 +319,139 @@ async def test_conflict_without_a_peer_is_unknown(world: World) -> None:
     with pytest.raises(ReconnectRequired) as caught:
         await world.first.token(connection)
     assert caught.value.reason == Reason.ROTATION_LOST
+
+
+async def test_second_process_sends_nothing_while_the_first_waits_for_a_peer() -> None:
+    """The wait after a 409 ends before lease and marker do, however late the 409 came."""
+    time = VirtualTime()
+    world = World(clock=time)
+    world.sleep = time.sleep  # type: ignore[method-assign] # time moves when this test says so
+    world.first.rotation.sleep = time.sleep
+    connection = await world.connect()
+    record = await world.record(connection)
+    world.expire()
+    await world.first.rotation.airtable.refresh(refresh_token=record.refresh_token)
+    held, going = asyncio.Event(), asyncio.Event()
+
+    async def hold(_request: httpx.Request) -> None:
+        going.set()
+        await held.wait()
+
+    world.first.line.before = hold
+    waiting = asyncio.ensure_future(world.first.token(connection))
+    await going.wait()
+    time.advance(4)
+    held.set()
+    other = world.process()
+    second = asyncio.ensure_future(other.token(connection))
+    while not waiting.done():
+        assert world.refreshes() <= 2
+        await asyncio.sleep(0)
+        time.advance(0.01)
+    with pytest.raises(AccessUnavailable):
+        await waiting
+    while not second.done():
+        await asyncio.sleep(0)
+        time.advance(0.01)
+    with pytest.raises(AccessUnavailable):
+        await second
+    assert world.refreshes() == 2
+
+
+async def test_process_that_stood_still_before_it_sent_the_token_does_not_send_it(
+    world: World,
+) -> None:
+    """Its marker's time is over: somebody else may have sent it. Nothing was spent."""
+    connection = await world.connect()
+    world.expire()
+    store = world.first.store
+
+    async def stand_still() -> None:
+        world.clock.advance(world.first.rotation.term)
+
+    store.meanwhile = stand_still
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    assert world.refreshes() == 0
+    assert (await world.record(connection)).marker is None
+    assert world.works(await world.first.token(connection))
+
+
+async def test_lease_that_never_ends_is_ignored_in_time(world: World) -> None:
+    """A clock that was ahead may have left one behind. Marker and generation are the fence."""
+    connection = await world.connect()
+    world.expire()
+    key = storage_key("airtable", "lease", "refresh", connection)
+    await world.store.add(key, b"left behind", 61 * 86400)
+    assert world.works(await world.first.token(connection))
+    assert world.refreshes() == 1
+
+
+async def test_refresh_waits_for_a_slot_before_it_writes_its_marker(world: World) -> None:
+    """Waiting spends no time of the lease, the marker or the call."""
+    connection = await world.connect()
+    world.expire()
+    world.first.rotation.airtable = replace(
+        world.first.rotation.airtable, refresh_slots=(slots := Slots(1, patience=30))
+    )
+    slot = await slots.take()
+    waiting = asyncio.ensure_future(world.first.token(connection))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert (await world.record(connection)).marker is None
+    assert world.works(await world.process().token(connection))
+    slot.close()
+    assert world.works(await waiting)
+    assert world.refreshes() == 1
+
+
+async def test_refresh_without_a_slot_in_time_is_not_sent(world: World) -> None:
+    """The caller may try again; the connection is as it was."""
+    connection = await world.connect()
+    before = await world.record(connection)
+    world.expire()
+    world.first.rotation.airtable = replace(
+        world.first.rotation.airtable, refresh_slots=(slots := Slots(1, patience=0.01))
+    )
+    with await slots.take(), pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    assert world.refreshes() == 0
+    assert await world.record(connection) == before
+
+
+async def test_no_refresh_begins_once_the_process_is_about_to_end(world: World) -> None:
+    """It would be cut off in the middle. Those that wait for a slot give up."""
+    connection = await world.connect()
+    world.expire()
+    world.first.rotation.airtable = replace(
+        world.first.rotation.airtable, refresh_slots=(slots := Slots(1, patience=30))
+    )
+    slot = await slots.take()
+    waiting = asyncio.ensure_future(world.first.token(connection))
+    await asyncio.sleep(0)
+    slots.close()
+    slot.close()
+    with pytest.raises(AccessUnavailable):
+        await waiting
+    assert world.refreshes() == 0
+
+
+async def test_token_for_a_library_lives_for_a_minute(world: World) -> None:
+    """A token with less life is used for a call of ours only."""
+    connection = await world.connect()
+    world.clock.advance(3600 - 30)
+    world.fault(status=500, times=2)
+    assert await world.first.token(connection)
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection, at_least=60)
+    world.clock.advance(10)
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection, at_least=60)
+    world.clock.advance(20)
+    world.simulator.faults.clear()
+    token = await world.first.token(connection, at_least=60)
+    assert (await world.record(connection)).expires_at - world.clock() > 60
+    assert world.works(token)
 
 
 async def test_refused_client_keeps_the_connection(world: World) -> None:

@@ -5,10 +5,8 @@ unknown attempt stood.
 """
 
 import asyncio
-import heapq
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from itertools import count
 from typing import Any
 
 import httpx
@@ -25,34 +23,10 @@ from hypothesis.stateful import (
 from airtable_oauth.errors import AirtableOAuthError, NotConnected, ReconnectRequired
 from airtable_oauth.records import ConnectionRecord, Reason, Records
 from airtable_oauth.simulator import Fault
-from tests.helpers import FakeClock
-from tests.vault import Process, World
+from tests.vault import Process, VirtualTime, World
 
 PROCESSES = st.integers(0, 2)
 FAULTS: list[dict[str, Any]] = [{"drop": True}, {"status": 500}, {"junk": "html"}, {"status": 429}]
-
-
-class VirtualTime(FakeClock):
-    """Time in which sleepers wake when it is moved, in their order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._number = count()
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait until time was moved so far."""
-        woken = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self.now + seconds, next(self._number), woken))
-        await woken
-
-    def advance(self, seconds: float) -> None:
-        """Move it."""
-        super().advance(seconds)
-        while self._sleepers and self._sleepers[0][0] <= self.now:
-            _, _, woken = heapq.heappop(self._sleepers)
-            if not woken.done():
-                woken.set_result(None)
 
 
 class VaultStates(RuleBasedStateMachine):

@@ -5,8 +5,10 @@ processes as a test likes.
 """
 
 import asyncio
+import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import httpx
@@ -26,6 +28,29 @@ from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import AIRTABLE, REDIRECT_URI, SCOPES, FakeClock
 
 OWNER = "somebody"
+
+
+class VirtualTime(FakeClock):
+    """Time in which sleepers wake when it is moved, in their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._number = count()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until time was moved so far."""
+        woken = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.now + seconds, next(self._number), woken))
+        await woken
+
+    def advance(self, seconds: float) -> None:
+        """Move it."""
+        super().advance(seconds)
+        while self._sleepers and self._sleepers[0][0] <= self.now:
+            _, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():
+                woken.set_result(None)
 
 
 class Line(httpx.AsyncBaseTransport):

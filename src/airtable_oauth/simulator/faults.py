@@ -41,8 +41,10 @@ class Fault:
     only: str = ""
     """What the body must contain, a refresh token say."""
     times: int = 1
+    held: bool = False
+    """Wait until it is released before anything happens."""
     delay: float = 0.0
-    """Seconds before anything happens."""
+    """Seconds to wait then."""
     commit: bool = False
     """Whether the request is carried out all the same."""
     hold: float = 0.0
@@ -72,6 +74,7 @@ class Fault:
         return gzip.compress(content) if self.gzip else content
 
 
+_HELD_SECONDS = 0.02
 _SEND = "airtable_oauth.simulator.send"
 
 
@@ -100,8 +103,14 @@ class Faults:
         return fault
 
     def clear(self) -> None:
-        """Plan nothing."""
+        """Plan nothing, and release what is held."""
+        self.release()
         self.planned.clear()
+
+    def release(self) -> None:
+        """Let the requests go on that faults with `held` have stopped."""
+        for fault in self.planned:
+            fault.held = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -115,6 +124,8 @@ class Faults:
             await self._app(scope, receive, send)
             return
         fault.fired += 1
+        while fault.held:
+            await asyncio.sleep(_HELD_SECONDS)
         await asyncio.sleep(fault.delay)
         if not (fault.drop or fault.answers):
             await self._app(scope, receive, send)
