@@ -5,10 +5,13 @@ Real processes, real stores, one fault each. `scripts/matrix` runs all of it and
 """
 
 import asyncio
+import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,13 +29,14 @@ from airtable_oauth.stores.connect import open_store, sealed
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.lease import Lease
 from tests.helpers import CSRF, SCOPES, begin, decide, free_port, make_settings
-from tests.processes import command, wait_for
+from tests.processes import command, process, wait_for
 from tests.proxy import Proxy, proxy
 from tests.stores.backends import postgres_server, redis_server
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 REDIRECT_URI = "http://localhost:4200/auth-callback"
 UPSTREAM_TIMEOUT = 3.0
+DAY = 24 * 3600
 KINDS = ("redis", "postgresql", "sqlite", "memory")
 _PATIENCE_SECONDS = 90.0
 
@@ -70,13 +74,46 @@ class Stage:
     exits: ExitStack
     healthy: Node = field(init=False)
     other: Node = field(init=False)
+    host: Node = field(init=False)
+    """A process of an app that embeds the library."""
+    patient: Node = field(init=False)
+    """A process that waits for Airtable for a minute."""
+    blocked_host: Node = field(init=False)
+    """A process of that app whose event loop is blocked."""
+    host_ahead: Node = field(init=False)
+    """A process of that app whose store's clock is two months ahead."""
+    supervised: Node = field(init=False)
+    """Two workers and their supervisor."""
     spare: list[Node] = field(default_factory=list)
     """Processes to do something to, one for each cell that does."""
     store: Store = field(init=False)
     """What the test does as a process of its own."""
 
-    def start(self) -> Node:
-        """One more process."""
+    def start(self, *options: str, **settings: str) -> Node:
+        """One more process of the service."""
+
+        def serve(port: int) -> list[str]:
+            at = ("--host", "localhost", "--port", str(port))
+            return [sys.executable, "-m", "airtable_oauth", "serve", *at, *options]
+
+        return self._start(serve, settings)
+
+    def start_host(self, **variables: str) -> Node:
+        """One more process of an app that embeds the library, see `tests/host_app.py`."""
+
+        def serve(port: int) -> list[str]:
+            at = ("--host", "localhost", "--port", str(port))
+            return [sys.executable, "-m", "uvicorn", "--factory", "tests.host_app:create_app", *at]
+
+        here = {"PYTHONPATH": str(Path(__file__).parent.parent)}
+        return self._start(serve, {}, here | variables)
+
+    def _start(
+        self,
+        serve: Callable[[int], list[str]],
+        settings: Mapping[str, str],
+        variables: Mapping[str, str] | None = None,
+    ) -> Node:
         line = self.exits.enter_context(proxy(_port(self.airtable)))
         way = None
         store_url = self.store_url
@@ -84,7 +121,7 @@ class Stage:
             way = self.exits.enter_context(proxy(_port(store_url)))
             store_url = _moved(store_url, way.port)
         port = free_port()
-        environment = {
+        environment: dict[str, str] = {
             "CLIENT_ID": "test-client",
             "CLIENT_SECRET": "test-secret",
             "REDIRECT_URI": REDIRECT_URI,
@@ -97,10 +134,10 @@ class Stage:
             "UPSTREAM_TIMEOUT": str(UPSTREAM_TIMEOUT),
             "LOG_LEVEL": "warning",
         }
-        serve = ["serve", "--host", "localhost", "--port", str(port)]
-        process = self.exits.enter_context(command(serve, self.directory, environment))
+        started = process(serve(port), self.directory, {**environment, **settings}, variables)
+        running = self.exits.enter_context(started)
         wait_for(f"http://localhost:{port}")
-        return Node(f"http://localhost:{port}", process, way, line)
+        return Node(f"http://localhost:{port}", running, way, line)
 
     @contextmanager
     def store_down_for(self, node: Node) -> Iterator[None]:
@@ -129,17 +166,29 @@ class Stage:
             return answer.json() if answer.content else None
 
     async def log_in(self) -> "Login":
-        """A connection whose access token Airtable does not accept any more."""
+        """A session whose access token Airtable does not accept any more."""
+        answer, code = await self._finish_login(self.healthy, {})
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        return Login(self, self.healthy, code, {"Cookie": cookie})
+
+    async def connect_user(self, user: str) -> "Login":
+        """The same for a user of the host app."""
+        headers = {"X-User": user}
+        _, code = await self._finish_login(self.host, headers)
+        return Login(self, self.host, code, headers)
+
+    async def _finish_login(
+        self, node: Node, headers: dict[str, str]
+    ) -> tuple[httpx.Response, str]:
         async with (
-            httpx.AsyncClient(base_url=self.healthy.url, timeout=30) as browser,
+            httpx.AsyncClient(base_url=node.url, headers=headers, timeout=30) as browser,
             httpx.AsyncClient(timeout=30) as person,
         ):
             parameters = await decide(person, await begin(browser))
             answer = await browser.post("/session", json=parameters, headers=CSRF)
             assert answer.status_code == 201, answer.text
-        cookie = answer.headers["set-cookie"].partition(";")[0]
         await self.control("DELETE", f"grants/{parameters['code']}/access")
-        return Login(self, parameters["code"], cookie)
+        return answer, parameters["code"]
 
 
 @dataclass
@@ -147,8 +196,10 @@ class Login:
     """A browser that is logged in, and what happens to its connection."""
 
     stage: Stage
+    witness: Node
+    """A process that nothing happens to: what it says is true."""
     code: str
-    cookie: str
+    headers: dict[str, str] = field(repr=False)
 
     async def tokens(self) -> list[str]:
         grant = await self.stage.control("GET", f"grants/{self.code}")
@@ -174,7 +225,7 @@ class Login:
         """Use the Web API through a process; None if it goes away meanwhile."""
         async with httpx.AsyncClient(base_url=node.url, timeout=60) as client:
             with suppress(httpx.TransportError):
-                return await client.get("/airtable/v0/meta/whoami", headers={"Cookie": self.cookie})
+                return await client.get("/airtable/v0/meta/whoami", headers=self.headers)
         return None
 
     async def said(self, node: Node) -> str:
@@ -184,17 +235,16 @@ class Login:
 
     async def state(self, node: Node) -> dict[str, Any]:
         async with httpx.AsyncClient(base_url=node.url, timeout=30) as client:
-            answer = await client.get("/session", headers={"Cookie": self.cookie})
+            answer = await client.get("/session", headers=self.headers)
         state: dict[str, Any] = answer.json()
         return state
 
     async def outcome(self, meanwhile: str) -> Outcome:
         """Call through a healthy process until the answer is definite."""
-        healthy = self.stage.healthy
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            while await self.said(healthy) == "503":
+            while await self.said(self.witness) == "503":
                 await asyncio.sleep(0.25)
-        state = await self.state(healthy)
+        state = await self.state(self.witness)
         afterwards = "kept" if state["status"] == "connected" else str(state.get("reason"))
         known = set(await self.tokens())
         seen = await self.stage.control("GET", "requests")
@@ -209,7 +259,7 @@ class Login:
     async def refresh_as_a_peer(self) -> dict[str, Any]:
         """What another process of the service does, or somebody with the same token."""
         form = {"grant_type": "refresh_token", "refresh_token": (await self.tokens())[-1]}
-        async with httpx.AsyncClient(base_url=self.stage.airtable) as client:
+        async with httpx.AsyncClient(base_url=self.stage.airtable, timeout=30) as client:
             answer = await client.post(
                 "/oauth2/v1/token", data=form, auth=("test-client", "test-secret")
             )
@@ -270,12 +320,13 @@ async def conflict_without_a_peer(stage: Stage) -> Outcome:
 
 
 async def peer_won(stage: Stage) -> Outcome:
-    """A request is held up until a peer has refreshed and stored, and the grace is over."""
-    login = await stage.log_in()
-    await login.fault(delay=2, status=400, body='{"error": "invalid_grant"}')
-    call = asyncio.ensure_future(login.said(stage.other))
+    """A request is held up until a peer has refreshed and stored, however long that takes."""
+    login, node = await stage.log_in(), stage.patient
+    await login.fault(held=True, status=400, body='{"error": "invalid_grant"}')
+    call = asyncio.ensure_future(login.said(node))
     await login.fired()
     await login.store_as_a_peer(await login.refresh_as_a_peer())
+    await stage.control("POST", "faults/release")
     return await login.outcome(await call)
 
 
@@ -365,6 +416,75 @@ async def killed_before_it_is_stored(stage: Stage) -> Outcome:
     return await login.outcome(meanwhile)
 
 
+def suspended(seconds: float) -> Cell:
+    """The process stands still while Airtable answers, as in a frozen container or machine."""
+
+    async def cell(stage: Stage) -> Outcome:
+        login, node = await stage.log_in(), stage.spare.pop()
+        await login.fault(delay=1.5)
+        call = asyncio.ensure_future(login.said(node))
+        await login.fired()
+        node.process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        node.process.send_signal(signal.SIGCONT)
+        return await login.outcome(await call)
+
+    return cell
+
+
+async def suspended_until_another_gave_up(stage: Stage) -> Outcome:
+    """Another process takes the lease over, and Airtable tells it `invalid_grant`."""
+    login, node = await stage.log_in(), stage.spare.pop()
+    await login.fault(delay=1.5)
+    call = asyncio.ensure_future(login.said(node))
+    await login.fired()
+    node.process.send_signal(signal.SIGSTOP)
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while await login.said(stage.healthy) != "401":
+            await asyncio.sleep(0.25)
+    assert (await login.state(stage.healthy))["reason"] == LOST
+    node.process.send_signal(signal.SIGCONT)
+    meanwhile = await call
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while await login.said(stage.healthy) == "401":
+            await asyncio.sleep(0.25)
+    return await login.outcome(meanwhile)
+
+
+async def blocked(stage: Stage) -> Outcome:
+    """Something else in the host's process holds up the event loop for longer than the deadline."""
+    login, node = await stage.connect_user("blocked"), stage.blocked_host
+    await login.fault(delay=1)
+    call = asyncio.ensure_future(login.said(node))
+    await login.fired()
+    async with httpx.AsyncClient(base_url=node.url, timeout=30) as client:
+        await client.post("/block", params={"seconds": UPSTREAM_TIMEOUT + 2})
+    return await login.outcome(await call)
+
+
+async def silent_worker(stage: Stage) -> Outcome:
+    """A supervisor asks its workers whether they live, and would kill those that do not answer."""
+    login, node = await stage.log_in(), stage.supervised
+    await login.fault(delay=1.5)
+    call = asyncio.ensure_future(login.said(node))
+    await login.fired()
+    workers = _children(node.process.pid)
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    await asyncio.sleep(_SILENT_SECONDS)
+    assert set(workers) <= set(_children(node.process.pid)), "the supervisor killed a worker"
+    for worker in workers:
+        os.kill(worker, signal.SIGCONT)
+    return await login.outcome(await call)
+
+
+async def clock_jumps(stage: Stage) -> Outcome:
+    """The store's clock is two months ahead for a while."""
+    login = await stage.connect_user("late")
+    meanwhile = await login.said(stage.host_ahead)
+    return await login.outcome(meanwhile)
+
+
 LOST = "rotation_lost"
 CELLS: dict[str, tuple[Cell, Outcome]] = {
     "Airtable cannot be reached": (not_sent, Outcome("503", "kept", 1)),
@@ -409,16 +529,40 @@ CELLS: dict[str, tuple[Cell, Outcome]] = {
         killed_before_it_is_stored,
         Outcome("nothing", LOST, 2),
     ),
+    "suspended for longer than the deadline": (
+        suspended(UPSTREAM_TIMEOUT + 2),
+        Outcome("200", "kept", 1),
+    ),
+    "suspended until another process has given up": (
+        suspended_until_another_gave_up,
+        Outcome("200", "kept", 2),
+    ),
+    "the event loop is blocked for longer than the deadline": (
+        blocked,
+        Outcome("200", "kept", 1),
+    ),
+    "a worker is silent for longer than its supervisor usually waits": (
+        silent_worker,
+        Outcome("200", "kept", 1),
+    ),
+    "the clock jumps by 61 days and back": (clock_jumps, Outcome("200", "kept", 2)),
 }
 
-_SPARE = 8
-_ONE_AT_A_TIME = {store_down_before, store_down_after, killed_before_it_is_stored}
+_SPARE = 10
+_SILENT_SECONDS = 8.0
+"""uvicorn's supervisor waits for five."""
+_LOCK_SQLITE = {store_down_before, store_down_after, killed_before_it_is_stored}
 """With SQLite these lock everybody out."""
 _NEED_A_PEER = {
-    *_ONE_AT_A_TIME,
+    *_LOCK_SQLITE,
     *(not_sent, conflict_with_a_peer, peer_won, sigterm),
     *(killed_with_the_lease, killed_before_it_is_sent),
+    *(suspended_until_another_gave_up, blocked, silent_worker, clock_jumps),
 }
+
+
+_HURT = ("`kill -9`", "suspended")
+"""Cells that do something to a spare process begin with these words."""
 
 
 def reachable(kind: str) -> list[str]:
@@ -426,7 +570,7 @@ def reachable(kind: str) -> list[str]:
     return [
         name
         for name, (cell, _) in CELLS.items()
-        if kind != "memory" or (cell not in _NEED_A_PEER and "kill" not in name)
+        if kind != "memory" or (cell not in _NEED_A_PEER and not name.startswith(_HURT))
     ]
 
 
@@ -458,6 +602,12 @@ def _stage(kind: str, directory: Path, exits: ExitStack) -> Stage:
     made = Stage(kind, store_url, f"http://127.0.0.1:{port}", directory, exits)
     made.healthy = made.start()
     made.other = made.start() if kind != "memory" else made.healthy
+    if kind != "memory":
+        made.host = made.start_host()
+        made.blocked_host = made.start_host()
+        made.host_ahead = made.start_host(CLOCK_AHEAD=str(61 * DAY))
+        made.supervised = made.start("--workers", "2")
+        made.patient = made.start(UPSTREAM_TIMEOUT="60")
     made.spare = [made.start() for _ in range(_SPARE if kind != "memory" else 0)]
     return made
 
@@ -474,7 +624,7 @@ async def run(kind: str) -> dict[str, Outcome | BaseException]:
     """Every cell of a store; an exception where one does not come to its end."""
     async with stage(kind) as made:
         names = reachable(kind)
-        alone = [n for n in names if kind == "sqlite" and CELLS[n][0] in _ONE_AT_A_TIME]
+        alone = [n for n in names if kind == "sqlite" and CELLS[n][0] in _LOCK_SQLITE]
         together = [name for name in names if name not in alone]
         ended = await asyncio.gather(
             *(CELLS[name][0](made) for name in together), return_exceptions=True
@@ -511,6 +661,13 @@ def main(kinds: tuple[str, ...]) -> None:
         click.echo(f"{kind}: {len(outcomes)} cells", err=True)
     click.echo(table())
     raise SystemExit(1 if wrong else 0)
+
+
+def _children(pid: int) -> list[int]:
+    found = subprocess.run(
+        ["pgrep", "-P", str(pid), "-f", "spawn_main"], capture_output=True, text=True, check=True
+    )
+    return [int(child) for child in found.stdout.split()]
 
 
 def _port(url: str) -> int:

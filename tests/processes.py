@@ -106,15 +106,29 @@ def stack(
 def command(
     arguments: list[str], directory: Path, settings: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """`airtable-oauth …` as a process, ended with SIGTERM; its output goes to a file.
+    """`airtable-oauth …` as a process, ended with SIGTERM; its output goes to a file."""
+    with process([*Stack.command, *arguments], directory, settings) as running:
+        yield running
+
+
+@contextmanager
+def process(
+    words: list[str],
+    directory: Path,
+    settings: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with these settings of the service and these other variables.
 
     SIGINT reaches it although a shell that started the tests in the background ignores it.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment |= {PREFIX + name: value for name, value in (settings or {}).items()}
-    with (directory / f"{arguments[0]}.log").open("ab") as log:
-        process = subprocess.Popen(
-            [*Stack.command, *arguments],
+    environment |= variables or {}
+    name = next(word for word in words if word.isalpha())
+    with (directory / f"{name}.log").open("ab") as log:
+        running = subprocess.Popen(
+            words,
             env=environment,
             cwd=directory,
             stdout=log,
@@ -122,10 +136,11 @@ def command(
             preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         try:
-            yield process
+            yield running
         finally:
-            process.terminate()
-            process.wait(timeout=40)
+            running.send_signal(signal.SIGCONT)
+            running.terminate()
+            running.wait(timeout=40)
 
 
 def wait_for(url: str) -> None:

@@ -1,0 +1,33 @@
+"""An app that embeds the library, for tests that need one as a process."""
+
+import os
+import time
+from typing import Annotated
+
+from fastapi import FastAPI, Header
+
+from airtable_oauth import AirtableOAuth, Settings
+from airtable_oauth.stores.connect import open_store
+from tests.vault import FaultyStore
+
+
+def create_app() -> FastAPI:
+    """An app whose users say who they are, and whose event loop can be blocked.
+
+    Its store's clock is `CLOCK_AHEAD` seconds ahead.
+    """
+    settings = Settings()
+    store = FaultyStore(open_store(settings), ahead=float(os.environ.get("CLOCK_AHEAD", "0")))
+
+    async def owner(x_user: Annotated[str, Header()]) -> str:
+        return x_user
+
+    airtable = AirtableOAuth(settings, owner=owner, store=store)
+    app = FastAPI(lifespan=airtable.lifespan)
+    app.include_router(airtable.router)
+
+    @app.post("/block")
+    async def block(seconds: float) -> None:
+        time.sleep(seconds)  # a mistake that hosts make
+
+    return app
