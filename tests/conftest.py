@@ -9,7 +9,7 @@ from airtable_oauth.app import create_app
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import FakeClock, make_settings, make_simulator
-from tests.stores.backends import postgres_server, redis_server
+from tests.stores.backends import ICU_LOCALE, postgres_server, redis_server
 
 pytest_plugins = ["airtable_oauth.testing"]
 
@@ -70,6 +70,13 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A PostgreSQL for this run."""
+    """A PostgreSQL for this run, which orders text by bytes."""
     with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def icu_postgres_url() -> Iterator[str]:
+    """A PostgreSQL for this run, which orders text as people do."""
+    with postgres_server(ICU_LOCALE) as url:
         yield url

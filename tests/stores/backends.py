@@ -73,9 +73,14 @@ def _wait_until(answers: list[str], process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the server does not answer")
 
 
+C_LOCALE = ("--locale=C", "--encoding=UTF8")
+ICU_LOCALE = ("--locale-provider=icu", "--icu-locale=en-US", "--locale=C", "--encoding=UTF8")
+"""It orders as people do, not by bytes, as the official image's `en_US.utf8` does too."""
+
+
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """A PostgreSQL of one's own; its URL."""
+def postgres_server(locale: Sequence[str] = C_LOCALE) -> Iterator[str]:
+    """A PostgreSQL of one's own, made with these options of `initdb`; its URL."""
     binaries = max(Path("/usr/lib/postgresql").glob("*/bin"))
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
@@ -83,7 +88,9 @@ def postgres_server() -> Iterator[str]:
         if os.getuid() == 0:  # it refuses to run as root
             shutil.chown(directory, "postgres", "postgres")
         subprocess.run(
-            _as_postgres(binaries / "initdb", "-D", data, "-U", "test", "-A", "trust", "-N"),
+            _as_postgres(
+                binaries / "initdb", "-D", data, "-U", "test", "-A", "trust", "-N", *locale
+            ),
             stdout=subprocess.DEVNULL,
             check=True,
         )

@@ -9,12 +9,14 @@ import pytest
 from tests.stores import backends
 from tests.stores.backends import Backend
 
-KINDS = ["memory", "redis", "sqlite", "postgresql"]
+KINDS = ["memory", "redis", "sqlite", "postgresql", "postgresql ICU"]
 
 
 def _make(kind: str, request: pytest.FixtureRequest) -> AsyncGenerator[Backend]:
     if kind == "redis":
         return backends.redis(request.getfixturevalue("redis_url"))
+    if kind == "postgresql ICU":
+        return backends.sql(request.getfixturevalue("icu_postgres_url"))
     if kind == "postgresql":
         return backends.sql(request.getfixturevalue("postgres_url"))
     if kind == "sqlite":

@@ -188,6 +188,20 @@ async def test_scan_finds_a_namespace(store: Store) -> None:
     assert {key async for key in store.scan("airtable:login")} == wanted
 
 
+async def test_scan_neither_skips_nor_repeats(store: Store) -> None:
+    """Over several pages, whatever the characters are, and however a language would sort them."""
+    characters = "-_.aAzZ09éÉ ;:"
+    wanted = [
+        f"airtable:login:{first}{second}{number}"
+        for number in range(8)
+        for first in characters
+        for second in characters
+    ]
+    for key in wanted:
+        await store.put(key, b"v", 60)
+    assert sorted([key async for key in store.scan("airtable:login")]) == sorted(wanted)
+
+
 async def test_scan_leaves_out_what_has_ended(backend: Backend) -> None:
     """It lists live keys."""
     await backend.store.put(KEY, b"v", 30)

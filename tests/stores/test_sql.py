@@ -5,11 +5,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import ClauseElement, delete, select, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 
 from airtable_oauth.errors import StoreUnavailable
@@ -50,6 +51,59 @@ def test_processes_that_start_at_once_make_one_table(url: str) -> None:
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     said = sorted(process.communicate(timeout=30)[0] for process in processes)
     assert said == ["False\n", "False\n", "False\n", "True\n"]
+
+
+@pytest.fixture
+async def icu_store(icu_postgres_url: str) -> AsyncIterator[SqlStore]:
+    """An empty table on a PostgreSQL that orders text as people do."""
+    store = SqlStore(icu_postgres_url)
+    await store.ping()
+    await execute(store, delete(sql.entries))
+    yield store
+    await store.close()
+
+
+async def test_older_table_gets_the_index_for_ranges(
+    icu_store: SqlStore, icu_postgres_url: str
+) -> None:
+    """On its first use by this version; what it holds is found."""
+    await execute(icu_store, text("DROP INDEX airtable_oauth_entries_by_key"))
+    await icu_store.put(KEY, b"v", 60)
+    newer = SqlStore(icu_postgres_url)
+    assert [key async for key in newer.scan("airtable")] == [KEY]
+    await newer.close()
+    made = text("SELECT to_regclass('airtable_oauth_entries_by_key') IS NOT NULL")
+    assert (await execute(icu_store, made))[0][0]
+
+
+async def test_pages_of_keys_use_an_index(icu_store: SqlStore) -> None:
+    """Or a scan of a large table would sort all of it for each page."""
+    await fill(icu_store, "airtable:login:live", 20_000, seconds=60)
+    plan = await plan_of(icu_store, icu_store.page("airtable:login:live1", "airtable:login;"))
+    assert "airtable_oauth_entries_by_key" in plan
+    assert "Sort" not in plan
+
+
+async def fill(store: SqlStore, prefix: str, count: int, *, seconds: float) -> None:
+    """That many rows, which end in so many seconds."""
+    await execute(
+        store,
+        text(
+            "INSERT INTO airtable_oauth_entries (key, value, expires_at) "
+            f"SELECT '{prefix}' || n, 'v', extract(epoch FROM now()) + {seconds} "
+            f"FROM generate_series(1, {count}) AS n"
+        ),
+    )
+    await execute(store, text("ANALYZE airtable_oauth_entries"))
+
+
+async def plan_of(store: SqlStore, statement: ClauseElement) -> str:
+    """How PostgreSQL would carry it out."""
+    compiled = statement.compile(
+        dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}
+    )
+    rows = await execute(store, text(f"EXPLAIN {str(compiled).replace(':', chr(92) + ':')}"))
+    return "\n".join(row[0] for row in rows)
 
 
 async def test_restart_loses_nothing(url: str) -> None:

@@ -13,8 +13,10 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
+    Select,
     String,
     Table,
+    collate,
     delete,
     func,
     select,
@@ -48,6 +50,10 @@ entries = Table(
     Column("expires_at", Double, nullable=False),
 )
 _by_time = Index("airtable_oauth_entries_by_time", entries.c.expires_at)
+_bytewise = collate(entries.c.key, "C")
+_by_key = Index("airtable_oauth_entries_by_key", _bytewise)
+"""For ranges of keys. The primary key of a PostgreSQL is ordered by the database's collation, which
+may sort punctuation as people do: there `a:b` is not between `a:` and `a;`."""
 
 
 class SqlStore:
@@ -63,6 +69,7 @@ class SqlStore:
         self._engine = _engine(parsed)
         self._insert = sqlite.insert if self._dialect == "sqlite" else postgresql.insert
         self._now = _NOW[self._dialect]
+        self._ordered_key = entries.c.key if self._dialect == "sqlite" else _bytewise
         self._making = asyncio.Lock()
         self._made = False
         self._swept = -_SWEEP_SECONDS
@@ -118,17 +125,22 @@ class SqlStore:
         """See `Store.scan`."""
         last, end = f"{namespace}:", f"{namespace};"  # ; comes right after :
         while True:
-            page = await self._run(
-                select(entries.c.key)
-                .where(entries.c.key > last, entries.c.key < end, entries.c.expires_at > self._now)
-                .order_by(entries.c.key)
-                .limit(_PAGE)
-            )
+            page = await self._run(self.page(last, end))
             for (key,) in page:
                 yield key
             if len(page) < _PAGE:
                 return
             last = page[-1][0]
+
+    def page(self, last: str, end: str) -> Select[tuple[str]]:
+        """The statement for the next live keys after `last` and before `end`, by their bytes."""
+        key = self._ordered_key
+        return (
+            select(entries.c.key)
+            .where(key > last, key < end, entries.c.expires_at > self._now)
+            .order_by(key)
+            .limit(_PAGE)
+        )
 
     async def now(self) -> float:
         """See `Store.now`."""
@@ -211,6 +223,7 @@ async def _make_in_postgresql(connection: AsyncConnection) -> None:
     """With a lock: there `IF NOT EXISTS` alone lets two of them collide."""
     await connection.execute(text("SELECT pg_advisory_lock(7262)"))
     await _create(connection)
+    await connection.execute(CreateIndex(_by_key, if_not_exists=True))
     await connection.execute(text("SELECT pg_advisory_unlock(7262)"))
 
 
