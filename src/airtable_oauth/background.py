@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack, suppress
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from airtable_oauth.errors import TokenEndpointBusy, Unavailable
+from airtable_oauth.errors import StoreUnavailable, TokenEndpointBusy
 from airtable_oauth.logs import logger
 
 T = TypeVar("T")
@@ -15,6 +15,9 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
 _LAST_LOOKS = 20
 _LAST_LOOK_SECONDS = 1.0
+_TRIES = 100
+_FIRST_TRY_PAUSE = 0.001
+_LONGEST_TRY_PAUSE = 0.1
 
 
 class Background:
@@ -125,13 +128,40 @@ def _retrieve(task: asyncio.Task[Any]) -> None:
 
 
 async def until_stored(verb: Callable[[], Awaitable[T]], sleep: Sleep) -> T:
-    """Try until the store takes it: what would be lost otherwise cannot be had again."""
+    """Repeat `verb` as long as the store is unavailable, and return its result.
+
+    For what would be lost otherwise. Every other error is raised at once: a record that this
+    process cannot read (`errors.UnreadableRecord`), say, becomes readable only if somebody acts.
+    """
     pause = _FIRST_PAUSE
     while True:
         try:
             return await verb()
-        except Unavailable as error:
+        except StoreUnavailable as error:
             if pause == _FIRST_PAUSE:
-                logger.warning("the store does not take what must not be lost: %s", error.error)
+                logger.warning("could not store what must not be lost: %s; retrying", error.error)
             await sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+class Tries:
+    """The tries of a compare-and-set, with a pause between them: 100 in about nine seconds.
+
+    After the last one the loop ends. Then there is constant contention, or the store contradicts
+    itself, and the caller raises `errors.StoreUnavailable`.
+    """
+
+    def __init__(self, sleep: Sleep) -> None:
+        self._sleep = sleep
+        self._count = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> int:
+        if self._count == _TRIES:
+            raise StopAsyncIteration
+        if self._count:
+            await self._sleep(min(_FIRST_TRY_PAUSE * 2**self._count, _LONGEST_TRY_PAUSE))
+        self._count += 1
+        return self._count

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from airtable_oauth import pkce
-from airtable_oauth.background import until_stored
+from airtable_oauth.background import Sleep, Tries, until_stored
 from airtable_oauth.errors import (
     AccessUnavailable,
     ClientRefused,
@@ -17,6 +17,7 @@ from airtable_oauth.errors import (
     NotConnected,
     OtherUser,
     ReconnectRequired,
+    StoreUnavailable,
     Unavailable,
     UpstreamError,
 )
@@ -104,7 +105,7 @@ class Connections:
         login = pkce.base64url(self.random(16))
 
         async def store() -> ConnectionRecord:
-            while True:
+            async for _ in Tries(self.rotation.sleep):
                 found = await self._load(connection_id)
                 if found.record.owner != owner:
                     raise NotConnected
@@ -121,6 +122,7 @@ class Connections:
                 )
                 if await self.records.replace(renewed, now, version=found.version):
                     return renewed
+            raise StoreUnavailable
 
         record = await until_stored(store, self.rotation.sleep)
         await until_stored(partial(self.owners.add, record.owner, record.id), self.rotation.sleep)
@@ -233,13 +235,15 @@ class Connections:
 
     async def identify(self, record: ConnectionRecord, user: User) -> None:
         """Note whose tokens a connection has, as long as they come from the same login."""
-        while (found := await self.records.load(record.id)) is not None:
-            if found.record.login != record.login:
+        async for _ in Tries(self.rotation.sleep):
+            found = await self.records.load(record.id)
+            if found is None or found.record.login != record.login:
                 return
             known = replace(found.record, user=user)
             now = await self.clock.now()
             if await self.records.replace(known, now, version=found.version):
                 return
+        raise StoreUnavailable
 
     async def disconnect(self, connection_id: str) -> None:
         """Erase the tokens. A refresh that is under way cannot bring them back.
@@ -253,13 +257,17 @@ class Connections:
         await asyncio.shield(self.rotation.background.start(self._disconnect(connection_id)))
 
     async def _disconnect(self, connection_id: str) -> None:
-        found = await self._load(connection_id)
-        while not await self._entombed(found):
-            found = await self._load(connection_id)
-        record = found.record
+        record = await self._erased(connection_id)
         await self.hooks.tell(Event.DISCONNECTED, Connection.of(record, record.obtained_at))
         if record.keep_until is None:
             await self.owners.remove(record.owner, connection_id)
+
+    async def _erased(self, connection_id: str) -> ConnectionRecord:
+        async for _ in Tries(self.rotation.sleep):
+            found = await self._load(connection_id)
+            if await self._entombed(found):
+                return found.record
+        raise StoreUnavailable
 
     async def _entombed(self, found: Found) -> bool:
         connection_id = found.record.id
@@ -296,6 +304,7 @@ class Owners:
 
     store: Store
     name: str
+    sleep: Sleep = asyncio.sleep
 
     async def ids(self, owner: str) -> list[str]:
         """The ids, oldest first."""
@@ -314,7 +323,7 @@ class Owners:
 
     async def _change(self, owner: str, change: Callable[[list[str]], list[str]]) -> None:
         key = self._key(owner)
-        while True:
+        async for _ in Tries(self.sleep):
             entry = await self.store.get(key)
             ids = change([] if entry is None else _ids(entry.value))
             value = json.dumps({"v": 1, "ids": ids})
@@ -330,6 +339,7 @@ class Owners:
                 )
             if done:
                 return
+        raise StoreUnavailable
 
     def _key(self, owner: str) -> str:
         return storage_key(self.name, "owner", owner)

@@ -33,8 +33,10 @@ AirtableOAuthError
     ├── TokenEndpointBusy          503  too many token requests are under way
     ├── ClockSkew                  503  the store's clock and this machine's disagree
     ├── AccessUnavailable          503  the access token has ended and could not be renewed yet
-    ├── UnknownRecordFormat        503  a newer version of this package wrote a record
-    └── UnknownEncryptionKey       503  a record was sealed with a key that is not configured
+    └── UnreadableRecord           503  a record is there, and this process cannot read it
+        ├── UnknownRecordFormat    503  ... a newer version of this package wrote it
+        ├── UnknownEncryptionKey   503  ... it is encrypted with a key that is not configured
+        └── DamagedRecord          503  ... it was changed outside the service
 """
 
 import math
@@ -383,24 +385,41 @@ class AccessUnavailable(Unavailable):
         super().__init__()
 
 
-class UnknownRecordFormat(Unavailable):
-    """A newer version of this package wrote a record."""
+class UnreadableRecord(Unavailable):
+    """A record is in the store, and this process cannot read it. It is never taken for absent."""
+
+    error = "unreadable_record"
+    action = Action.FIX_CONFIG
+    retry_after = 60
+    description = "A record in the service's store cannot be read."
+
+
+class UnknownRecordFormat(UnreadableRecord):
+    """A newer version of this package wrote a record, or it was stored without encryption."""
 
     error = "unknown_record_format"
-    action = Action.FIX_CONFIG
     description = (
-        "A record was written by a newer version of this service. The person who runs it must "
+        "A record has a format that this process does not know: a newer version of this service "
+        "wrote it, or it was stored without encryption. The person who runs the service must "
         "update this process."
     )
 
 
-class UnknownEncryptionKey(Unavailable):
-    """A record was sealed with a key that is not among the configured ones."""
+class UnknownEncryptionKey(UnreadableRecord):
+    """A record is encrypted with a key that is not among the configured ones."""
 
     error = "unknown_encryption_key"
-    action = Action.FIX_CONFIG
-    retry_after = 60
     description = (
         "A record was encrypted with a key that this process does not have. The person who runs "
         "the service must put it back into AIRTABLE_OAUTH_ENCRYPTION_KEYS."
+    )
+
+
+class DamagedRecord(UnreadableRecord):
+    """A record names a configured key, and does not authenticate with it."""
+
+    error = "damaged_record"
+    description = (
+        "A record was changed, or moved to another key of the store, outside this service. The "
+        "person who runs the service must restore or remove it."
     )

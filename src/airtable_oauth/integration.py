@@ -285,7 +285,7 @@ class AirtableOAuth:
 
     def _vault(self) -> Connections:
         records = Records(self._store, self.settings.name)
-        owners = Owners(self._store, self.settings.name)
+        owners = Owners(self._store, self.settings.name, self._sleep)
 
         async def renewed(record: ConnectionRecord) -> None:
             if record.keep_until is None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from airtable_oauth import pkce
 from airtable_oauth.airtable import Airtable
-from airtable_oauth.background import Background, Sleep, until_stored, wait
+from airtable_oauth.background import Background, Sleep, Tries, until_stored, wait
 from airtable_oauth.errors import (
     Action,
     AirtableOAuthError,
@@ -202,9 +202,13 @@ class Logins:
         """Tell those who wait. A login that was discarded meanwhile stays so."""
 
         async def store() -> None:
-            while (entry := await self.store.get(key)) is not None:
-                if await self.store.replace(key, ended.to_bytes(), None, version=entry.version):
+            async for _ in Tries(self.sleep):
+                entry = await self.store.get(key)
+                if entry is None or await self.store.replace(
+                    key, ended.to_bytes(), None, version=entry.version
+                ):
                     return
+            raise StoreUnavailable
 
         await until_stored(store, self.sleep)
 

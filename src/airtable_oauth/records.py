@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from airtable_oauth.errors import UnknownEncryptionKey, UnknownRecordFormat
+from airtable_oauth.errors import UnknownRecordFormat, UnreadableRecord
 from airtable_oauth.logs import logger
 from airtable_oauth.protocol import TokenSet
 from airtable_oauth.stores import Store
@@ -262,7 +262,7 @@ class Records:
             try:
                 entry = await self.store.get(key)
                 record = None if entry is None else ConnectionRecord.from_bytes(entry.value)
-            except (UnknownEncryptionKey, UnknownRecordFormat) as error:
+            except UnreadableRecord as error:
                 logger.warning("a connection was passed over: %s", error.error)
                 continue
             if entry is not None and record is not None:

@@ -1,6 +1,6 @@
 import pytest
 
-from airtable_oauth.errors import UnknownEncryptionKey
+from airtable_oauth.errors import DamagedRecord, UnknownEncryptionKey, UnknownRecordFormat
 from airtable_oauth.stores.encrypted import EncryptedStore
 from tests.stores.backends import KEYS, Backend
 
@@ -40,38 +40,49 @@ async def test_unknown_key_is_a_configuration_error_and_the_record_stays(plain: 
     assert await EncryptedStore(plain.store, [KEYS[0]]).pop(KEY) == b"v"
 
 
-async def test_value_moved_to_another_key_reads_as_absent(plain: Backend) -> None:
-    """It is bound to the key that it was stored under."""
+async def test_value_moved_to_another_key_is_not_opened(plain: Backend) -> None:
+    """It is bound to the key that it was stored under. It stays, and is not taken for absent."""
     store = EncryptedStore(plain.store, KEYS)
     await store.put(KEY, b"mine", 60)
     await store.put("airtable:login:two", b"theirs", 60)
     theirs = await plain.stored("airtable:login:two")
     assert theirs is not None
     await plain.overwrite(KEY, theirs)
-    assert await store.get(KEY) is None
-    assert await store.pop(KEY) is None
+    for verb in (store.get, store.pop, store.reseal):
+        with pytest.raises(DamagedRecord):
+            await verb(KEY)
+    assert await plain.stored(KEY) == theirs
 
 
-async def test_edited_value_reads_as_absent(plain: Backend) -> None:
-    """Wherever it was edited after the id of its key."""
+async def test_edited_value_is_not_opened(plain: Backend) -> None:
+    """Wherever it was edited: in its format, its key's id, its nonce, its ciphertext or its tag."""
     store = EncryptedStore(plain.store, KEYS)
     await store.put(KEY, b"value", 60)
     sealed = await plain.stored(KEY)
     assert sealed is not None
-    for position in (0, *range(9, len(sealed))):
+    expected = [UnknownRecordFormat, *[UnknownEncryptionKey] * 8]
+    expected += [DamagedRecord] * (len(sealed) - len(expected))
+    for position, error in enumerate(expected):
         edited = bytearray(sealed)
         edited[position] ^= 1
         await plain.overwrite(KEY, bytes(edited))
-        assert await store.get(KEY) is None
+        with pytest.raises(error):
+            await store.get(KEY)
     await plain.overwrite(KEY, sealed)
     assert await store.pop(KEY) == b"value"
 
 
-@pytest.mark.parametrize("junk", [b"", b"\x01", b"plain text, longer than any header"])
-async def test_junk_reads_as_absent(plain: Backend, junk: bytes) -> None:
-    """So does what was stored before there was a key."""
+@pytest.mark.parametrize(
+    "junk", [b"", b"\x01", b"\x02" + bytes(40), b"plain text, longer than any header"]
+)
+async def test_unknown_format_is_an_error_and_the_record_stays(plain: Backend, junk: bytes) -> None:
+    """A newer version wrote it, or it was stored before there was a key."""
     await plain.store.put(KEY, junk, 60)
-    assert await EncryptedStore(plain.store, KEYS).get(KEY) is None
+    store = EncryptedStore(plain.store, KEYS)
+    for verb in (store.get, store.pop, store.reseal):
+        with pytest.raises(UnknownRecordFormat):
+            await verb(KEY)
+    assert await plain.stored(KEY) == junk
 
 
 async def test_record_is_sealed_anew_with_the_first_key(plain: Backend) -> None:

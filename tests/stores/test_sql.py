@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import ClauseElement, delete, select, text
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 
 from airtable_oauth.errors import StoreUnavailable
@@ -86,21 +85,20 @@ async def test_pages_of_keys_use_an_index(icu_store: SqlStore) -> None:
 
 async def fill(store: SqlStore, prefix: str, count: int, *, seconds: float) -> None:
     """That many rows, which end in so many seconds."""
-    await execute(
-        store,
-        text(
-            "INSERT INTO airtable_oauth_entries (key, value, expires_at) "
-            f"SELECT '{prefix}' || n, 'v', extract(epoch FROM now()) + {seconds} "
-            f"FROM generate_series(1, {count}) AS n"
-        ),
+    insert = text(
+        "INSERT INTO airtable_oauth_entries (key, value, expires_at) "
+        "SELECT CAST(:prefix AS text) || n, 'v', extract(epoch FROM now()) + :seconds "
+        "FROM generate_series(1, :count) AS n"
     )
+    await execute(store, insert.bindparams(prefix=prefix, seconds=seconds, count=count))
     await execute(store, text("ANALYZE airtable_oauth_entries"))
 
 
 async def plan_of(store: SqlStore, statement: ClauseElement) -> str:
     """How PostgreSQL would carry it out."""
     compiled = statement.compile(
-        dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}
+        dialect=store._engine.dialect,  # noqa: SLF001 (its SQL)
+        compile_kwargs={"literal_binds": True},
     )
     rows = await execute(store, text(f"EXPLAIN {str(compiled).replace(':', chr(92) + ':')}"))
     return "\n".join(row[0] for row in rows)

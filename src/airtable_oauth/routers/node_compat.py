@@ -21,7 +21,7 @@ from airtable_oauth.errors import (
     StoreUnavailable,
     TokenEndpointBusy,
     TooManyLogins,
-    UnknownEncryptionKey,
+    UnreadableRecord,
     UpstreamError,
     UpstreamTimeout,
 )
@@ -49,9 +49,7 @@ def node_compat_router(services: Services) -> APIRouter:
     @router.get(
         "/request-oauth-token",
         summary="Finish a login (as the Node service does)",
-        responses=documented(
-            StoreUnavailable, TokenEndpointBusy, UnknownEncryptionKey, UpstreamError
-        )
+        responses=documented(StoreUnavailable, TokenEndpointBusy, UnreadableRecord, UpstreamError)
         | {
             200: {"description": "What the token endpoint answered."},
             400: {"description": "An unknown state, the redirect's error, or Airtable's 400."},

@@ -20,6 +20,7 @@ from airtable_oauth.errors import (
     ConnectionNotNamed,
     ContentTooLarge,
     CrossSiteRefused,
+    DamagedRecord,
     InvalidPath,
     NotConnected,
     NotSent,
@@ -56,6 +57,7 @@ _RESPONSES = documented(
     StoreUnavailable,
     UnknownEncryptionKey,
     UnknownRecordFormat,
+    DamagedRecord,
     UpstreamTimeout,
 )
 _RESPONSES[200] = _RESPONSES["default"] = {

@@ -12,6 +12,7 @@ from airtable_oauth.errors import (
     ClientRefused,
     ContentTooLarge,
     CrossSiteRefused,
+    DamagedRecord,
     InvalidGrant,
     InvalidInput,
     LoginNotFound,
@@ -81,7 +82,7 @@ class Disconnected(BaseModel):
     ] = False
 
 
-STORE_ERRORS = (StoreUnavailable, UnknownEncryptionKey, UnknownRecordFormat)
+STORE_ERRORS = (StoreUnavailable, UnknownEncryptionKey, UnknownRecordFormat, DamagedRecord)
 KEEP_ERRORS = (
     LoginNotFound,
     AuthorizationError,
@@ -159,13 +160,16 @@ def session_router(services: Services) -> APIRouter:
         return Disconnected()
 
     async def end_previous(request: Request, connection_id: str) -> None:
-        """A login replaces what this browser was connected to before."""
+        """A login replaces what this browser was connected to before.
+
+        A session that was damaged ends with its time: it must not keep its browser out.
+        """
         try:
             previous = await services.session_of(request)
             await services.sessions.end(cookie.read(request.cookies) or "")
             if previous.connection_id != connection_id:
                 await connections.disconnect(previous.connection_id)
-        except NotConnected:
+        except (NotConnected, DamagedRecord):
             return
 
     return router

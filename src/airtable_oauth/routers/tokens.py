@@ -11,6 +11,7 @@ from airtable_oauth.errors import (
     ClientRefused,
     ContentTooLarge,
     CrossSiteRefused,
+    DamagedRecord,
     InvalidGrant,
     InvalidInput,
     LoginNotFound,
@@ -20,6 +21,7 @@ from airtable_oauth.errors import (
     TokenEndpointBusy,
     TokenRequestRefused,
     UnknownEncryptionKey,
+    UnknownRecordFormat,
     UnsupportedMediaType,
     UpstreamError,
     UpstreamTimeout,
@@ -90,6 +92,8 @@ _EXCHANGE_ERRORS = (
     NotSent,
     StoreUnavailable,
     UnknownEncryptionKey,
+    UnknownRecordFormat,
+    DamagedRecord,
     UpstreamTimeout,
 )
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
-from airtable_oauth.errors import UnknownEncryptionKey
+from airtable_oauth.errors import DamagedRecord, UnknownEncryptionKey, UnknownRecordFormat
 from airtable_oauth.pkce import RandomBytes
 from airtable_oauth.stores import Entry, Store
 
@@ -21,9 +21,12 @@ class EncryptedStore:
     """Wraps a store with AES-256-GCM-SIV (RFC 8452), bound to the key that a value lies under.
 
     A sealed value is `format ‖ key id ‖ nonce ‖ ciphertext and tag`. GCM-SIV stays safe with
-    random nonces for far more messages than one key will ever seal. A value that was edited or
-    moved to another key reads as absent; one that names a key which is not configured raises
-    `UnknownEncryptionKey` and stays where it is.
+    random nonces for far more messages than one key will ever seal.
+
+    A value that cannot be opened stays where it is, and reading it raises an
+    `errors.UnreadableRecord`: `UnknownRecordFormat`, `UnknownEncryptionKey`, or, if it was edited
+    or moved to another key, `DamagedRecord`. None of them reads as absent, because callers store
+    something new where nothing is.
     """
 
     def __init__(
@@ -39,8 +42,7 @@ class EncryptedStore:
         entry = await self._store.get(key)
         if entry is None:
             return None
-        value = self._open(key, entry.value)
-        return None if value is None else Entry(value, entry.version)
+        return Entry(self._open(key, entry.value), entry.version)
 
     async def put(self, key: str, value: bytes, ttl: float) -> None:
         """See `Store.put`."""
@@ -75,13 +77,13 @@ class EncryptedStore:
         Its time to live stays. If somebody changes it meanwhile, their change is sealed so anyway.
 
         Raises:
-            UnknownEncryptionKey: it is sealed with a key that is not configured.
+            UnreadableRecord: it cannot be opened.
         """
         entry = await self._store.get(key)
-        if entry is None or entry.value.startswith(_FORMAT + self._first):
+        if entry is None:
             return False
         value = self._open(key, entry.value)
-        if value is None:
+        if entry.value.startswith(_FORMAT + self._first):
             return False
         return await self._store.replace(key, self._seal(key, value), None, version=entry.version)
 
@@ -106,18 +108,17 @@ class EncryptedStore:
         header = _FORMAT + self._first + nonce
         return header + self._ciphers[self._first].encrypt(nonce, value, key.encode())
 
-    def _open(self, key: str, sealed: bytes) -> bytes | None:
+    def _open(self, key: str, sealed: bytes) -> bytes:
         header, ciphertext = sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES:]
         if len(header) < _HEADER_BYTES or not header.startswith(_FORMAT):
-            return None
-        key_id = header[len(_FORMAT) : -_NONCE_BYTES]
-        cipher = self._ciphers.get(key_id)
+            raise UnknownRecordFormat
+        cipher = self._ciphers.get(header[len(_FORMAT) : -_NONCE_BYTES])
         if cipher is None:
             raise UnknownEncryptionKey
         try:
             return cipher.decrypt(header[-_NONCE_BYTES:], ciphertext, key.encode())
-        except InvalidTag:
-            return None
+        except InvalidTag as error:
+            raise DamagedRecord from error
 
 
 def _key_id(key: bytes) -> bytes:

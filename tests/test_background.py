@@ -1,0 +1,125 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from airtable_oauth import AirtableOAuth, TokenSet
+from airtable_oauth.background import Tries, until_stored
+from airtable_oauth.connections import Owners
+from airtable_oauth.errors import Action, StoreUnavailable, UnknownRecordFormat, UnreadableRecord
+from airtable_oauth.stores import Entry
+from airtable_oauth.stores.connect import open_store
+from airtable_oauth.stores.memory import MemoryStore
+from tests.helpers import make_settings
+
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+TOKENS = TokenSet("oaa-1", "oar-1", "data.records:read", 3600, 86400)
+
+
+class Pauses:
+    """A sleep that takes no time and remembers how long it should have been."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        await asyncio.sleep(0)
+
+
+async def test_storing_is_repeated_while_the_store_is_away() -> None:
+    """Which goes away, so a spent code's tokens are kept."""
+    answers = [StoreUnavailable(), StoreUnavailable(), None]
+
+    async def verb() -> str:
+        error = answers.pop(0)
+        if error is not None:
+            raise error
+        return "stored"
+
+    pauses = Pauses()
+    assert await until_stored(verb, pauses) == "stored"
+    assert len(pauses.seconds) == 2
+
+
+@pytest.mark.parametrize("error", UnreadableRecord.__subclasses__())
+async def test_storing_over_what_cannot_be_read_fails_at_once(
+    error: type[UnreadableRecord],
+) -> None:
+    """It does not go away: a person must act, and is told so."""
+
+    async def verb() -> None:
+        raise error
+
+    pauses = Pauses()
+    async with asyncio.timeout(5):
+        with pytest.raises(error) as raised:
+            await until_stored(verb, pauses)
+    assert raised.value.action is Action.FIX_CONFIG
+    assert pauses.seconds == []
+
+
+async def test_tries_pause_and_end() -> None:
+    """A compare-and-set that never succeeds must not occupy the process."""
+    pauses = Pauses()
+    count = [number async for number in Tries(pauses)]
+    assert len(count) == 100
+    assert len(pauses.seconds) == 99
+    assert 0 < pauses.seconds[0] < 0.01
+    assert max(pauses.seconds) <= 0.1
+
+
+class Contradictory(MemoryStore):
+    """A store that says that nothing is there, and stores nothing there."""
+
+    async def get(self, _key: str) -> Entry | None:
+        return None
+
+    async def add(self, _key: str, _value: bytes, _ttl: float) -> bool:
+        return False
+
+
+async def test_owner_whose_index_cannot_be_changed_is_an_error() -> None:
+    """Not a loop without an end."""
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreUnavailable):
+            await Owners(Contradictory(), "airtable", Pauses()).add("ann", "con_1")
+
+
+@pytest.mark.parametrize("junk", [b"from a newer version", b"\x01" + bytes(40)])
+async def test_owner_whose_index_cannot_be_read_is_an_error(tmp_path: Path, junk: bytes) -> None:
+    """The process stays alive, the index stays as it is, and other owners connect."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    settings = make_settings(store_url=url, encryption_keys=KEY)
+    raw = open_store(settings)
+    airtable = AirtableOAuth(settings)
+    await airtable.adopt("ann", TOKENS)
+    (index,) = [key async for key in raw.scan("airtable:owner")]
+    await raw.put(index, junk, 60)
+    async with asyncio.timeout(5):
+        with pytest.raises(UnreadableRecord):
+            await airtable.adopt("ann", TOKENS)
+        with pytest.raises(UnreadableRecord):
+            await airtable.connections("ann")
+        assert (await airtable.adopt("bob", TOKENS)).owner == "bob"
+    entry = await raw.get(index)
+    assert entry is not None
+    assert entry.value == junk
+    await airtable.aclose()
+    await raw.close()
+
+
+async def test_record_of_a_newer_version_is_not_overwritten() -> None:
+    """Reconnecting it fails at once."""
+    store = MemoryStore()
+    airtable = AirtableOAuth(make_settings(), store=store)
+    connection = await airtable.adopt("ann", TOKENS)
+    (key,) = [key async for key in store.scan("airtable:connection")]
+    await store.put(key, b'{"v": 99}', 60)
+    async with asyncio.timeout(5):
+        with pytest.raises(UnknownRecordFormat):
+            await airtable.disconnect(connection.id)
+    entry = await store.get(key)
+    assert entry is not None
+    assert entry.value == b'{"v": 99}'
+    await airtable.aclose()
