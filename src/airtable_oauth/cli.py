@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
@@ -27,7 +27,13 @@ from pydantic import ValidationError
 
 from airtable_oauth import doctor, pkce
 from airtable_oauth.app import create_app
-from airtable_oauth.errors import AirtableOAuthError, StoreUnavailable, UnknownEncryptionKey
+from airtable_oauth.errors import (
+    AirtableOAuthError,
+    DamagedRecord,
+    StoreUnavailable,
+    UnknownEncryptionKey,
+    UnknownRecordFormat,
+)
 from airtable_oauth.frontend import create_frontend
 from airtable_oauth.idle import IdleOutcome
 from airtable_oauth.integration import AirtableOAuth
@@ -38,6 +44,7 @@ from airtable_oauth.server import LimitedProtocol
 from airtable_oauth.settings import PREFIX, WEBHOOK_SECRET_PREFIX, Settings, faults
 from airtable_oauth.stores.connect import open_store, sealed
 from airtable_oauth.stores.encrypted import EncryptedStore
+from airtable_oauth.stores.resealing import Resealing, reseal_all
 
 _DEMO_SCOPES = "data.records:read data.records:write schema.bases:read user.email:read"
 _DRAIN_SECONDS = 30
@@ -46,6 +53,11 @@ _GARBAGE = 10_000
 _KEY_BYTES = 32
 _START_SECONDS = 30.0
 _COLUMNS = "{:<26}  {:<13}  {:<12}  {:<24}  {}"
+_REMEDIES = {
+    UnknownEncryptionKey.error: f"put their key back into {PREFIX}ENCRYPTION_KEYS.",
+    UnknownRecordFormat.error: "a newer version wrote them, or they are not encrypted.",
+    DamagedRecord.error: "they were changed or moved outside the service; restore or remove them.",
+}
 
 T = TypeVar("T")
 
@@ -248,7 +260,7 @@ def check(online: bool) -> None:  # noqa: FBT001 (an option)
 
 @main.group()
 def keys() -> None:
-    """Keys that encrypt what is stored."""
+    """Keys that encrypt what is stored. `keys rotate --help` says how to replace one."""
 
 
 @keys.command()
@@ -265,17 +277,51 @@ def webhook() -> None:
 
 @keys.command()
 def rotate() -> None:
-    """Encrypt everything stored with the first of the keys, while the service runs.
+    r"""Encrypt everything stored with the first of the keys, while the service runs.
 
-    Put the new key in front of AIRTABLE_OAUTH_ENCRYPTION_KEYS, restart every process, then run
-    this; after it the old key can be taken out.
+    \b
+    Replace a key in this order. In steps 1, 2 and 4 restart every process,
+    one after the other if you like, before the next step.
+      1. AIRTABLE_OAUTH_ENCRYPTION_KEYS=old,new   all can read what the new key encrypts
+      2. AIRTABLE_OAUTH_ENCRYPTION_KEYS=new,old   all encrypt with the new key
+      3. airtable-oauth keys rotate               with new,old as well
+      4. AIRTABLE_OAUTH_ENCRYPTION_KEYS=new       only if step 3 exited with 0
+
+    Reads the records of this AIRTABLE_OAUTH_NAME until nothing is left to do, and ends with a
+    verdict. Exit status 0 if records were found and every one is encrypted with the first key;
+    else 1: keep the old key, and run it again.
     """
-    done, unreadable = asyncio.run(_reseal(_lasting_settings()))
-    click.echo(f"{done} records were encrypted anew.")
-    if unreadable:
-        raise click.ClickException(
-            f"{unreadable} records are encrypted with a key that is not in "
-            f"{PREFIX}ENCRYPTION_KEYS: put it back and run this again"
+    settings = _lasting_settings()
+    run = asyncio.run(_reseal(settings))
+    click.echo(
+        f"{run.seen} records: {run.resealed} encrypted with the first key now, {run.left_alone} "
+        f"already before, {run.changed} changed meanwhile and read again, "
+        f"{run.unreadable.total()} that cannot be opened."
+    )
+    if run.complete:
+        click.echo("Every record is encrypted with the first key.")
+        return
+    for line in _why_incomplete(run, settings):
+        click.echo(line, err=True)
+    raise SystemExit(1)
+
+
+def _why_incomplete(run: Resealing, settings: Settings) -> Iterator[str]:
+    if not run.seen:
+        yield (
+            f"No records were found for {PREFIX}NAME={settings.name} in this store, so nothing is "
+            f"verified. Compare {PREFIX}STORE_URL and {PREFIX}NAME with the service's."
+        )
+        return
+    yield "NOT every record is encrypted with the first key. Keep every key."
+    for error, count in sorted(run.unreadable.items()):
+        yield f"{count} of them cannot be opened ({error}): {_REMEDIES.get(error, '')}"
+    for key in run.unreadable_keys:
+        yield f"  {key}"
+    if not run.verified:
+        yield (
+            "Records are still written with another key: restart every process with the same "
+            "first key, then run this again."
         )
 
 
@@ -376,24 +422,28 @@ def _within_integration(work: Callable[[AirtableOAuth], Awaitable[T]]) -> T:
         raise click.ClickException(str(error)) from None
 
 
-async def _reseal(settings: Settings) -> tuple[int, int]:
-    """How many records were sealed anew, and how many could not be opened."""
+async def _reseal(settings: Settings) -> Resealing:
     store = sealed(open_store(settings), settings)
     assert isinstance(store, EncryptedStore)  # noqa: S101 (every store but memory:// has keys)
-    done = unreadable = 0
     try:
-        async for key in store.scan(settings.name):
-            try:
-                done += await store.reseal(key)
-            except UnknownEncryptionKey:
-                unreadable += 1
-            if sys.stderr.isatty():
-                click.echo(f"\r{done} records", nl=False, err=True)
+        return await reseal_all(store, settings.name, progress=_Progress())
     except StoreUnavailable as error:
-        raise click.ClickException(error.description) from None
+        raise click.ClickException(f"{error.description} Run this again for the rest.") from None
     finally:
         await store.close()
-    return done, unreadable
+
+
+class _Progress:
+    """Says how far it is, on stderr: each second to a person, each ten seconds to a log."""
+
+    def __init__(self) -> None:
+        self._person = sys.stderr.isatty()
+        self._next = time.monotonic() + (1 if self._person else 10)
+
+    def __call__(self, run: Resealing) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + (1 if self._person else 10)
+            click.echo(f"{run.seen} records seen, {run.resealed} encrypted so far", err=True)
 
 
 def _lasting_settings() -> Settings:

@@ -320,6 +320,7 @@ async def test_keys_are_rotated_while_the_service_runs(stored: tuple[str, str, P
             check=True,
         )
         assert int(done.stdout.split()[0]) >= 3
+        assert done.stdout.endswith("Every record is encrypted with the first key.\n")
         async with httpx.AsyncClient(base_url=service.api, cookies=cookies) as browser:
             assert (await browser.get("/session")).status_code == 200
     with stack(directory, STORE_URL=url, ENCRYPTION_KEYS=KEY_B) as service:
@@ -343,6 +344,7 @@ async def test_swapped_records_are_not_read(service: Stack, redis_url: str) -> N
                     assert (answer.status_code, answer.json()["error"]) == (503, "damaged_record")
                 await log_in(browser)
                 assert (await browser.get("/session")).status_code == 200
+            await client.delete(first, second)
 
 
 async def test_restart_on_sqlite_loses_nothing(tmp_path: Path) -> None:

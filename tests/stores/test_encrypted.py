@@ -1,8 +1,10 @@
 import pytest
 
 from airtable_oauth.errors import DamagedRecord, UnknownEncryptionKey, UnknownRecordFormat
-from airtable_oauth.stores.encrypted import EncryptedStore
+from airtable_oauth.stores.encrypted import EncryptedStore, Resealed
+from airtable_oauth.stores.resealing import reseal_all
 from tests.stores.backends import KEYS, Backend
+from tests.vault import FaultyStore
 
 KEY = "airtable:login:one"
 
@@ -90,11 +92,11 @@ async def test_record_is_sealed_anew_with_the_first_key(plain: Backend) -> None:
     await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"v", 60)
     await plain.advance(50)
     store = EncryptedStore(plain.store, [KEYS[1], KEYS[0]])
-    assert await store.reseal(KEY)
-    assert not await store.reseal(KEY)
+    assert await store.reseal(KEY) is Resealed.NOW
+    assert await store.reseal(KEY) is Resealed.BEFORE
     assert 0 < await plain.ttl(KEY) <= 10
     assert await EncryptedStore(plain.store, [KEYS[1]]).pop(KEY) == b"v"
-    assert not await store.reseal(KEY)
+    assert await store.reseal(KEY) is Resealed.ABSENT
 
 
 async def test_record_of_an_unknown_key_is_not_sealed_anew(plain: Backend) -> None:
@@ -103,3 +105,59 @@ async def test_record_of_an_unknown_key_is_not_sealed_anew(plain: Backend) -> No
     with pytest.raises(UnknownEncryptionKey):
         await EncryptedStore(plain.store, [KEYS[1]]).reseal(KEY)
     assert await EncryptedStore(plain.store, [KEYS[0]]).pop(KEY) == b"v"
+
+
+async def no_pause(_seconds: float) -> None:
+    """Passes follow each other at once."""
+
+
+async def test_every_record_is_counted(plain: Backend) -> None:
+    """Those encrypted now, those left alone, and those that cannot be opened, by their reason."""
+    old, new = (EncryptedStore(plain.store, [key]) for key in KEYS)
+    stranger = EncryptedStore(plain.store, [bytes(range(7, 39))])
+    for number in range(20):
+        await old.put(f"airtable:connection:old{number}", b"v", 60)
+    await new.put("airtable:session:new", b"v", 60)
+    await stranger.put("airtable:owner:strange", b"v", 60)
+    await plain.store.put("airtable:owner:junk", b"\x02" + bytes(40), 60)
+    await plain.store.put("other:owner:1", b"of another integration", 60)
+    ring = EncryptedStore(plain.store, [KEYS[1], KEYS[0]])
+    run = await reseal_all(ring, "airtable", sleep=no_pause)
+    assert (run.seen, run.resealed, run.left_alone, run.changed) == (23, 20, 1, 0)
+    assert run.unreadable == {"unknown_encryption_key": 1, "unknown_record_format": 1}
+    assert sorted(run.unreadable_keys) == ["airtable:owner:junk", "airtable:owner:strange"]
+    assert not run.complete
+    for key in run.unreadable_keys:
+        await plain.store.pop(key)
+    run = await reseal_all(ring, "airtable", sleep=no_pause)
+    assert (run.seen, run.resealed, run.left_alone) == (21, 0, 21)
+    assert run.complete
+    assert {await new.pop(f"airtable:connection:old{number}") for number in range(20)} == {b"v"}
+
+
+async def test_record_that_changed_meanwhile_is_read_again(plain: Backend) -> None:
+    """By the next pass. The change is kept."""
+    old = EncryptedStore(plain.store, [KEYS[0]])
+    await old.put(KEY, b"v", 60)
+    meanwhile = FaultyStore(plain.store, meanwhile=lambda: old.put(KEY, b"changed", 60))
+    run = await reseal_all(EncryptedStore(meanwhile, KEYS[::-1]), "airtable", sleep=no_pause)
+    assert (run.seen, run.resealed, run.changed, run.complete) == (1, 1, 1, True)
+    assert await EncryptedStore(plain.store, [KEYS[1]]).pop(KEY) == b"changed"
+
+
+async def test_process_that_still_writes_with_the_old_key_is_noticed(plain: Backend) -> None:
+    """Whatever it writes between two passes; the run ends."""
+    old = EncryptedStore(plain.store, [KEYS[0]])
+    await old.put(KEY, b"v", 60)
+
+    async def pause(_seconds: float) -> None:
+        await old.put(KEY, b"w", 60)
+
+    run = await reseal_all(EncryptedStore(plain.store, KEYS[::-1]), "airtable", sleep=pause)
+    assert (run.seen, run.resealed, run.complete) == (1, 5, False)
+
+
+async def test_store_without_records_proves_nothing(plain: Backend) -> None:
+    """It may be the wrong store, or the wrong name."""
+    run = await reseal_all(EncryptedStore(plain.store, KEYS), "airtable", sleep=no_pause)
+    assert (run.seen, run.complete) == (0, False)

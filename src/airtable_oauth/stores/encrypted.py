@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
+from enum import Enum
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
@@ -15,6 +16,15 @@ _FORMAT = b"\x01"
 _KEY_ID_BYTES = 8
 _NONCE_BYTES = 12
 _HEADER_BYTES = len(_FORMAT) + _KEY_ID_BYTES + _NONCE_BYTES
+
+
+class Resealed(Enum):
+    """What `EncryptedStore.reseal` found or did."""
+
+    NOW = "encrypted with the first key now"
+    BEFORE = "already encrypted with the first key"
+    CHANGED = "changed or removed by somebody else meanwhile"
+    ABSENT = "not there"
 
 
 class EncryptedStore:
@@ -71,21 +81,23 @@ class EncryptedStore:
         """See `Store.discard`."""
         return await self._store.discard(key, version=version)
 
-    async def reseal(self, key: str) -> bool:
-        """Seal what lies under a key with the first encryption key; whether that was needed.
+    async def reseal(self, key: str) -> "Resealed":
+        """Encrypt what is stored under a key with the first encryption key.
 
-        Its time to live stays. If somebody changes it meanwhile, their change is sealed so anyway.
+        What is left of its time to live stays.
 
         Raises:
             UnreadableRecord: it cannot be opened.
         """
         entry = await self._store.get(key)
         if entry is None:
-            return False
+            return Resealed.ABSENT
         value = self._open(key, entry.value)
         if entry.value.startswith(_FORMAT + self._first):
-            return False
-        return await self._store.replace(key, self._seal(key, value), None, version=entry.version)
+            return Resealed.BEFORE
+        sealed = self._seal(key, value)
+        done = await self._store.replace(key, sealed, None, version=entry.version)
+        return Resealed.NOW if done else Resealed.CHANGED
 
     def scan(self, namespace: str) -> AsyncIterator[str]:
         """See `Store.scan`."""

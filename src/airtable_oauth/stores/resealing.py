@@ -1,0 +1,101 @@
+"""Encrypts every record with the first key, and says whether that has succeeded."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+from airtable_oauth.errors import UnreadableRecord
+from airtable_oauth.stores.encrypted import EncryptedStore, Resealed
+
+_PASSES = 5
+_PASS_PAUSE = 1.0
+_AT_ONCE = 8
+_NAMED = 10
+
+
+@dataclass(slots=True)
+class Resealing:
+    """What became of the records of one integration so far."""
+
+    seen: int = 0
+    """Records that the first pass found."""
+    resealed: int = 0
+    """Encrypted with the first key by this run, in any pass."""
+    left_alone: int = 0
+    """Already encrypted with the first key when the first pass read them."""
+    changed: int = 0
+    """Changed or removed while a pass was at them; the next pass reads them again."""
+    unreadable: Counter[str] = field(default_factory=Counter)
+    """What the last pass could not open, by the code of the error."""
+    unreadable_keys: list[str] = field(default_factory=list)
+    """Where the first ten of them are in the store; hashes, so that they may be shown."""
+    verified: bool = False
+    """Whether a whole pass found nothing left to do."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether records were seen, and every one is encrypted with the first key."""
+        return self.seen > 0 and self.verified and not self.unreadable
+
+
+async def reseal_all(
+    store: EncryptedStore,
+    namespace: str,
+    *,
+    progress: Callable[[Resealing], None] = lambda _: None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Resealing:
+    """Encrypt every record below `namespace:` with the first key, while others use the store.
+
+    Reads all of them again until a whole pass finds nothing left to do: what was written meanwhile
+    with another key is found too. Gives up after five passes: then a process still writes with
+    another key. `progress` is called now and then.
+
+    Raises:
+        StoreUnavailable: the store does not answer. Running it again does what is left.
+    """
+    run = Resealing()
+    for number in range(_PASSES):
+        if number:
+            await sleep(_PASS_PAUSE)
+        run.unreadable.clear()
+        run.unreadable_keys.clear()
+        before = run.resealed + run.changed
+        async for keys in _batches(store.scan(namespace)):
+            outcomes = await asyncio.gather(*(_reseal(store, key, run) for key in keys))
+            _count(run, outcomes, first=number == 0)
+            progress(run)
+        if run.resealed + run.changed == before:
+            run.verified = True
+            break
+    return run
+
+
+async def _batches(keys: AsyncIterator[str]) -> AsyncIterator[list[str]]:
+    batch: list[str] = []
+    async for key in keys:
+        batch.append(key)
+        if len(batch) == _AT_ONCE:
+            yield batch
+            batch = []
+    yield batch
+
+
+async def _reseal(store: EncryptedStore, key: str, run: Resealing) -> Resealed | None:
+    """The outcome, or None for a record that cannot be opened."""
+    try:
+        return await store.reseal(key)
+    except UnreadableRecord as error:
+        run.unreadable[error.error] += 1
+        if len(run.unreadable_keys) < _NAMED:
+            run.unreadable_keys.append(key)
+        return None
+
+
+def _count(run: Resealing, outcomes: list[Resealed | None], *, first: bool) -> None:
+    run.resealed += outcomes.count(Resealed.NOW)
+    run.changed += outcomes.count(Resealed.CHANGED)
+    if first:
+        run.seen += len(outcomes) - outcomes.count(Resealed.ABSENT)
+        run.left_alone += outcomes.count(Resealed.BEFORE)
