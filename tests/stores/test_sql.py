@@ -5,11 +5,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import ClauseElement, delete, select, text
+from sqlalchemy import ClauseElement, delete, func, select, text
 from sqlalchemy.engine import make_url
 
 from airtable_oauth.errors import StoreUnavailable
@@ -87,10 +87,14 @@ async def fill(store: SqlStore, prefix: str, count: int, *, seconds: float) -> N
     """That many rows, which end in so many seconds."""
     insert = text(
         "INSERT INTO airtable_oauth_entries (key, value, expires_at) "
-        "SELECT CAST(:prefix AS text) || n, 'v', extract(epoch FROM now()) + :seconds "
-        "FROM generate_series(1, :count) AS n"
+        "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers "
+        "WHERE n < :count) "
+        "SELECT CAST(:prefix AS text) || n, CAST('v' AS bytea), :ends FROM numbers"
     )
-    await execute(store, insert.bindparams(prefix=prefix, seconds=seconds, count=count))
+    if store._engine.dialect.name == "sqlite":  # noqa: SLF001 (its SQL)
+        insert = text(str(insert).replace("bytea", "blob"))
+    ends = await store.now() + seconds
+    await execute(store, insert.bindparams(prefix=prefix, ends=ends, count=count))
     await execute(store, text("ANALYZE airtable_oauth_entries"))
 
 
@@ -114,22 +118,98 @@ async def test_restart_loses_nothing(url: str) -> None:
     await second.close()
 
 
-async def test_rows_that_have_ended_are_swept_out(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_rows_that_have_ended_are_swept_out(url: str) -> None:
     """By whoever writes; those that live stay."""
-    monkeypatch.setattr(sql, "_SWEEP_SECONDS", 0.0)
-    store = SqlStore(url)
+    store = SqlStore(url, sweep_seconds=0)
     await store.put(KEY, b"ended", 0.001)
     await asyncio.sleep(0.01)
     await store.put("airtable:login:two", b"lives", 60)
+    await until(lambda: absent(store, KEY))
+    assert not await absent(store, "airtable:login:two")
     await store.close()
-    monkeypatch.setattr(sql, "_SWEEP_SECONDS", 60.0)
+
+
+async def absent(store: SqlStore, key: str) -> bool:
+    """Whether there is no row, live or ended."""
+    return not await execute(store, select(sql.entries.c.key).where(sql.entries.c.key == key))
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
+    """Return once it holds."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+async def backlog(store: SqlStore) -> int:
+    count = select(func.count()).where(sql.entries.c.key.startswith("airtable:login:ended"))
+    return int((await execute(store, count))[0][0])
+
+
+BACKLOG = 50_000
+
+
+async def test_sweep_catches_up_after_a_backlog(url: str) -> None:
+    """In one go, while other verbs stay fast, and without those that live."""
+    store = SqlStore(url, sweep_seconds=3600)
+    await store.put("airtable:login:lives", b"v", 60)  # the first sweep finds nothing
+    await fill(store, "airtable:login:ended", BACKLOG, seconds=-60)
+    await store.close()
+    store = SqlStore(url, sweep_seconds=3600)
+    await store.put(KEY, b"v", 60)
+    slowest = 0.0
+    async with asyncio.timeout(60):
+        while await backlog(store):
+            started = time.monotonic()
+            await store.put(KEY, b"v", 60)
+            assert await store.get("airtable:login:lives") is not None
+            slowest = max(slowest, time.monotonic() - started)
+            await asyncio.sleep(0.01)
+    assert slowest < 1
+    await store.close()
+
+
+async def test_closing_ends_a_sweep(url: str) -> None:
+    """What it has not deleted yet is left to the next one."""
     store = SqlStore(url)
-    rows = await execute(store, select(sql.entries.c.key))
+    await store.ping()
+    await fill(store, "airtable:login:ended", BACKLOG, seconds=-60)
+    await store.put(KEY, b"v", 60)
+    started = time.monotonic()
     await store.close()
-    assert ("airtable:login:two",) in rows
-    assert (KEY,) not in rows
+    assert time.monotonic() - started < 1
+    store = SqlStore(url)
+    left = await backlog(store)
+    assert 0 < left <= BACKLOG
+    await execute(store, delete(sql.entries))
+    await store.close()
+
+
+async def test_sweep_spares_a_row_that_is_stored_again_meanwhile(postgres_url: str) -> None:
+    """A row whose newest version lives is not deleted for its older one."""
+    store = SqlStore(postgres_url, sweep_seconds=3600)
+    await store.ping()
+    await execute(store, delete(sql.entries))
+    await fill(store, "airtable:login:ended", 1, seconds=-60)
+    key = "airtable:login:ended1"
+    async with store._engine.connect() as other:  # noqa: SLF001 (a transaction that lasts)
+        await other.exec_driver_sql("BEGIN")
+        lives = "UPDATE airtable_oauth_entries SET expires_at = expires_at + 600"
+        await other.exec_driver_sql(lives)
+        await store.put("airtable:login:other", b"v", 60)  # begins a sweep
+        await asyncio.sleep(0.2)
+        await other.exec_driver_sql("COMMIT")
+    assert await store.get(key) is not None
+    await store.close()
+
+
+async def test_sweep_uses_an_index(icu_store: SqlStore) -> None:
+    """It must not read the whole table to find what has ended."""
+    await fill(icu_store, "airtable:login:live", 20_000, seconds=60)
+    await fill(icu_store, "airtable:login:ended", 20_000, seconds=-60)
+    plan = await plan_of(icu_store, icu_store.removal())
+    assert "Index Scan using airtable_oauth_entries_by_time" in plan
+    assert "Seq Scan" not in plan
 
 
 CUTS: list[Callable[[Proxy], None]] = [Proxy.refuse, Proxy.black_hole]

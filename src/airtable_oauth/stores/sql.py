@@ -1,6 +1,7 @@
 """The durable store: SQLite (3.35 or newer) for one machine, PostgreSQL for any number."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -8,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
+    Delete,
     Double,
     Executable,
     Index,
@@ -39,6 +41,11 @@ _LOCK_SECONDS = 1.0
 _CLOSE_SECONDS = 5.0
 _CONNECTIONS = 20
 _SWEEP_SECONDS = 60.0
+_SWEEP_ROWS = 1000
+_SWEEP_DEADLINE = 30.0
+"""Seconds for one statement of a sweep, which no caller waits for."""
+_SWEEP_PAUSE = 0.05
+"""Seconds between two of them, for others to write."""
 _PAGE = 500
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
@@ -59,11 +66,12 @@ may sort punctuation as people do: there `a:b` is not between `a:` and `a;`."""
 class SqlStore:
     """One statement per verb, each a transaction of its own, by the database's clock.
 
-    The table is made on first use. Rows whose time has passed are never seen again and are swept
-    out now and then, by whoever writes.
+    The table is created on first use. Rows whose time has passed are never seen again. A write
+    starts a sweep in the background that deletes them, a thousand at a time, if the last one was
+    `sweep_seconds` ago.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, sweep_seconds: float = _SWEEP_SECONDS) -> None:
         parsed = make_url(url)
         self._dialect = parsed.get_backend_name()
         self._engine = _engine(parsed)
@@ -72,8 +80,9 @@ class SqlStore:
         self._ordered_key = entries.c.key if self._dialect == "sqlite" else _bytewise
         self._making = asyncio.Lock()
         self._made = False
-        self._swept = -_SWEEP_SECONDS
-        self._sweeping: asyncio.Future[None] | None = None
+        self._sweep_seconds = sweep_seconds
+        self._next_sweep = -math.inf
+        self._sweeping: asyncio.Task[None] | None = None
         self._running: set[asyncio.Future[Sequence[Any]]] = set()
 
     async def get(self, key: str) -> Entry | None:
@@ -151,25 +160,44 @@ class SqlStore:
         await self.now()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """End the sweep and close the connections."""
         if self._sweeping is not None:
-            await self._sweeping
+            self._sweeping.cancel()
+            await asyncio.wait({self._sweeping})
         if self._running:  # given up, and still letting go of their connections
             await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
         await self._engine.dispose()
 
+    def removal(self) -> Delete:
+        """The statement that deletes a batch of what has ended, the oldest first.
+
+        Two of them do not wait for each other's rows. The condition is repeated for a row that was
+        stored again in between: PostgreSQL then looks at its newest version.
+        """
+        over = entries.c.expires_at <= self._now
+        batch = (
+            select(entries.c.key)
+            .where(over)
+            .order_by(entries.c.expires_at)
+            .limit(_SWEEP_ROWS)
+            .with_for_update(skip_locked=True)
+            .cte("batch")
+        )
+        return delete(entries).where(entries.c.key.in_(select(batch.c.key)), over)
+
     def _live(self, key: str) -> tuple[Any, Any]:
         return entries.c.key == key, entries.c.expires_at > self._now
 
-    async def _run(self, statement: Executable, *, writes: bool = False) -> Sequence[Any]:
+    async def _run(
+        self, statement: Executable, *, writes: bool = False, deadline: float = _DEADLINE
+    ) -> Sequence[Any]:
         """The rows of a statement, in time."""
-        if writes and time.monotonic() - self._swept > _SWEEP_SECONDS:
-            self._swept = time.monotonic()
-            self._sweeping = asyncio.ensure_future(self._sweep())
+        if writes:
+            self._sweep_if_due()
         running = asyncio.ensure_future(self._execute(statement))
         self._running.add(running)
         running.add_done_callback(self._ended)
-        await asyncio.wait({running}, timeout=_DEADLINE)
+        await asyncio.wait({running}, timeout=deadline)
         if not running.done():
             running.cancel()  # its driver may take seconds to let go; nobody waits for that
             raise StoreUnavailable
@@ -183,10 +211,22 @@ class SqlStore:
         if not running.cancelled():
             running.exception()  # seen here too: after a timeout nobody else asks
 
+    def _sweep_if_due(self) -> None:
+        is_running = self._sweeping is not None and not self._sweeping.done()
+        if not is_running and time.monotonic() >= self._next_sweep:
+            self._next_sweep = time.monotonic() + self._sweep_seconds
+            self._sweeping = asyncio.create_task(self._sweep())
+
     async def _sweep(self) -> None:
-        """Remove what has ended. Nobody waits for it; what goes wrong is tried again later."""
+        """Delete what has ended. What goes wrong is tried again by the next sweep."""
         with suppress(StoreUnavailable):
-            await self._run(delete(entries).where(entries.c.expires_at <= self._now))
+            more = True
+            while more:
+                removed = await self._run(
+                    self.removal().returning(entries.c.key), deadline=_SWEEP_DEADLINE
+                )
+                more = len(removed) == _SWEEP_ROWS
+                await asyncio.sleep(_SWEEP_PAUSE if more else 0)
 
     async def _execute(self, statement: Executable) -> Sequence[Any]:
         if not self._made:
@@ -256,7 +296,8 @@ def _engine(url: URL) -> AsyncEngine:
     )
 
 
+# Clocks that stand still within a statement, so that an index on `expires_at` can be used.
 _NOW: dict[str, Any] = {
     "sqlite": (func.julianday("now") - 2440587.5) * 86400.0,
-    "postgresql": func.extract("epoch", func.clock_timestamp()).cast(Double),
+    "postgresql": func.extract("epoch", func.statement_timestamp()).cast(Double),
 }
