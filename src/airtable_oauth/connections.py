@@ -41,7 +41,6 @@ _LEEWAY_SECONDS = 300.0
 """An access token with less life than this is renewed before use (or with a tenth of its life)."""
 _FORCED_SECONDS = 60.0
 _OWNER_SECONDS = 400 * 24 * 3600.0
-_TRIES = 5
 
 
 @dataclass(slots=True)
@@ -224,7 +223,7 @@ class Connections:
 
     async def _mark_accepted(self, record: ConnectionRecord) -> None:
         """Best effort: without the note, another process passes on a 401 that it could mend."""
-        for _ in range(_TRIES):
+        async for _ in Tries(self.rotation.sleep):
             found = await self.records.load(record.id)
             if found is None or found.record.generation != record.generation:
                 return

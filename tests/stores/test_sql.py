@@ -207,6 +207,7 @@ async def test_sweep_uses_an_index(icu_store: SqlStore) -> None:
     """It must not read the whole table to find what has ended."""
     await fill(icu_store, "airtable:login:live", 20_000, seconds=60)
     await fill(icu_store, "airtable:login:ended", 20_000, seconds=-60)
+    await execute(icu_store, text("ANALYZE airtable_oauth_entries"))
     plan = await plan_of(icu_store, icu_store.removal())
     assert "Index Scan using airtable_oauth_entries_by_time" in plan
     assert "Seq Scan" not in plan

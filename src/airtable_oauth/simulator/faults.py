@@ -74,7 +74,6 @@ class Fault:
         return gzip.compress(content) if self.gzip else content
 
 
-_HELD_SECONDS = 0.02
 _SEND = "airtable_oauth.simulator.send"
 
 
@@ -96,10 +95,13 @@ class Faults:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self.planned: list[Fault] = []
+        self._released = asyncio.Event()
 
     def add(self, fault: Fault) -> Fault:
         """Plan a fault; those of one path take turns in the order they were planned."""
         self.planned.append(fault)
+        if fault.held:
+            self._released.clear()
         return fault
 
     def clear(self) -> None:
@@ -109,8 +111,7 @@ class Faults:
 
     def release(self) -> None:
         """Let the requests go on that faults with `held` have stopped."""
-        for fault in self.planned:
-            fault.held = False
+        self._released.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -124,8 +125,8 @@ class Faults:
             await self._app(scope, receive, send)
             return
         fault.fired += 1
-        while fault.held:
-            await asyncio.sleep(_HELD_SECONDS)
+        if fault.held:
+            await self._released.wait()
         await asyncio.sleep(fault.delay)
         if not (fault.drop or fault.answers):
             await self._app(scope, receive, send)
