@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import httpx
@@ -14,9 +14,11 @@ from fastapi.responses import JSONResponse
 from starlette.middleware.base import BaseHTTPMiddleware
 
 from airtable_oauth import AirtableOAuth, AirtableOAuthError, Connection, TokenSet
+from airtable_oauth.records import Marker, Records
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import CSRF, SCOPES, FakeClock, consent, make_settings, make_simulator
+from tests.vault import FaultyStore
 
 PREFIX = "/integrations/airtable"
 
@@ -56,7 +58,7 @@ class Host:
         made = AirtableOAuth(
             settings,
             owner=options.pop("owner", current_owner),
-            store=self.store,
+            store=options.pop("store", self.store),
             transport=httpx.ASGITransport(self.simulator.app),
             monotonic=self.clock,
             **options,
@@ -333,6 +335,40 @@ async def test_hooks_are_told_once_with_what_was_handed_over(host: Host) -> None
         assert connection.user is not None
         tokens = host.simulator.vault.access_tokens | host.simulator.vault.refresh_tokens
         assert not [token for token in tokens if token in repr(connection)]
+
+
+async def test_hook_gets_the_status_that_its_event_reports(host: Host) -> None:
+    """A host may copy it into its own table."""
+    ann = host.user(host.app(host.integration()), "ann")
+    await ann.connect()
+    host.simulator.vault.revoke_all()
+    await ann.get("/airtable/v0/meta/bases")
+    await ann.disconnect()
+    assert [(event, connection.status, connection.reason) for event, connection in host.told] == [
+        ("connected", "connected", None),
+        ("reconnect_required", "reconnect_required", "revoked"),
+        ("disconnected", "disconnected", None),
+    ]
+
+
+async def test_connected_event_does_not_report_a_refresh_that_has_begun_since(host: Host) -> None:
+    """No event follows when that refresh ends: the host's copy would say `refreshing` for ever."""
+    store = FaultyStore(host.store, lost_under="airtable:connection")
+    records = Records(host.store, "airtable")
+
+    async def begin_a_refresh(_seconds: float) -> None:
+        found = await records.load(made["id"])
+        assert found is not None
+        marked = replace(found.record, marker=Marker(1, retry_at=host.clock() + 30))
+        await records.put(marked, host.clock())
+
+    ann = host.user(host.app(host.integration(store=store, sleep=begin_a_refresh)), "ann")
+    made = await ann.connect()
+    callback = await ann.consent(connection=made["id"])
+    store.lost.add("replace")
+    assert (await ann.finish(callback)).json()["status"] == "refreshing"
+    assert not store.lost
+    assert [connection.status for _, connection in host.told] == ["connected", "connected"]
 
 
 async def test_hook_that_fails_costs_nothing(host: Host, caplog: pytest.LogCaptureFixture) -> None:

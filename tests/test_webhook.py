@@ -5,14 +5,16 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import httpx
 import pytest
 
-from airtable_oauth import AirtableOAuth, TokenSet
+from airtable_oauth import AirtableOAuth, ReconnectRequired, TokenSet
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import SCOPES, FakeClock, make_settings
@@ -102,6 +104,61 @@ async def test_event_is_signed_and_tells_no_token(
     sent = b"".join(seen.content + repr(seen.headers).encode() for seen in receiver.seen)
     assert not [token for token in tokens if token.encode() in sent]
     assert SECRET.encode() not in sent
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A receiver on a real socket: its URL, and the events that it got."""
+    events: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            events.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_arguments: Any) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook", events
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+async def test_event_carries_the_status_that_it_reports(
+    simulator: Simulator,
+    store: MemoryStore,
+    clock: FakeClock,
+    listener: tuple[str, list[dict[str, Any]]],
+) -> None:
+    """Over a real socket: a receiver may copy the status into its own table."""
+    url, events = listener
+    airtable = AirtableOAuth(
+        make_settings(webhook_url=url, webhook_secret=SECRET),
+        store=store,
+        transport=httpx.ASGITransport(simulator.app),
+        clock=clock,
+        monotonic=clock,
+    )
+    async with airtable.lifespan():
+        connection_id = await connect(airtable, simulator)
+        simulator.vault.revoke_all()
+        clock.advance(3600)
+        with pytest.raises(ReconnectRequired):
+            await airtable.access_token(connection_id)
+        await airtable.disconnect(connection_id)
+    told = {each["type"]: (each["data"]["status"], each["data"]["reason"]) for each in events}
+    assert told == {
+        "connection.connected": ("connected", None),
+        "connection.reconnect_required": ("reconnect_required", "revoked"),
+        "connection.disconnected": ("disconnected", None),
+    }
 
 
 async def test_event_is_sent_again_until_it_is_taken(

@@ -80,6 +80,8 @@ class FaultyStore:
     """Verbs whose next reply is lost, though they are carried out."""
     ahead: float = 0.0
     """Seconds that its clock is ahead, as this process sees it."""
+    lost_under: str = ""
+    """Replies are lost only for keys that begin with this."""
     meanwhile: Callable[[], Awaitable[Any]] | None = None
     """What somebody else does before the next `replace`, once."""
 
@@ -121,7 +123,7 @@ class FaultyStore:
             meanwhile, self.meanwhile = self.meanwhile, None
             await meanwhile()
         reply = await getattr(self.store, verb)(*arguments, **options)
-        if verb in self.lost:
+        if verb in self.lost and (not arguments or arguments[0].startswith(self.lost_under)):
             self.lost.discard(verb)
             raise StoreUnavailable
         return reply

@@ -257,7 +257,7 @@ class Connections:
 
     async def _disconnect(self, connection_id: str) -> None:
         record = await self._erased(connection_id)
-        await self.hooks.tell(Event.DISCONNECTED, Connection.of(record, record.obtained_at))
+        await self.hooks.tell(Event.DISCONNECTED, Connection.disconnected(record))
         if record.keep_until is None:
             await self.owners.remove(record.owner, connection_id)
 

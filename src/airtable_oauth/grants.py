@@ -82,5 +82,4 @@ class Grants:
         )
 
     async def _tell(self, record: ConnectionRecord) -> None:
-        connection = Connection.of(record, record.obtained_at)
-        await self.connections.hooks.tell(Event.CONNECTED, connection)
+        await self.connections.hooks.tell(Event.CONNECTED, Connection.connected(record))

@@ -36,6 +36,8 @@ class Status(StrEnum):
     REFRESHING = "refreshing"
     """An attempt to renew the tokens is under way, or its outcome is unknown."""
     RECONNECT_REQUIRED = "reconnect_required"
+    DISCONNECTED = "disconnected"
+    """Its tokens were erased. Only events report it: such a connection is not listed."""
 
 
 class Reason(StrEnum):
@@ -205,6 +207,20 @@ class Connection:
             reconnect_by=record.reconnect_by,
             data=record.data,
         )
+
+    @classmethod
+    def connected(cls, record: ConnectionRecord) -> "Connection":
+        """What the event of a login reports.
+
+        A refresh may have begun since. It is left out, because no event follows when it ends.
+        """
+        return cls.of(replace(record, marker=None), record.obtained_at)
+
+    @classmethod
+    def disconnected(cls, record: ConnectionRecord) -> "Connection":
+        """What the event of a disconnect reports."""
+        connection = cls.of(record, record.obtained_at)
+        return replace(connection, status=Status.DISCONNECTED, reason=None)
 
 
 class Found(NamedTuple):

@@ -46,7 +46,7 @@ class AirtableUser(BaseModel):
 class ConnectionHealth(BaseModel):
     """The health of a connection. Times are RFC 3339, UTC."""
 
-    status: Status
+    status: Literal[Status.CONNECTED, Status.REFRESHING, Status.RECONNECT_REQUIRED]
     reason: Reason | None
     """Why it must be made anew, where it must."""
     user: AirtableUser | None
