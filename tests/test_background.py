@@ -1,12 +1,14 @@
 import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
 
 from airtable_oauth import AirtableOAuth, TokenSet
 from airtable_oauth.background import Tries, until_stored
 from airtable_oauth.connections import Owners
 from airtable_oauth.errors import Action, StoreUnavailable, UnknownRecordFormat, UnreadableRecord
+from airtable_oauth.records import ConnectionRecord
 from airtable_oauth.stores import Entry
 from airtable_oauth.stores.connect import open_store
 from airtable_oauth.stores.memory import MemoryStore
@@ -14,6 +16,16 @@ from tests.helpers import make_settings
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 TOKENS = TokenSet("oaa-1", "oar-1", "data.records:read", 3600, 86400)
+RECORD = ConnectionRecord(
+    id="con_1",
+    owner="ann",
+    access_token="oaa",
+    refresh_token="oar",
+    scope="data.records:read",
+    expires_at=3600,
+    reconnect_by=86400,
+    obtained_at=0,
+)
 
 
 class Pauses:
@@ -69,6 +81,10 @@ async def test_tries_pause_and_end() -> None:
     assert max(pauses.seconds) <= 0.1
 
 
+def _server_error(_request: httpx.Request) -> httpx.Response:
+    return httpx.Response(500)
+
+
 class Contradictory(MemoryStore):
     """A store that says that nothing is there, and stores nothing there."""
 
@@ -83,7 +99,7 @@ async def test_owner_whose_index_cannot_be_changed_is_an_error() -> None:
     """Not a loop without an end."""
     async with asyncio.timeout(5):
         with pytest.raises(StoreUnavailable):
-            await Owners(Contradictory(), "airtable", Pauses()).add("ann", "con_1")
+            await Owners(Contradictory(), "airtable", Pauses()).note(RECORD)
 
 
 @pytest.mark.parametrize("junk", [b"from a newer version", b"\x01" + bytes(40)])
@@ -92,7 +108,7 @@ async def test_owner_whose_index_cannot_be_read_is_an_error(tmp_path: Path, junk
     url = f"sqlite:///{tmp_path}/store.db"
     settings = make_settings(store_url=url, encryption_keys=KEY)
     raw = open_store(settings)
-    airtable = AirtableOAuth(settings)
+    airtable = AirtableOAuth(settings, transport=httpx.MockTransport(_server_error))
     await airtable.adopt("ann", TOKENS)
     (index,) = [key async for key in raw.scan("airtable:owner")]
     await raw.put(index, junk, 60)

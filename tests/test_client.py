@@ -7,11 +7,12 @@ import httpx
 import pytest
 
 from airtable_oauth import AirtableOAuth
+from airtable_oauth.connections import Noted
 from airtable_oauth.errors import ForeignOrigin, NotConnected, ReconnectRequired
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.memory import MemoryStore
-from tests.helpers import SCOPES, FakeClock, make_settings
+from tests.helpers import SCOPES, FakeClock, make_settings, make_simulator
 from tests.vault import World
 
 
@@ -29,10 +30,12 @@ async def airtable(
         yield made
 
 
-async def connect(airtable: AirtableOAuth, simulator: Simulator, owner: str = "ann") -> str:
+async def connect(
+    airtable: AirtableOAuth, simulator: Simulator, owner: str = "ann", user: int = 0
+) -> str:
     world = World()
     world.simulator = simulator
-    return (await airtable.adopt(owner, world.grant())).id
+    return (await airtable.adopt(owner, world.grant(user))).id
 
 
 async def test_client_calls_as_the_connection(
@@ -113,10 +116,11 @@ async def test_client_of_a_connection_that_ended_raises(
         await airtable.client("con_unknown").get("/v0/meta/whoami")
 
 
+@pytest.mark.parametrize("simulator", [make_simulator(users=2)])
 async def test_owner_may_hold_several(airtable: AirtableOAuth, simulator: Simulator) -> None:
     """Oldest first; nobody sees another's."""
     first = await connect(airtable, simulator)
-    second = await connect(airtable, simulator)
+    second = await connect(airtable, simulator, user=1)
     other = await connect(airtable, simulator, owner="bob")
     assert [each.id for each in await airtable.connections("ann")] == [first, second]
     assert [each.id for each in await airtable.connections("bob")] == [other]
@@ -167,7 +171,9 @@ async def test_list_of_an_owner_is_not_believed(
 ) -> None:
     """The record says whose it is."""
     connection = await connect(airtable, simulator, "ann")
-    await airtable._connections.owners.add("bob", connection)  # noqa: SLF001
+    await airtable._connections.owners.claim(  # noqa: SLF001
+        "bob", connection, None, seen=Noted()
+    )
     assert await airtable.connections("bob") == []
     assert len(await airtable.connections("ann")) == 1
 

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.middleware.base import BaseHTTPMiddleware
 
 from airtable_oauth import AirtableOAuth, AirtableOAuthError, Connection, TokenSet
+from airtable_oauth.errors import UpstreamError
 from airtable_oauth.records import Marker, Records
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.memory import MemoryStore
@@ -268,6 +269,103 @@ async def test_reconnect_keeps_the_id(host: Host) -> None:
     assert [event for event, _ in host.told] == ["connected", "reconnect_required", "connected"]
 
 
+async def test_user_who_connects_twice_has_one_connection(host: Host) -> None:
+    """A second click on *Connect* renews what there is, and no route asks which one is meant."""
+    airtable = host.integration(login_data=workspace)
+    ann = host.user(host.app(airtable), "ann")
+    first = await ann.connect(workspace="w1")
+    before = await airtable.access_token(first["id"])
+    assert (await ann.connect(workspace="w2"))["id"] == first["id"]
+    assert (await ann.client.get("/bases")).status_code == 200
+    (connection,) = await airtable.connections("user:ann")
+    assert connection.data == {"workspace": "w2"}
+    assert await airtable.access_token(first["id"]) != before
+    assert [(event, each.reconnected) for event, each in host.told] == [
+        ("connected", False),
+        ("connected", True),
+    ]
+
+
+async def test_user_who_connects_again_after_a_revocation_keeps_the_connection(host: Host) -> None:
+    """Although the page names none: *Connect again* is the same button."""
+    airtable = host.integration()
+    ann = host.user(host.app(airtable), "ann")
+    first = await ann.connect()
+    host.simulator.vault.revoke_all()
+    assert error_of(await ann.get("/airtable/v0/meta/bases")) == (401, "reconnect_required")
+    assert (await ann.connect())["id"] == first["id"]
+    assert (await ann.client.get("/bases")).status_code == 200
+
+
+async def test_second_login_without_data_keeps_what_there_was(host: Host) -> None:
+    """As a reconnect does."""
+
+    async def data(request: Request) -> dict[str, str] | None:
+        name = request.query_params.get("workspace")
+        return None if name is None else {"workspace": name}
+
+    airtable = host.integration(login_data=data)
+    ann = host.user(host.app(airtable), "ann")
+    await ann.connect(workspace="w1")
+    await ann.connect()
+    (connection,) = await airtable.connections("user:ann")
+    assert connection.data == {"workspace": "w1"}
+
+
+async def test_host_may_ask_for_separate_connections(host: Host) -> None:
+    """One per login, for the same Airtable user as well."""
+    ann = host.user(host.app(host.integration(separate_connections=True)), "ann")
+    ids = [(await ann.connect())["id"] for _ in range(2)]
+    assert len(set(ids)) == 2
+    listed = (await ann.get("/connections")).json()["connections"]
+    assert [each["id"] for each in listed] == ids
+    assert [connection.reconnected for _, connection in host.told] == [False, False]
+
+
+async def test_second_login_is_refused_where_airtable_does_not_say_who_it_is(host: Host) -> None:
+    """It could be the same user or another one; what there is stays as it was."""
+    airtable = host.integration()
+    ann = host.user(host.app(airtable), "ann")
+    first = await ann.connect()
+    before = await airtable.access_token(first["id"])
+    callback = await ann.consent(user=1)
+    host.simulator.faults.add(Fault(status=503, path="/v0/meta/whoami"))
+    answer = await ann.finish(callback)
+    assert error_of(answer) == (502, "airtable_error")
+    assert answer.json()["action"] == "restart_login"
+    (connection,) = await airtable.connections("user:ann")
+    assert await airtable.access_token(connection.id) == before
+
+
+async def test_second_login_asks_whose_the_first_was_where_airtable_did_not_say(host: Host) -> None:
+    """So that it stays one connection, or becomes two for two users."""
+    ann = host.user(host.app(host.integration()), "ann")
+    callback = await ann.consent(user=0)
+    host.simulator.faults.add(Fault(status=503, path="/v0/meta/whoami"))
+    first = (await ann.finish(callback)).json()
+    assert first["user"] is None
+    assert (await ann.connect(user=1))["id"] != first["id"]
+    assert (await ann.connect(user=0))["id"] == first["id"]
+
+
+async def test_login_after_a_disconnect_is_a_new_connection(host: Host) -> None:
+    """With an id of its own: the old one is gone for good."""
+    ann = host.user(host.app(host.integration()), "ann")
+    first = await ann.connect()
+    await ann.disconnect()
+    assert (await ann.connect())["id"] != first["id"]
+    assert (await ann.client.get("/bases")).status_code == 200
+    assert [connection.reconnected for _, connection in host.told] == [False, False, False]
+
+
+async def test_same_airtable_user_is_another_connection_of_another_owner(host: Host) -> None:
+    """Ann's tokens never end up with Bob."""
+    app = host.app(host.integration())
+    ann, bob = host.user(app, "ann"), host.user(app, "bob")
+    assert (await ann.connect())["id"] != (await bob.connect())["id"]
+    assert (await ann.get("/session")).json()["id"] != (await bob.get("/session")).json()["id"]
+
+
 async def test_reconnect_is_for_the_owner(host: Host) -> None:
     """Nobody puts their tokens into somebody else's connection."""
     app = host.app(host.integration())
@@ -353,7 +451,7 @@ async def test_hook_gets_the_status_that_its_event_reports(host: Host) -> None:
 
 async def test_connected_event_does_not_report_a_refresh_that_has_begun_since(host: Host) -> None:
     """No event follows when that refresh ends: the host's copy would say `refreshing` for ever."""
-    store = FaultyStore(host.store, lost_under="airtable:connection")
+    store = FaultyStore(host.store, under="airtable:connection")
     records = Records(host.store, "airtable")
 
     async def begin_a_refresh(_seconds: float) -> None:
@@ -538,6 +636,25 @@ async def test_adopted_tokens_are_a_connection(host: Host) -> None:
     ann = host.user(host.app(airtable), "ann")
     assert (await ann.get("/airtable/v0/meta/bases")).status_code == 200
     assert [event for event, _ in host.told] == ["connected"]
+
+
+async def test_adopted_tokens_renew_the_connection_of_their_user(host: Host) -> None:
+    """As a login does; and where Airtable does not say whose they are, nothing is stored."""
+    airtable = host.integration()
+    server = host.simulator.authorization_server
+
+    def tokens() -> TokenSet:
+        grant = server.new_grant("test-client", SCOPES)
+        answer: Any = server.vault.issue_tokens(grant, SCOPES)
+        return TokenSet(**answer)
+
+    first = await airtable.adopt("user:ann", tokens(), {"plan": 7})
+    second = await airtable.adopt("user:ann", tokens())
+    assert (second.id, second.reconnected, second.data) == (first.id, True, {"plan": 7})
+    host.simulator.faults.add(Fault(status=503, path="/v0/meta/whoami"))
+    with pytest.raises(UpstreamError):
+        await airtable.adopt("user:ann", tokens())
+    assert [each.id for each in await airtable.connections("user:ann")] == [first.id]
 
 
 async def test_login_data_needs_an_owner(host: Host) -> None:

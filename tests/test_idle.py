@@ -55,6 +55,7 @@ async def product(clock: FakeClock) -> AsyncIterator[Product]:
     store = FaultyStore(MemoryStore(clock=clock))
     airtable = AirtableOAuth(
         make_settings(),
+        separate_connections=True,
         store=store,
         transport=httpx.ASGITransport(simulator.app),
         clock=clock,

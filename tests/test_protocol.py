@@ -88,13 +88,14 @@ def test_standard_server_may_leave_things_out() -> None:
     assert parse(answer) == TokenSet("oaa.1", "oar.1", "as:requested", 3600, None)
 
 
+HOUR: list[Any] = [3600, 3600.0, 3600.9, "3600", " 3600 ", "3600.0"]
+NO_LIFE: list[Any] = [0, -1, 0.5, True, None, "", "soon", [], {}, 10**12, 10**400]
+NOT_FINITE = [float("nan"), float("inf"), float("-inf")]
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [
-        *((value, 3600) for value in (3600, 3600.0, 3600.9, "3600", " 3600 ", "3600.0")),
-        *((value, 300) for value in (0, -1, 0.5, True, None, "", "soon", [], {}, 10**12, 10**400)),
-        *((value, 300) for value in (float("nan"), float("inf"), float("-inf"))),
-    ],
+    [*((each, 3600) for each in HOUR), *((each, 300) for each in NO_LIFE + NOT_FINITE)],
 )
 def test_life_of_an_access_token_that_cannot_be_used_counts_as_short(
     value: object, seconds: int
@@ -108,9 +109,9 @@ def test_life_of_an_access_token_that_cannot_be_used_counts_as_short(
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        *((value, 5184000) for value in (5184000, 5184000.0, "5184000")),
-        *((value, None) for value in (0, -1, True, None, "", "soon", [], float("nan"))),
-        *((value, 365 * 86400) for value in (10**12, 400 * 86400)),
+        *((each, 3600) for each in HOUR),
+        *((each, None) for each in NO_LIFE[:-2] + NOT_FINITE),
+        *((each, 365 * 86400) for each in (10**12, 400 * 86400)),
     ],
 )
 def test_life_of_a_refresh_token_is_optional(value: object, seconds: int | None) -> None:

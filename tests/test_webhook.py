@@ -92,6 +92,7 @@ async def test_event_is_signed_and_tells_no_token(
         "scopes": list(SCOPES),
         "reconnect_by": connected["data"]["reconnect_by"],
         "data": {"plan": 7},
+        "reconnected": False,
     }
     request = receiver.seen[0]
     assert str(request.url) == URL
@@ -159,6 +160,19 @@ async def test_event_carries_the_status_that_it_reports(
         "connection.reconnect_required": ("reconnect_required", "revoked"),
         "connection.disconnected": ("disconnected", None),
     }
+
+
+async def test_event_says_whether_access_was_granted_again(
+    airtable: AirtableOAuth, simulator: Simulator, receiver: Receiver
+) -> None:
+    """A receiver need not keep a table to tell a first connection from a reconnection."""
+    first = await connect(airtable, simulator)
+    assert await connect(airtable, simulator) == first
+    await airtable.aclose()
+    assert [(each["data"]["id"], each["data"]["reconnected"]) for each in receiver.events()] == [
+        (first, False),
+        (first, True),
+    ]
 
 
 async def test_event_is_sent_again_until_it_is_taken(

@@ -80,10 +80,10 @@ class FaultyStore:
     """Verbs whose next reply is lost, though they are carried out."""
     ahead: float = 0.0
     """Seconds that its clock is ahead, as this process sees it."""
-    lost_under: str = ""
-    """Replies are lost only for keys that begin with this."""
     meanwhile: Callable[[], Awaitable[Any]] | None = None
-    """What somebody else does before the next `replace`, once."""
+    """What another process does before the next `replace`, once."""
+    under: str = ""
+    """Replies are lost and others come first only for keys that begin with this."""
 
     async def get(self, key: str) -> Entry | None:
         return await self._do("get", key)  # type: ignore[no-any-return]
@@ -119,11 +119,12 @@ class FaultyStore:
         await asyncio.sleep(0)
         if self.down:
             raise StoreUnavailable
-        if verb == "replace" and self.meanwhile is not None:
+        concerned = not arguments or arguments[0].startswith(self.under)
+        if concerned and verb == "replace" and self.meanwhile is not None:
             meanwhile, self.meanwhile = self.meanwhile, None
             await meanwhile()
         reply = await getattr(self.store, verb)(*arguments, **options)
-        if verb in self.lost and (not arguments or arguments[0].startswith(self.lost_under)):
+        if concerned and verb in self.lost:
             self.lost.discard(verb)
             raise StoreUnavailable
         return reply
@@ -192,10 +193,10 @@ class World:
         record = await self.first.connections.create(owner=OWNER, tokens=self.grant(), **options)
         return record.id
 
-    def grant(self) -> TokenSet:
+    def grant(self, user: int = 0) -> TokenSet:
         """Tokens as a login brings them."""
         server = self.simulator.authorization_server
-        tokens = server.vault.issue_tokens(server.new_grant("test-client", SCOPES), SCOPES)
+        tokens = server.vault.issue_tokens(server.new_grant("test-client", SCOPES, user), SCOPES)
         return TokenSet(**{name: value for name, value in tokens.items() if name != "token_type"})  # type: ignore[arg-type]
 
     async def record(self, connection_id: str) -> ConnectionRecord:

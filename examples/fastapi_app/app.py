@@ -34,7 +34,8 @@ app.include_router(airtable.router, prefix="/integrations/airtable")
 @airtable.on_connected
 async def welcome(connection: Connection) -> None:
     """Say hello, set up a sync, fill a row of your own: the tokens are stored by now."""
-    inbox.append(f"{connection.owner}: Airtable is connected")
+    again = " again" if connection.reconnected else ""
+    inbox.append(f"{connection.owner}: Airtable is connected{again}")
 
 
 @airtable.on_reconnect_required

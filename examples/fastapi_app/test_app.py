@@ -25,6 +25,17 @@ async def test_bases_need_a_connection(browser: httpx.AsyncClient) -> None:
     assert (await browser.get("/bases", auth=("ann", "wrong"))).status_code == 401
 
 
+async def test_second_click_on_connect_changes_nothing(
+    browser: httpx.AsyncClient, airtable_simulator: AirtableSimulator
+) -> None:
+    """Ann has one connection to her Airtable account, and every page works as before."""
+    app = importlib.import_module("fastapi_app.app")
+    await connect(browser, airtable_simulator)
+    await connect(browser, airtable_simulator)
+    assert (await browser.get("/bases")).status_code == 200
+    assert app.inbox[-1] == "ann: Airtable is connected again"
+
+
 async def test_connect_browse_and_end(
     browser: httpx.AsyncClient,
     airtable_simulator: AirtableSimulator,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from airtable_oauth.errors import (
     ReconnectRequired,
     StoreUnavailable,
     Unavailable,
+    UnknownRecordFormat,
     UpstreamError,
 )
 from airtable_oauth.hooks import Event, Hooks
@@ -41,6 +42,8 @@ _LEEWAY_SECONDS = 300.0
 """An access token with less life than this is renewed before use (or with a tenth of its life)."""
 _FORCED_SECONDS = 60.0
 _OWNER_SECONDS = 400 * 24 * 3600.0
+_FORMAT = 1
+_USER_UNKNOWN = "Airtable does not say who granted access at the moment."
 
 
 @dataclass(slots=True)
@@ -59,28 +62,86 @@ class Connections:
     async def create(
         self, *, owner: str, tokens: TokenSet, keep_seconds: float | None = None, data: Any = None
     ) -> ConnectionRecord:
-        """A connection from a login's tokens; `keep_seconds` ends it in any case.
+        """A new connection from a login's tokens; `keep_seconds` ends it in any case.
 
         Returns once it is stored, however long that takes: the code that it came from is spent.
         """
-        connection_id = f"con_{pkce.base64url(self.random(16))}"
+        login = self._login(tokens, None, data)
 
         async def store() -> ConnectionRecord:
             now = await self.clock.now()
-            record = ConnectionRecord(
-                id=connection_id,
-                owner=owner,
-                keep_until=None if keep_seconds is None else now + keep_seconds,
-                data=data,
-                **token_fields(tokens, now),
-            )
+            record = login.first(login.connection_id, owner, now)
             if keep_seconds is None:
-                await self.owners.add(owner, connection_id)
+                await self.owners.note(record)
+            else:
+                record = replace(record, keep_until=now + keep_seconds)
             # Where it is there already, it is this one: a reply was lost. It may be newer by now.
             await self.records.add(record, now)
             return record
 
         return await until_stored(store, self.rotation.sleep)
+
+    async def connect(
+        self, *, owner: str, tokens: TokenSet, user: User | None, data: Any = None
+    ) -> ConnectionRecord:
+        """The owner's one connection of this Airtable user, with the tokens of a new login.
+
+        It is created, or renewed under its id if the owner has connected this user before. This
+        holds for simultaneous logins in any number of processes. `user` is the one who granted
+        access; None if Airtable does not say. Returns once it is stored, as `create` does.
+
+        Raises:
+            UpstreamError: `user` is None, and the owner has a connection, which may be that user's.
+        """
+        async for _ in Tries(self.rotation.sleep):
+            login = self._login(tokens, user, data)
+            record = await until_stored(partial(self._store, owner, login), self.rotation.sleep)
+            if record is not None:
+                return record
+        raise StoreUnavailable
+
+    async def _store(self, owner: str, login: "_Login") -> ConnectionRecord | None:
+        """The record with this login's tokens; None if its connection was disconnected meanwhile.
+
+        Each pass notes in the owner's index which connection the user has. That is one
+        compare-and-set, so simultaneous logins of a user all store under the same id.
+        """
+        async for _ in Tries(self.rotation.sleep):
+            noted = await self.owners.noted(owner)
+            connection_id, found = await self._match(owner, noted, login)
+            if not await self.owners.claim(owner, connection_id, login.user, seen=noted):
+                continue
+            now = await self.clock.now()
+            if found is None:
+                record = login.first(connection_id, owner, now)
+                if await self.records.add(record, now):
+                    return record
+                if await self.records.load(connection_id) is None:  # a tombstone
+                    await self.owners.remove(owner, connection_id)
+                    return None
+            elif found.record.login == login.id:  # a reply was lost; it may be newer by now
+                return found.record
+            else:
+                record = login.renewed(found.record, now)
+                if await self.records.replace(record, now, version=found.version):
+                    return record
+        raise StoreUnavailable
+
+    async def _match(self, owner: str, noted: "Noted", login: "_Login") -> tuple[str, Found | None]:
+        """The connection that a login is for: an id that is noted, or a new one.
+
+        Where there is a record, it says whose it is. Where there is none yet, the index does.
+        """
+        for each in noted.ids:
+            found = await self.records.load(each)
+            if found is not None and found.record.owner != owner:
+                continue
+            user_id = noted.users.get(each) if found is None else _id_of(found.record.user)
+            if each == login.connection_id or (login.user and user_id == login.user.id):
+                return each, found
+        if login.user is None and noted.ids:
+            raise UpstreamError(_USER_UNKNOWN)
+        return login.connection_id, None
 
     async def reconnect(
         self,
@@ -101,30 +162,27 @@ class Connections:
             OtherUser: they are not the user's whose connection it is; it stays as it was.
             UpstreamError: the same, where Airtable does not say whose they are.
         """
-        login = pkce.base64url(self.random(16))
+        login = self._login(tokens, user, data)
 
         async def store() -> ConnectionRecord:
             async for _ in Tries(self.rotation.sleep):
                 found = await self._load(connection_id)
                 if found.record.owner != owner:
                     raise NotConnected
-                if found.record.login == login:  # a reply was lost; it may be newer by now
+                if found.record.login == login.id:  # a reply was lost; it may be newer by now
                     return found.record
                 if not allow_other_user:
                     _refuse_other(user, than=found.record.user)
                 now = await self.clock.now()
-                renewed = replace(
-                    found.record.renewed(tokens, now, by_force=False),
-                    user=user if allow_other_user else user or found.record.user,
-                    data=found.record.data if data is None else data,
-                    login=login,
-                )
+                renewed = login.renewed(found.record, now)
+                if not allow_other_user:
+                    renewed = replace(renewed, user=user or found.record.user)
                 if await self.records.replace(renewed, now, version=found.version):
                     return renewed
             raise StoreUnavailable
 
         record = await until_stored(store, self.rotation.sleep)
-        await until_stored(partial(self.owners.add, record.owner, record.id), self.rotation.sleep)
+        await until_stored(partial(self.owners.note, record), self.rotation.sleep)
         return record
 
     async def owned(self, owner: str, connection_id: str | None) -> Connection:
@@ -296,6 +354,84 @@ class Connections:
             raise NotConnected
         return found
 
+    def _login(self, tokens: TokenSet, user: User | None, data: Any) -> "_Login":
+        connection_id = f"con_{pkce.base64url(self.random(16))}"
+        return _Login(pkce.base64url(self.random(16)), connection_id, tokens, user, data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """What a login brings to a connection."""
+
+    id: str
+    connection_id: str
+    """The id of its connection if it is a new one."""
+    tokens: TokenSet
+    user: User | None
+    """Who granted access, if Airtable says so."""
+    data: Any
+
+    def first(self, connection_id: str, owner: str, now: float) -> ConnectionRecord:
+        """The record of a new connection."""
+        return ConnectionRecord(
+            id=connection_id,
+            owner=owner,
+            user=self.user,
+            data=self.data,
+            login=self.id,
+            **token_fields(self.tokens, now),
+        )
+
+    def renewed(self, record: ConnectionRecord, now: float) -> ConnectionRecord:
+        """The record of a connection that there is, with this login's tokens."""
+        return replace(
+            record.renewed(self.tokens, now, by_force=False),
+            user=self.user,
+            data=record.data if self.data is None else self.data,
+            login=self.id,
+            reconnected=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the index notes of an owner."""
+
+    ids: tuple[str, ...] = ()
+    """The connections, oldest first."""
+    users: Mapping[str, str] = field(default_factory=dict)
+    """By connection, the id of the Airtable user who granted access, if that is known."""
+
+    def having(self, connection_id: str, user: User | None) -> "Noted":
+        """The same with a connection of this user."""
+        ids = self.ids if connection_id in self.ids else (*self.ids, connection_id)
+        others = self._users_without(connection_id)
+        return Noted(ids, others if user is None else others | {connection_id: user.id})
+
+    def without(self, connection_id: str) -> "Noted":
+        """The same without a connection."""
+        ids = tuple(each for each in self.ids if each != connection_id)
+        return Noted(ids, self._users_without(connection_id))
+
+    def to_bytes(self) -> bytes:
+        """Serialise. Version 0.1 reads `ids` and drops the rest when it writes."""
+        return json.dumps({"v": _FORMAT, "ids": self.ids, "users": self.users}).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Noted":
+        """Deserialise. Unknown fields are ignored, and `users` may be missing.
+
+        Raises:
+            UnknownRecordFormat: a newer version wrote it, and it cannot be understood.
+        """
+        stored: dict[str, Any] = json.loads(data)
+        if stored["v"] > _FORMAT:
+            raise UnknownRecordFormat
+        return cls(tuple(stored["ids"]), stored.get("users", {}))
+
+    def _users_without(self, connection_id: str) -> dict[str, str]:
+        return {each: user for each, user in self.users.items() if each != connection_id}
+
 
 @dataclass(frozen=True, slots=True)
 class Owners:
@@ -307,46 +443,53 @@ class Owners:
 
     async def ids(self, owner: str) -> list[str]:
         """The ids, oldest first."""
-        entry = await self.store.get(self._key(owner))
-        return [] if entry is None else _ids(entry.value)
+        return list((await self.noted(owner)).ids)
 
-    async def add(self, owner: str, connection_id: str) -> None:
-        """Note one, or note it anew, which prolongs the note."""
-        await self._change(
-            owner, lambda ids: ids if connection_id in ids else [*ids, connection_id]
-        )
+    async def noted(self, owner: str) -> Noted:
+        """All that is noted of an owner."""
+        entry = await self.store.get(self._key(owner))
+        return Noted() if entry is None else Noted.from_bytes(entry.value)
+
+    async def note(self, record: ConnectionRecord) -> None:
+        """Note a connection and its user. The note ends after 400 days unless this is repeated."""
+        await self._change(record.owner, lambda noted: noted.having(record.id, record.user))
+
+    async def claim(
+        self, owner: str, connection_id: str, user: User | None, *, seen: Noted
+    ) -> bool:
+        """Note a connection and its user if only `seen` is noted so far; whether it is noted."""
+        wanted = seen.having(connection_id, user)
+        return wanted == await self._change(owner, lambda noted: wanted if noted == seen else noted)
 
     async def remove(self, owner: str, connection_id: str) -> None:
         """Forget one."""
-        await self._change(owner, lambda ids: [each for each in ids if each != connection_id])
+        await self._change(owner, lambda noted: noted.without(connection_id))
 
-    async def _change(self, owner: str, change: Callable[[list[str]], list[str]]) -> None:
+    async def _change(self, owner: str, change: Callable[[Noted], Noted]) -> Noted:
+        """Change what is noted of an owner, and return it."""
         key = self._key(owner)
         async for _ in Tries(self.sleep):
             entry = await self.store.get(key)
-            ids = change([] if entry is None else _ids(entry.value))
-            value = json.dumps({"v": 1, "ids": ids})
-            if entry is None and not ids:
-                return
-            if entry is not None and not ids:
+            noted = change(Noted() if entry is None else Noted.from_bytes(entry.value))
+            value = noted.to_bytes()
+            if entry is None and not noted.ids:
+                return noted
+            if entry is not None and not noted.ids:
                 done = await self.store.discard(key, version=entry.version)
             elif entry is None:
-                done = await self.store.add(key, value.encode(), _OWNER_SECONDS)
+                done = await self.store.add(key, value, _OWNER_SECONDS)
             else:
-                done = await self.store.replace(
-                    key, value.encode(), _OWNER_SECONDS, version=entry.version
-                )
+                done = await self.store.replace(key, value, _OWNER_SECONDS, version=entry.version)
             if done:
-                return
+                return noted
         raise StoreUnavailable
 
     def _key(self, owner: str) -> str:
         return storage_key(self.name, "owner", owner)
 
 
-def _ids(value: bytes) -> list[str]:
-    ids: list[str] = json.loads(value)["ids"]
-    return ids
+def _id_of(user: User | None) -> str | None:
+    return None if user is None else user.id
 
 
 def _share_of_life(record: ConnectionRecord, seconds: float) -> float:
@@ -368,7 +511,7 @@ def _refuse_other(user: User | None, *, than: User | None) -> None:
     if than is None:
         return
     if user is None:
-        raise UpstreamError("Airtable does not say who granted access at the moment.")
+        raise UpstreamError(_USER_UNKNOWN)
     if user.id != than.id:
         raise OtherUser
 

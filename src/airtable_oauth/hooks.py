@@ -19,7 +19,7 @@ class Event(StrEnum):
     """What may happen to a connection."""
 
     CONNECTED = "connected"
-    """Access was granted, for the first time or anew."""
+    """Access was granted, the first time or again: `Connection.reconnected` says which."""
     RECONNECT_REQUIRED = "reconnect_required"
     """It has ended without anybody here wanting it; `Connection.reason` says why."""
     DISCONNECTED = "disconnected"

@@ -84,6 +84,7 @@ class AirtableOAuth:
         owner: Callable[..., Any] | None = None,
         login_data: Callable[..., Any] | None = None,
         allow_other_user: bool = False,
+        separate_connections: bool = False,
         **parts: Unpack[Parts],
     ) -> None:
         """Put the parts together.
@@ -98,6 +99,9 @@ class AirtableOAuth:
                 at most 4096 characters: `Connection.data` from then on.
             allow_other_user: Whether a connection may be made anew by another Airtable user than
                 the one who granted access first.
+            separate_connections: Whether every login without `?connection=` creates a connection.
+                By default an owner has one connection per Airtable user: a login of a user whom the
+                owner has connected before renews that connection under its id.
             parts: For tests, and for a store of one's own.
         """
         if login_data is not None and owner is None:
@@ -134,6 +138,7 @@ class AirtableOAuth:
             random=self._random,
             session_seconds=settings.session_max_ttl,
             allow_other_user=allow_other_user,
+            separate_connections=separate_connections,
         )
         services = self._services(None if owner is None else Host(owner, login_data))
         self.router = APIRouter(routes=[*_routes(services)])
@@ -148,7 +153,9 @@ class AirtableOAuth:
         """The same for the caller's `Connection`."""
 
     def on_connected(self, hook: Hook) -> Hook:
-        """Have a coroutine function called when access was granted, for the first time or anew.
+        """Have a coroutine function called when access was granted, the first time or again.
+
+        `Connection.reconnected` says which.
 
         The tokens are stored by then, and whatever a hook raises is logged and costs nothing. The
         user waits for it, ten seconds at most. Hooks tell what happens as it happens: a process
@@ -199,7 +206,13 @@ class AirtableOAuth:
     async def adopt(self, owner: str, tokens: TokenSet, data: Any = None) -> Connection:
         """Take over tokens that were obtained elsewhere, by the same Airtable integration.
 
-        Nobody else may refresh them from now on. Calls the `on_connected` hooks.
+        Nothing else may refresh them from now on. If the owner has connected their Airtable user
+        before, that connection is renewed under its id, as a login does. Calls the `on_connected`
+        hooks.
+
+        Raises:
+            errors.UpstreamError: the owner has a connection, and Airtable does not say at the
+                moment whether these tokens are the same user's. Nothing is stored: try again.
         """
         return await self._connections.get(await self._grants.adopt(owner, tokens, data))
 
@@ -289,7 +302,7 @@ class AirtableOAuth:
 
         async def renewed(record: ConnectionRecord) -> None:
             if record.keep_until is None:
-                await owners.add(record.owner, record.id)
+                await owners.note(record)
             if record.user is None:
                 await self._grants.identify(record)
 

@@ -104,6 +104,8 @@ class ConnectionRecord:
     """The host's own, from the beginning of the login: JSON."""
     login: str = ""
     """Which login its tokens come from, however often they were renewed."""
+    reconnected: bool = False
+    """Whether that login was a later one than the connection's first."""
 
     @property
     def status(self) -> Status:
@@ -191,6 +193,8 @@ class Connection:
     """When the connection ends if nobody uses it."""
     data: Any = field(default=None, repr=False)
     """What the host handed over when the login began: JSON."""
+    reconnected: bool = False
+    """Whether its tokens come from a later login than the one that created it."""
 
     @classmethod
     def of(cls, record: ConnectionRecord, now: float) -> "Connection":
@@ -206,6 +210,7 @@ class Connection:
             expires_at=record.expires_at,
             reconnect_by=record.reconnect_by,
             data=record.data,
+            reconnected=record.reconnected,
         )
 
     @classmethod

@@ -105,6 +105,7 @@ def _described(event: Event, connection: Connection, now: float) -> dict[str, An
             "scopes": list(connection.scopes),
             "reconnect_by": connection.reconnect_by and _time(connection.reconnect_by),
             "data": connection.data,
+            "reconnected": connection.reconnected,
         },
     }
 

@@ -31,7 +31,7 @@ class OwnedConnection(ConnectionHealth):
     """A connection of the caller's, and its health."""
 
     id: str
-    """For the header `X-Airtable-Connection`, and for `?connection=` to make it anew."""
+    """For the header `X-Airtable-Connection`, and for `?connection=` to reconnect it."""
 
 
 class FinishedConnection(OwnedConnection, Returning):
@@ -66,7 +66,8 @@ def connections_router(services: Services) -> APIRouter:
         """Exchange the code of Airtable's redirect for tokens that never leave the server.
 
         Takes the redirect's parameters, from the user and in the browser that began the login,
-        with the header `X-CSRF: 1`. A repeat gets the same connection, or the same error.
+        with the header `X-CSRF: 1`. If this user has connected the same Airtable user before, that
+        connection is renewed under its id. A repeat gets the same connection, or the same error.
         """
         callback = parameters.callback()
         secret = services.login_cookies.browser_secret(request.cookies, callback.state)
