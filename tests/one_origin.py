@@ -26,7 +26,7 @@ class Origin:
 
 
 @contextmanager
-def one_origin(directory: Path) -> Iterator[Origin]:
+def one_origin(directory: Path, **options: str) -> Iterator[Origin]:
     """Start all of it, with the deployed configuration moved to this machine."""
     url = f"http://localhost:{free_port()}"
     settings: Any = {
@@ -34,7 +34,7 @@ def one_origin(directory: Path) -> Iterator[Origin]:
         "REDIRECT_URI": f"{url}/auth-callback",
         "ALLOWED_ORIGINS": "",
         "FORWARDED_ALLOW_IPS": "127.0.0.0/8",
-    }
+    } | options
     with stack(directory, **settings) as service:
         configuration = moved(
             (ROOT / "deploy/nginx.conf").read_text(),

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
     """Of its own for this module."""
-    with one_origin(tmp_path_factory.mktemp("nginx")) as made:
+    with one_origin(tmp_path_factory.mktemp("nginx"), NODE_COMPAT="true") as made:
         yield made
 
 
@@ -46,14 +46,66 @@ async def test_client_cannot_name_itself(origin: Origin) -> None:
     assert "203.0.113.9" not in (origin.logs / "serve.log").read_text()
 
 
-async def test_flood_of_logins_from_one_address_is_slowed_down(origin: Origin) -> None:
-    """In the one error body."""
-    async with httpx.AsyncClient(base_url=origin.url) as browser:
-        answers = [await browser.get("/api/authorization-url") for _ in range(30)]
+@pytest.mark.parametrize(
+    ("number", "method", "path"),
+    [
+        (2, "GET", "/authorization-url"),
+        (3, "GET", "/get-authorization-url"),
+        (4, "POST", "/session"),
+        (5, "POST", "/token-exchange"),
+        (6, "GET", "/token-exchange"),
+        (7, "GET", "/request-oauth-token"),
+        (8, "POST", "/token-refresh"),
+        (9, "GET", "/%61uthorization-url"),
+        (10, "POST", "//session"),
+    ],
+)
+async def test_flood_from_one_address_is_slowed_down(
+    origin: Origin, number: int, method: str, path: str
+) -> None:
+    """Where no session is needed, however the path is spelled; other addresses go on."""
+    body = {"state": "made-up", "code": "made-up", "refresh_token": "made-up"}
+
+    async def flood(client: httpx.AsyncClient, times: int) -> list[httpx.Response]:
+        requests = [
+            client.build_request(method, f"/api{path}", headers=CSRF, json=body)
+            if method == "POST"
+            else client.build_request(method, f"/api{path}")
+            for _ in range(times)
+        ]
+        return [await client.send(each) for each in requests]
+
+    async with from_address(origin, number) as flooder, from_address(origin, 200) as other:
+        answers = await flood(flooder, 30)
+        elsewhere = await flood(other, 1)
+        unlimited = await flooder.get("/api/session")
     refused = [answer for answer in answers if answer.status_code == 429]
     assert 5 <= len(refused) <= 11
-    assert refused[0].json()["error"] == "too_many_logins"
+    assert not any(answer.is_server_error for answer in answers)
+    assert refused[0].json()["error"] == "rate_limited"
+    assert refused[0].json()["action"] == "retry"
     assert refused[0].headers["retry-after"] == "5"
+    assert elsewhere[0].status_code != 429
+    assert unlimited.status_code == 401
+
+
+async def test_ordinary_use_is_not_slowed_down(origin: Origin) -> None:
+    """Three logins in a row, and pages that ask for the session much more often."""
+    async with from_address(origin, 201) as browser, httpx.AsyncClient() as person:
+        for _ in range(3):
+            url = (await browser.get("/api/authorization-url")).json()["authorizationUrl"]
+            parameters = await decide(person, url)
+            answer = await browser.post("/api/session", json=parameters, headers=CSRF)
+            assert answer.status_code == 201, answer.text
+        answers = [await browser.get("/api/session") for _ in range(60)]
+        assert {answer.status_code for answer in answers} == {200}
+        assert (await browser.delete("/api/session", headers=CSRF)).status_code == 200
+
+
+def from_address(origin: Origin, number: int) -> httpx.AsyncClient:
+    """A client of its own address, 127.0.0.`number`."""
+    transport = httpx.AsyncHTTPTransport(local_address=f"127.0.0.{number}")
+    return httpx.AsyncClient(transport=transport, base_url=origin.url)
 
 
 async def test_error_log_has_no_query_either(origin: Origin) -> None:
