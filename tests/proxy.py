@@ -14,6 +14,8 @@ class Proxy:
 
     def __init__(self, target: int) -> None:
         self.port = free_port()
+        self.delay = 0.0
+        """Seconds that each request takes to the server: a round trip of that many, or more."""
         self.lost_reply: bytes | None = None
         """The next request that contains this is carried out, and its reply is lost."""
         self.lost = 0
@@ -68,6 +70,7 @@ class Proxy:
         while data := await client.read(65536):
             if not self._passing.is_set():
                 continue
+            await asyncio.sleep(self.delay)
             self._losing = self.lost_reply is not None and self.lost_reply in data
             there.write(data)
         there.close()

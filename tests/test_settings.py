@@ -9,6 +9,7 @@ from airtable_oauth.settings import PREFIX, Settings, decode_key, faults
 from tests.helpers import make_settings
 
 ROOT = Path(__file__).parents[1]
+NO_HOST = "must be a URL with a host name, and a valid port if any"
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
 
@@ -117,8 +118,8 @@ def test_redirect_uri_that_airtable_would_refuse(uri: str, message: str) -> None
         ("webhook_url", "http://host.example", "must use https, except on localhost and loopback"),
         ("webhook_url", "host.example/hook", "must be an absolute http(s) URL"),
         ("store_url", "sqlite://", "needs a file: sqlite:///path/to/file.db"),
-        ("store_url", "redis://host:port", "is no URL with a host, and a port if any"),
-        ("store_url", "postgresql:///name", "is no URL with a host, and a port if any"),
+        ("store_url", "redis://host:port", NO_HOST),
+        ("store_url", "postgresql:///name", NO_HOST),
         ("login_ttl", "601", "input should be less than or equal to 600"),
         ("upstream_timeout", "0", "input should be greater than 0"),
         ("name", "Air table", "holds characters that are not allowed, or none"),
@@ -208,6 +209,15 @@ def test_secrets_do_not_show_in_repr() -> None:
     )
     assert "CANARY" not in shown
     assert KEY not in shown
+
+
+def test_patience_covers_two_operations_of_the_store() -> None:
+    """Three seconds by default; it follows the time-out."""
+    assert make_settings().store_patience == 3
+    assert make_settings(store_timeout=6).store_patience == 12.2
+    for seconds in (0, 61):
+        assert fault_lines(store_timeout=seconds)
+    assert fault_lines(store_pool_size=0)
 
 
 @pytest.mark.parametrize("document", ["README.md", ".env.example"])

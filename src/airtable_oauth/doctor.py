@@ -217,7 +217,8 @@ async def _store(store: Store, settings: Settings, clock: Callable[[], float]) -
     except AirtableOAuthError:
         return _fault(
             "STORE_URL",
-            "the store does not answer: is it running, and are host and password right?",
+            "the store does not answer: is it running, are host and password right, and if it is "
+            f"far away, is {PREFIX}STORE_TIMEOUT long enough?",
         )
     finally:
         await store.close()

@@ -12,9 +12,13 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from airtable_oauth.store_url import fault_of
+
 PREFIX = "AIRTABLE_OAUTH_"
 _SECRETS = Path("/run/secrets")
-_STORES = ("memory", "redis", "rediss", "sqlite", "postgresql")
+STORE_TIMEOUT = 1.4
+"""Seconds for one verb of a store, by default. Two of them fit into the three seconds after which a
+caller gets its 503: `pop` through encryption needs two."""
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 (it begins one)
@@ -74,6 +78,12 @@ class Settings(BaseSettings):
     store_url: SecretStr = SecretStr("memory://")
     """`memory://`, `redis://…`, `rediss://…`, `sqlite:///file` or `postgresql://…`"""
 
+    store_timeout: Annotated[float, Field(ge=0.1, le=60)] = STORE_TIMEOUT
+    """Seconds for one operation of the store, connecting included if it must"""
+
+    store_pool_size: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Connections of one process; if not set, Redis has 50, PostgreSQL 20, SQLite 4"""
+
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Keys from `airtable-oauth keys new`, comma-separated: the first encrypts, all decrypt"""
 
@@ -123,6 +133,11 @@ class Settings(BaseSettings):
     def secure(self) -> bool:
         """Whether browsers reach this service over https."""
         return self.public_url.startswith("https://")
+
+    @property
+    def store_patience(self) -> float:
+        """Seconds that a request waits for the store: two operations and a little."""
+        return 2 * self.store_timeout + 0.2
 
     @property
     def own_origin(self) -> str:
@@ -189,16 +204,8 @@ class Settings(BaseSettings):
     @field_validator("store_url")
     @classmethod
     def _known_store(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value()
-        scheme, separator, place = url.partition("://")
-        _require(
-            bool(separator) and scheme in _STORES,
-            "must begin with " + ", ".join(f"{scheme}://" for scheme in _STORES),
-        )
-        if scheme == "sqlite":
-            _require(len(place) > 1 and place[0] == "/", "needs a file: sqlite:///path/to/file.db")
-        elif scheme != "memory":
-            _require(_has_host_and_port(url), "is no URL with a host, and a port if any")
+        fault = fault_of(value.get_secret_value())
+        _require(fault is None, fault or "")
         return value
 
     @field_validator("encryption_keys")
@@ -334,14 +341,6 @@ def _split_url(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if parts.scheme in ("http", "https") and parts.hostname else None
-
-
-def _has_host_and_port(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def _is_origin(text: str) -> bool:

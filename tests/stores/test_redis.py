@@ -1,9 +1,11 @@
 """What only Redis can do wrong."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
 import pytest
+from redis.asyncio import Redis
 
 from airtable_oauth.errors import StoreUnavailable
 from airtable_oauth.stores.redis import RedisStore
@@ -62,3 +64,22 @@ async def test_reply_that_comes_too_late_is_handed_to_nobody(store: RedisStore, 
     entry = await store.get(KEY + "2")
     assert entry is not None
     assert entry.value == b"new"
+
+
+async def test_redis_far_away_works_with_a_longer_timeout(way: Proxy) -> None:
+    """Two hundred milliseconds a round trip; connecting takes several."""
+    way.delay = 0.2
+    store = RedisStore(f"redis://127.0.0.1:{way.port}", timeout=4, pool_size=2)
+    await store.put(KEY, b"v", 60)
+    assert await store.pop(KEY) == b"v"
+    await store.close()
+
+
+async def test_pool_is_as_large_as_configured(redis_url: str) -> None:
+    """More callers than connections wait for one."""
+    store = RedisStore(f"{redis_url}?client_name=narrow-pool", pool_size=2)
+    await asyncio.gather(*(store.get(f"{KEY}{n}") for n in range(20)))
+    async with Redis.from_url(redis_url) as client:
+        named = [each for each in await client.client_list() if each["name"] == "narrow-pool"]
+    assert len(named) == 2
+    await store.close()

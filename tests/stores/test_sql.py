@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -276,8 +276,115 @@ async def test_writer_that_is_locked_out_gives_up_in_time(tmp_path: Path) -> Non
     await other.close()
 
 
-@pytest.mark.parametrize("mode", ["require", "verify-full"])
-def test_sslmode_is_understood(mode: str) -> None:
-    """As every other client of PostgreSQL spells it."""
-    store = SqlStore(f"postgresql://u:p@db.example/name?sslmode={mode}")
-    assert store._engine.url.query == {"ssl": mode}  # noqa: SLF001 (it connects nowhere)
+HOSTED = (
+    "sslmode=prefer&channel_binding=prefer&connect_timeout=5&application_name=crm"
+    "&options=-c%20statement_timeout%3D4321&target_session_attrs=read-write&gssencmode=disable"
+)
+
+
+async def test_parameters_of_hosted_databases_are_understood(postgres_url: str) -> None:
+    """As every other client of PostgreSQL spells them; `postgres://`, too."""
+    store = SqlStore(f"{postgres_url.replace('postgresql:', 'postgres:')}?{HOSTED}")
+    await store.put(KEY, b"v", 60)
+    rows = await execute(
+        store,
+        text("SELECT current_setting('application_name'), current_setting('statement_timeout')"),
+    )
+    assert tuple(rows[0]) == ("crm", "4321ms")
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda url: url.replace("/postgres", "/missing"),
+        lambda url: f"{url}?sslmode=require",
+        lambda url: f"{url}?sslmode=verify-full&sslrootcert=/missing.crt",
+        lambda url: f"{url}?options=-c%20no_such_setting%3D1",
+    ],
+)
+async def test_database_that_refuses_is_an_error(
+    postgres_url: str, change: Callable[[str], str]
+) -> None:
+    """A wrong name or password, TLS that it has not, a full server: 503, not a crash."""
+    store = SqlStore(change(postgres_url))
+    with pytest.raises(StoreUnavailable):
+        await store.get(KEY)
+    await store.close()
+
+
+async def test_table_that_cannot_be_created_leaves_no_lock(icu_postgres_url: str) -> None:
+    """Or no other process could create it; once it can be, the store works."""
+    admin = SqlStore(icu_postgres_url)
+    await admin.ping()
+    for statement in (
+        "DROP SCHEMA IF EXISTS narrow CASCADE",
+        "DROP ROLE IF EXISTS narrow",
+        "CREATE ROLE narrow LOGIN",
+        "CREATE SCHEMA narrow",
+        "GRANT USAGE ON SCHEMA narrow TO narrow",
+        "ALTER ROLE narrow SET search_path = narrow",
+    ):
+        await execute(admin, text(statement))
+    store = SqlStore(icu_postgres_url.replace("test@", "narrow@"))
+    with pytest.raises(StoreUnavailable):
+        await store.put(KEY, b"v", 60)
+    locks = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+    assert (await execute(admin, locks))[0][0] == 0
+    await execute(admin, text("GRANT CREATE ON SCHEMA narrow TO narrow"))
+    await store.put(KEY, b"v", 60)
+    await execute(admin, text("REVOKE CREATE ON SCHEMA narrow FROM narrow"))
+    later = SqlStore(icu_postgres_url.replace("test@", "narrow@"))
+    assert await later.pop(KEY) == b"v"
+    for each in (store, later, admin):
+        await each.close()
+
+
+@pytest.fixture
+def far(icu_postgres_url: str) -> Iterator[str]:
+    """The URL of a PostgreSQL that is 200 ms away and holds no table yet."""
+    there = make_url(icu_postgres_url)
+    assert there.port is not None
+    asyncio.run(drop_table(icu_postgres_url))
+    with proxy(there.port) as way:
+        way.delay = 0.2
+        yield str(there.set(port=way.port))
+
+
+async def drop_table(url: str) -> None:
+    store = SqlStore(url)
+    await execute(store, text("DROP TABLE airtable_oauth_entries"))
+    await store.close()
+
+
+async def test_database_far_away_works_with_a_longer_timeout(far: str) -> None:
+    """Connecting, creating the table and the first verb, each of many round trips."""
+    store = SqlStore(far, timeout=6, pool_size=3)
+    assert await store.add(KEY, b"v", 60)
+    assert await asyncio.gather(*(store.get(f"{KEY}{n}") for n in range(6))) == [None] * 6
+    await store.close()
+
+
+async def test_database_far_away_is_opened_in_the_background(far: str) -> None:
+    """What the first callers have no time for is there for the next ones."""
+    store = SqlStore(far, timeout=1)
+    with pytest.raises(StoreUnavailable):
+        await store.get(KEY)
+
+    async def answers() -> bool:
+        try:
+            return await store.get(KEY) is None
+        except StoreUnavailable:
+            return False
+
+    await until(answers, seconds=20)
+    await store.close()
+
+
+async def test_pool_is_as_large_as_configured(postgres_url: str) -> None:
+    """For a database that allows few connections."""
+    store = SqlStore(f"{postgres_url}?application_name=narrow-pool", pool_size=2)
+    await asyncio.gather(*(store.get(f"{KEY}{n}") for n in range(20)))
+    count = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'narrow-pool'")
+    assert (await execute(store, count))[0][0] == 2
+    await store.close()

@@ -18,15 +18,17 @@ def open_store(settings: Settings) -> Store:
         return MemoryStore(
             limits={f"{settings.name}:login": most, f"{settings.name}:unbound": most}
         )
+    size = settings.store_pool_size
+    timeout = settings.store_timeout
     extra = "redis" if url.startswith("redis") else "sql"
     try:
         if extra == "redis":
             from airtable_oauth.stores.redis import RedisStore  # noqa: PLC0415 (0.2 s to import)
 
-            return RedisStore(url)
+            return RedisStore(url, timeout=timeout, pool_size=size)
         from airtable_oauth.stores.sql import SqlStore  # noqa: PLC0415 (0.5 s to import)
 
-        return SqlStore(url)
+        return SqlStore(url, timeout=timeout, pool_size=size)
     except ImportError as error:
         raise ModuleNotFoundError(
             f"{PREFIX}STORE_URL needs a driver: pip install 'airtable-oauth[{extra}]'"

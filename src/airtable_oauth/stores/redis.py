@@ -10,11 +10,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.settings import STORE_TIMEOUT
 from airtable_oauth.stores import Entry
 
-_DEADLINE = 1.4
-"""Seconds for one verb, waiting for a connection included. Two of them fit into three seconds,
-which is what a caller waits for its 503: `pop` through encryption takes two."""
 _CONNECTIONS = 50
 
 _REPLACE = """
@@ -36,48 +34,54 @@ class RedisStore:
     it was done.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, *, timeout: float = STORE_TIMEOUT, pool_size: int | None = None
+    ) -> None:
+        """`timeout`: seconds for one verb, waiting for a connection and connecting included."""
+        self._timeout = timeout
         pool = BlockingConnectionPool.from_url(
             url,
-            max_connections=_CONNECTIONS,
-            timeout=_DEADLINE,
-            socket_timeout=_DEADLINE,
-            socket_connect_timeout=_DEADLINE,
+            max_connections=pool_size or _CONNECTIONS,
+            timeout=timeout,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
         )
         self._redis = Redis.from_pool(pool)
 
     async def get(self, key: str) -> Entry | None:
         """See `Store.get`."""
-        value = await _answer(self._redis.get(key))
+        value = await self._answer(self._redis.get(key))
         return None if value is None else Entry(value, value)
 
     async def put(self, key: str, value: bytes, ttl: float) -> None:
         """See `Store.put`."""
-        await _answer(self._redis.set(key, value, px=_milliseconds(ttl)))
+        await self._answer(self._redis.set(key, value, px=_milliseconds(ttl)))
 
     async def add(self, key: str, value: bytes, ttl: float) -> bool:
         """See `Store.add`."""
-        return bool(await _answer(self._redis.set(key, value, px=_milliseconds(ttl), nx=True)))
+        return bool(await self._answer(self._redis.set(key, value, px=_milliseconds(ttl), nx=True)))
 
     async def pop(self, key: str) -> bytes | None:
         """See `Store.pop`."""
-        return cast("bytes | None", await _answer(self._redis.getdel(key)))
+        return cast("bytes | None", await self._answer(self._redis.getdel(key)))
 
     async def replace(self, key: str, value: bytes, ttl: float | None, *, version: bytes) -> bool:
         """See `Store.replace`."""
         milliseconds = "" if ttl is None else _milliseconds(ttl)
-        return bool(await _answer(self._redis.eval(_REPLACE, 1, key, version, value, milliseconds)))
+        return bool(
+            await self._answer(self._redis.eval(_REPLACE, 1, key, version, value, milliseconds))
+        )
 
     async def discard(self, key: str, *, version: bytes) -> bool:
         """See `Store.discard`."""
-        return bool(await _answer(self._redis.eval(_DISCARD, 1, key, version)))
+        return bool(await self._answer(self._redis.eval(_DISCARD, 1, key, version)))
 
     async def scan(self, namespace: str) -> AsyncIterator[str]:
         """See `Store.scan`."""
         cursor = 0
         while True:
-            cursor, keys = await _answer(
+            cursor, keys = await self._answer(
                 self._redis.scan(cursor, match=f"{namespace}:*", count=500)
             )
             for key in keys:
@@ -87,25 +91,24 @@ class RedisStore:
 
     async def now(self) -> float:
         """See `Store.now`."""
-        seconds, microseconds = await _answer(self._redis.time())
+        seconds, microseconds = await self._answer(self._redis.time())
         return float(seconds) + float(microseconds) / 1e6
 
     async def ping(self) -> None:
         """See `Store.ping`."""
-        await _answer(self._redis.ping())
+        await self._answer(self._redis.ping())
 
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
 
-
-async def _answer(command: Awaitable[Any] | Any) -> Any:
-    """The reply, in time. redis-py drops a connection whose reply was not read."""
-    try:
-        async with asyncio.timeout(_DEADLINE):
-            return await command
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable from error
+    async def _answer(self, command: Awaitable[Any] | Any) -> Any:
+        """The reply, in time. redis-py drops a connection whose reply was not read."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await command
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable from error
 
 
 def _milliseconds(ttl: float) -> int:

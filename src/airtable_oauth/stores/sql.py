@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    any_,
     collate,
     delete,
     func,
@@ -26,20 +27,24 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.settings import STORE_TIMEOUT
+from airtable_oauth.store_url import PostgresTarget, postgres_target
 from airtable_oauth.stores import Entry
 
-_DEADLINE = 1.4
-"""Seconds for one verb, as for Redis."""
-_LOCK_SECONDS = 1.0
-"""How long SQLite waits for another process to finish writing."""
+_CONNECT_VERBS = 5
+"""Connecting to PostgreSQL costs many round trips: it has as long as this many verbs."""
+_CREATE_SECONDS = 60.0
+"""For the table and its indexes; one may have to be built over a large table."""
+_LOCK_SHARE = 0.7
+"""How much of a verb's time SQLite waits for another process to finish writing."""
 _CLOSE_SECONDS = 5.0
-_CONNECTIONS = 20
+_CONNECTIONS = {"sqlite": 4, "postgresql": 20}
 _SWEEP_SECONDS = 60.0
 _SWEEP_ROWS = 1000
 _SWEEP_DEADLINE = 30.0
@@ -47,7 +52,6 @@ _SWEEP_DEADLINE = 30.0
 _SWEEP_PAUSE = 0.05
 """Seconds between two of them, for others to write."""
 _PAGE = 500
-_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 entries = Table(
     "airtable_oauth_entries",
@@ -71,15 +75,25 @@ class SqlStore:
     `sweep_seconds` ago.
     """
 
-    def __init__(self, url: str, *, sweep_seconds: float = _SWEEP_SECONDS) -> None:
-        parsed = make_url(url)
-        self._dialect = parsed.get_backend_name()
-        self._engine = _engine(parsed)
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = STORE_TIMEOUT,
+        pool_size: int | None = None,
+        sweep_seconds: float = _SWEEP_SECONDS,
+    ) -> None:
+        """`timeout`: seconds for one verb, waiting for a connection and connecting included.
+
+        Creating the table, on first use, goes on in the background if it takes longer.
+        """
+        self._timeout = timeout
+        self._dialect = "sqlite" if url.startswith("sqlite:") else "postgresql"
+        self._engine = _engine(url, timeout, pool_size or _CONNECTIONS[self._dialect])
         self._insert = sqlite.insert if self._dialect == "sqlite" else postgresql.insert
         self._now = _NOW[self._dialect]
         self._ordered_key = entries.c.key if self._dialect == "sqlite" else _bytewise
-        self._making = asyncio.Lock()
-        self._made = False
+        self._opening: asyncio.Task[None] | None = None
         self._sweep_seconds = sweep_seconds
         self._next_sweep = -math.inf
         self._sweeping: asyncio.Task[None] | None = None
@@ -160,10 +174,12 @@ class SqlStore:
         await self.now()
 
     async def close(self) -> None:
-        """End the sweep and close the connections."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.wait({self._sweeping})
+        """End what runs in the background and close the connections."""
+        background = {task for task in (self._opening, self._sweeping) if task is not None}
+        for task in background:
+            task.cancel()
+        if background:
+            await asyncio.wait(background, timeout=_CLOSE_SECONDS)
         if self._running:  # given up, and still letting go of their connections
             await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
         await self._engine.dispose()
@@ -181,15 +197,19 @@ class SqlStore:
             .order_by(entries.c.expires_at)
             .limit(_SWEEP_ROWS)
             .with_for_update(skip_locked=True)
-            .cte("batch")
+            .scalar_subquery()
         )
-        return delete(entries).where(entries.c.key.in_(select(batch.c.key)), over)
+        if self._dialect == "sqlite":
+            return delete(entries).where(entries.c.key.in_(batch), over)
+        # An array is computed once, and its keys are looked up in the primary key's index.
+        keys = func.array(batch, type_=postgresql.ARRAY(String))
+        return delete(entries).where(entries.c.key == any_(keys), over)
 
     def _live(self, key: str) -> tuple[Any, Any]:
         return entries.c.key == key, entries.c.expires_at > self._now
 
     async def _run(
-        self, statement: Executable, *, writes: bool = False, deadline: float = _DEADLINE
+        self, statement: Executable, *, writes: bool = False, deadline: float | None = None
     ) -> Sequence[Any]:
         """The rows of a statement, in time."""
         if writes:
@@ -197,7 +217,7 @@ class SqlStore:
         running = asyncio.ensure_future(self._execute(statement))
         self._running.add(running)
         running.add_done_callback(self._ended)
-        await asyncio.wait({running}, timeout=deadline)
+        await asyncio.wait({running}, timeout=deadline or self._timeout)
         if not running.done():
             running.cancel()  # its driver may take seconds to let go; nobody waits for that
             raise StoreUnavailable
@@ -229,42 +249,60 @@ class SqlStore:
                 await asyncio.sleep(_SWEEP_PAUSE if more else 0)
 
     async def _execute(self, statement: Executable) -> Sequence[Any]:
-        if not self._made:
-            await self._make()
+        await self._open()
         async with self._engine.connect() as connection:
             result = await connection.execute(statement)
             return result.fetchall() if result.returns_rows else ()
 
-    async def _make(self) -> None:
-        """Make the table if it is not there. Several processes may try at the same moment."""
-        async with self._making:
-            if not self._made:
-                make = _make_in_sqlite if self._dialect == "sqlite" else _make_in_postgresql
-                async with self._engine.connect() as connection:
-                    await make(connection)
-                self._made = True
+    async def _open(self) -> None:
+        """Create the table, once. A caller that gives up does not interrupt it."""
+        if self._opening is None or _has_failed(self._opening):
+            self._opening = asyncio.create_task(self._create())
+        await asyncio.shield(self._opening)
+
+    async def _create(self) -> None:
+        if self._dialect == "postgresql":
+            async with asyncio.timeout(_CONNECT_VERBS * self._timeout):
+                if await _is_complete(self._engine):
+                    return
+        create = _create_in_sqlite if self._dialect == "sqlite" else _create_in_postgresql
+        async with asyncio.timeout(_CREATE_SECONDS):
+            await create(self._engine)
 
 
-async def _make_in_sqlite(connection: AsyncConnection) -> None:
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
+
+
+async def _create_in_sqlite(engine: AsyncEngine) -> None:
     """Also let readers and a writer work at once: a switch that does not wait for its lock."""
-    while True:
-        try:
-            await connection.execute(text("PRAGMA journal_mode=WAL"))
-            await _create(connection)
-        except OperationalError as error:
-            if "locked" not in str(error):
-                raise
-            await asyncio.sleep(0.05)  # until the caller's deadline
-        else:
-            return
+    async with engine.connect() as connection:
+        while True:
+            try:
+                await connection.execute(text("PRAGMA journal_mode=WAL"))
+                await _create(connection)
+            except OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+                await asyncio.sleep(0.05)
+            else:
+                return
 
 
-async def _make_in_postgresql(connection: AsyncConnection) -> None:
-    """With a lock: there `IF NOT EXISTS` alone lets two of them collide."""
-    await connection.execute(text("SELECT pg_advisory_lock(7262)"))
-    await _create(connection)
-    await connection.execute(CreateIndex(_by_key, if_not_exists=True))
-    await connection.execute(text("SELECT pg_advisory_unlock(7262)"))
+async def _is_complete(engine: AsyncEngine) -> bool:
+    """Whether the newest index is there, and so everything: a role that may not create will do."""
+    async with engine.connect() as connection:
+        exists = text(f"SELECT to_regclass('{_by_key.name}') IS NOT NULL")
+        return bool((await connection.execute(exists)).scalar())
+
+
+async def _create_in_postgresql(engine: AsyncEngine) -> None:
+    """In a transaction with a lock: `IF NOT EXISTS` alone lets two processes collide."""
+    transactional = engine.execution_options(isolation_level="READ COMMITTED")
+    async with transactional.begin() as connection:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(7262)"))
+        await _create(connection)
+        await connection.execute(CreateIndex(_by_key, if_not_exists=True))
 
 
 async def _create(connection: AsyncConnection) -> None:
@@ -272,28 +310,34 @@ async def _create(connection: AsyncConnection) -> None:
     await connection.execute(CreateIndex(_by_time, if_not_exists=True))
 
 
-def _engine(url: URL) -> AsyncEngine:
-    url = url.set(drivername=_DRIVERS[url.get_backend_name()])
-    if url.get_backend_name() == "postgresql":
-        if "sslmode" in url.query:  # libpq's word for what asyncpg calls ssl
-            url = url.update_query_dict({"ssl": url.query["sslmode"]})
-            url = url.difference_update_query(["sslmode"])
-        return create_async_engine(
-            url,
-            isolation_level="AUTOCOMMIT",
-            pool_size=_CONNECTIONS,
-            max_overflow=0,
-            pool_timeout=_DEADLINE,
-            connect_args={"timeout": _DEADLINE},
-        )
-    return create_async_engine(
-        url,
-        isolation_level="AUTOCOMMIT",
-        pool_size=4,
-        max_overflow=0,
-        pool_timeout=_DEADLINE,
-        connect_args={"timeout": _LOCK_SECONDS},
-    )
+def _engine(url: str, timeout: float, pool_size: int) -> AsyncEngine:
+    options: dict[str, Any] = {
+        "isolation_level": "AUTOCOMMIT",
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": timeout,
+    }
+    if url.startswith("sqlite:"):
+        file = make_url(url).set(drivername="sqlite+aiosqlite")
+        lock = {"timeout": _LOCK_SHARE * timeout}
+        return create_async_engine(file, connect_args=lock, **options)
+    connect = _connector(postgres_target(url), timeout)
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
+
+
+def _connector(target: PostgresTarget, timeout: float) -> Callable[[], Awaitable[Any]]:
+    """What connects to PostgreSQL. asyncpg itself reads the URL, as libpq would."""
+    seconds = target.connect_timeout or _CONNECT_VERBS * timeout
+
+    async def connect() -> Any:
+        import asyncpg  # type: ignore[import-untyped] # noqa: PLC0415 (SQLite does without)
+
+        try:
+            return await asyncpg.connect(target.dsn, timeout=seconds)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise StoreUnavailable from error
+
+    return connect
 
 
 # Clocks that stand still within a statement, so that an index on `expires_at` can be used.

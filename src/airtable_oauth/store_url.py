@@ -1,0 +1,104 @@
+"""Pure: which URLs and parameters a store accepts, and what asyncpg is told of them."""
+
+from typing import NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+SCHEMES = ("memory", "redis", "rediss", "sqlite", "postgresql")
+
+# https://www.postgresql.org/docs/current/libpq-connect.html, "Parameter Key Words"
+_ASYNCPG = {
+    *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl"),
+    *("ssl_min_protocol_version", "ssl_max_protocol_version", "target_session_attrs"),
+    *("application_name", "options"),
+}
+"""What asyncpg reads from a URL as libpq does. The last two become settings of the server."""
+_OURS = {"ssl", "connect_timeout"}
+"""Translated: SQLAlchemy's word for `sslmode`, and a limit that asyncpg has under another name."""
+_IGNORED = {
+    *("channel_binding", "gssencmode", "sslcompression", "sslsni", "client_encoding"),
+    *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
+    *("tcp_user_timeout", "fallback_application_name"),
+}
+"""What asyncpg cannot do, and what no secret depends on where `sslmode=verify-full` is set."""
+_VALUES = {
+    "sslmode": {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"},
+    "target_session_attrs": {
+        *("any", "primary", "standby", "prefer-standby", "read-write", "read-only"),
+    },
+}
+_REDIS = {
+    *("db", "client_name", "health_check_interval", "protocol", "socket_keepalive"),
+    *("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs"),
+    *("ssl_check_hostname",),
+}
+_REDIS_NUMBERS = {"db", "health_check_interval", "protocol"}
+
+
+class PostgresTarget(NamedTuple):
+    """What asyncpg is called with."""
+
+    dsn: str
+    connect_timeout: float | None
+    """Seconds to connect, if the URL limits them."""
+
+
+def fault_of(url: str) -> str | None:
+    """What is wrong with a store's URL, in words that show no part of it but a parameter's name."""
+    scheme, separator, place = url.partition("://")
+    if not separator or scheme not in (*SCHEMES, "postgres"):
+        return "must begin with " + ", ".join(f"{each}://" for each in SCHEMES)
+    if scheme == "memory":
+        return None
+    if scheme == "sqlite":
+        return _fault_of_file(place)
+    if not _has_host_and_port(url):
+        return "must be a URL with a host name, and a valid port if any"
+    return _fault_of_parameters(url, scheme)
+
+
+def postgres_target(url: str) -> PostgresTarget:
+    """Translate libpq's parameters, as hosted databases print them, for asyncpg."""
+    parts = urlsplit(url)
+    parameters = dict(parse_qsl(parts.query))
+    if "ssl" in parameters:
+        parameters.setdefault("sslmode", parameters["ssl"])
+    timeout = int(parameters.get("connect_timeout", 0))
+    known = {name: value for name, value in parameters.items() if name in _ASYNCPG}
+    dsn = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(known), ""))
+    return PostgresTarget(dsn, float(timeout) if timeout > 0 else None)
+
+
+def _fault_of_file(place: str) -> str | None:
+    if ":memory:" in place or "mode=memory" in place:
+        return "is a SQLite in memory, which each connection has for itself: use memory://"
+    if len(place) < len("/x") or not place.startswith("/"):
+        return "needs a file: sqlite:///path/to/file.db"
+    return "takes no parameters with sqlite://" if "?" in place else None
+
+
+def _fault_of_parameters(url: str, scheme: str) -> str | None:
+    is_redis = scheme.startswith("redis")
+    known = _REDIS if is_redis else _ASYNCPG | _OURS | _IGNORED
+    for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        if name not in known:
+            shown = name if name.isidentifier() and len(name) <= 40 else "with an unusual name"  # noqa: PLR2004
+            return f"has the parameter {shown}, which this store does not know"
+        if not _is_valid("sslmode" if name == "ssl" else name, value, is_redis=is_redis):
+            return f"has a value of the parameter {name} that is not allowed"
+    return None
+
+
+def _is_valid(name: str, value: str, *, is_redis: bool) -> bool:
+    if is_redis:
+        return value.isdecimal() if name in _REDIS_NUMBERS else bool(value)
+    if name == "connect_timeout":
+        return value.removeprefix("-").isdecimal()
+    return value in _VALUES.get(name, {value})
+
+
+def _has_host_and_port(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
