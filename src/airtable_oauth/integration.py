@@ -50,7 +50,9 @@ class Parts(TypedDict, total=False):
     """What may be passed in, in the place of what the settings name or the machine has."""
 
     store: Store
-    """In place of what `STORE_URL` names. It is sealed all the same where there are keys."""
+    """In place of what `STORE_URL` names. Encrypted with `ENCRYPTION_KEYS`, like any other."""
+    unencrypted: bool
+    """Whether a `store` may do without `ENCRYPTION_KEYS`: only if it encrypts what it holds."""
     transport: httpx.AsyncBaseTransport
     """What reaches Airtable."""
     webhook_transport: httpx.AsyncBaseTransport
@@ -103,6 +105,9 @@ class AirtableOAuth:
                 By default an owner has one connection per Airtable user: a login of a user whom the
                 owner has connected before renews that connection under its id.
             parts: For tests, and for a store of one's own.
+
+        Raises:
+            ValueError: `store` is given without `ENCRYPTION_KEYS`, and not `unencrypted`.
         """
         if login_data is not None and owner is None:
             raise TypeError("login_data needs an owner dependency")
@@ -111,7 +116,11 @@ class AirtableOAuth:
         self._random = parts.get("random", secrets.token_bytes)
         self._clock = parts.get("clock", time.time)
         self.settings = settings
-        self._store = sealed(open_store(settings) if store is None else store, settings)
+        self._store = sealed(
+            open_store(settings) if store is None else store,
+            settings,
+            unencrypted=parts.get("unencrypted", False),
+        )
         self._store_clock = StoreClock(self._store, parts.get("monotonic", time.monotonic))
         self._airtable = airtable_of(
             settings, new_transport(connections=0) if transport is None else transport

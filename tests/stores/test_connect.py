@@ -1,7 +1,11 @@
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from airtable_oauth import AirtableOAuth, TokenSet, create_app
 from airtable_oauth.errors import TooManyLogins
 from airtable_oauth.stores.connect import open_store, sealed
 from airtable_oauth.stores.encrypted import EncryptedStore
@@ -43,6 +47,31 @@ def test_missing_driver_names_its_extra(
     settings = make_settings(store_url=url, encryption_keys=KEY)
     with pytest.raises(ModuleNotFoundError, match=rf"airtable-oauth\[{extra}\]"):
         open_store(settings)
+
+
+@pytest.mark.parametrize("build", [AirtableOAuth, create_app])
+def test_store_of_a_hosts_own_needs_keys(build: Callable[..., Any]) -> None:
+    """Tokens would be stored in clear. A host that wants that says so; nothing connects yet."""
+    store = SqlStore("sqlite:///some.db")
+    with pytest.raises(ValueError, match="ENCRYPTION_KEYS is missing, and this store needs it"):
+        build(make_settings(), store=store)
+    build(make_settings(encryption_keys=KEY), store=store)
+    build(make_settings(), store=store, unencrypted=True)
+    build(make_settings(), store=EncryptedStore(store, [bytes(range(32))]))
+    build(make_settings(), store=MemoryStore())
+
+
+async def test_store_of_a_hosts_own_holds_no_token_in_clear(tmp_path: Path) -> None:
+    """On disk, with keys."""
+    file = tmp_path / "own.db"
+    airtable = AirtableOAuth(
+        make_settings(encryption_keys=KEY), store=SqlStore(f"sqlite:///{file}")
+    )
+    tokens = TokenSet("oaa-CANARY", "oar-CANARY", "data.records:read", 3600, 86400)
+    await airtable.adopt("ann", tokens)
+    await airtable.aclose()
+    assert b"airtable:connection:" in file.read_bytes()
+    assert b"CANARY" not in file.read_bytes()
 
 
 def test_keys_seal_any_store() -> None:

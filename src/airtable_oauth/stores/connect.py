@@ -35,7 +35,18 @@ def open_store(settings: Settings) -> Store:
         ) from error
 
 
-def sealed(store: Store, settings: Settings) -> Store:
-    """The store behind encryption, if there are keys."""
+def sealed(store: Store, settings: Settings, *, unencrypted: bool = False) -> Store:
+    """The store behind encryption. Without keys, one in memory or one that encrypts already.
+
+    Raises:
+        ValueError: there are no keys, and `unencrypted` does not say that none are wanted.
+    """
     keys = [decode_key(key.get_secret_value()) for key in settings.encryption_keys]
-    return EncryptedStore(store, keys) if keys else store
+    if keys:
+        return EncryptedStore(store, keys)
+    if unencrypted or isinstance(store, MemoryStore | EncryptedStore):
+        return store
+    raise ValueError(
+        f"{PREFIX}ENCRYPTION_KEYS is missing, and this store needs it: make one with "
+        "`airtable-oauth keys new`, or pass unencrypted=True if the store encrypts what it holds"
+    )
