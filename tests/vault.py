@@ -84,6 +84,8 @@ class FaultyStore:
     """What another process does before the next `replace`, once."""
     under: str = ""
     """Replies are lost and others come first only for keys that begin with this."""
+    failing: set[tuple[str, str]] = field(default_factory=set)
+    """Namespaces and verbs that raise `StoreUnavailable` without being carried out."""
 
     async def get(self, key: str) -> Entry | None:
         return await self._do("get", key)  # type: ignore[no-any-return]
@@ -117,7 +119,10 @@ class FaultyStore:
 
     async def _do(self, verb: str, *arguments: Any, **options: Any) -> Any:
         await asyncio.sleep(0)
-        if self.down:
+        if self.down or any(
+            verb == failing and f":{namespace}:" in arguments[0]
+            for namespace, failing in self.failing
+        ):
             raise StoreUnavailable
         concerned = not arguments or arguments[0].startswith(self.under)
         if concerned and verb == "replace" and self.meanwhile is not None:

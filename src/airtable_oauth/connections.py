@@ -330,8 +330,10 @@ class Connections:
         connection_id = found.record.id
         try:
             return await self.records.entomb(connection_id, version=found.version)
-        except Unavailable:  # it may be done all the same
-            return await self.records.load(connection_id) is None
+        except Unavailable:  # the store may have carried this out and lost its reply
+            if await self.records.load(connection_id) is None:
+                return True
+            raise
 
     async def _renewed(
         self, record: ConnectionRecord, *, usable_until: float, by_force: bool = False

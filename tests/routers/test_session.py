@@ -18,6 +18,7 @@ from tests.helpers import (
     make_settings,
     query_of,
 )
+from tests.vault import FaultyStore
 
 COOKIE = "airtable_session"
 
@@ -37,6 +38,12 @@ async def log_out(browser: httpx.AsyncClient) -> httpx.Response:
 def error_of(response: httpx.Response) -> tuple[int, str, str]:
     body = response.json()
     return response.status_code, body["error"], body["action"]
+
+
+async def live_connections(store: MemoryStore) -> int:
+    """How many connections hold tokens."""
+    entries = [await store.get(key) async for key in store.scan("airtable:connection")]
+    return sum(entry is not None and b"access_token" in entry.value for entry in entries)
 
 
 def another(browser: httpx.AsyncClient) -> httpx.AsyncClient:
@@ -178,6 +185,77 @@ async def test_repeated_callback_gets_the_same_error(
     expected = (400, "invalid_grant", "restart_login")
     assert {error_of(answer) for answer in answers} == {expected}
     assert len(simulator.token_requests()) == 1
+
+
+async def test_old_callback_leaves_the_current_session_alone(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """The first of two logins is over: posting it again must not disconnect the second."""
+    first = await consent(simulator, await begin(browser, return_to="/first"))
+    await keep(browser, first)
+    await log_in(browser, simulator)
+    answer = await keep(browser, first)
+    assert error_of(answer) == (400, "login_not_found", "restart_login")
+    assert answer.json()["return_to"] == "/first"
+    assert "set-cookie" not in answer.headers
+    assert (await browser.get("/session")).json()["status"] == "connected"
+    assert (await browser.get("/airtable/v0/meta/whoami")).status_code == 200
+
+
+async def test_callback_of_a_revoked_connection_leaves_the_current_session_alone(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """A connection that must be reconnected cannot replace one that works."""
+    async with another(browser) as twin:
+        first = await consent(simulator, await begin(twin))
+        login_cookies = dict(twin.cookies)
+        await keep(twin, first)
+        simulator.vault.revoke_all()
+        answer = await twin.get("/airtable/v0/meta/whoami")
+        assert error_of(answer)[1] == "reconnect_required"
+    await log_in(browser, simulator)
+    browser.cookies.update(login_cookies)
+    assert error_of(await keep(browser, first)) == (400, "login_not_found", "restart_login")
+    assert (await browser.get("/session")).json()["status"] == "connected"
+
+
+async def test_repeat_keeps_the_session_that_it_began(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """Its answer may be lost, so the session that the browser knows must go on working."""
+    parameters = await consent(simulator, await begin(browser))
+    await keep(browser, parameters)
+    known = browser.cookies[COOKIE]
+    assert (await keep(browser, parameters)).status_code == 201
+    async with another(browser) as same:
+        same.cookies.set(COOKIE, known)
+        assert (await same.get("/session")).status_code == 200
+
+
+@pytest.mark.parametrize("verb", ["replace", "pop"])
+async def test_store_that_fails_while_the_previous_session_ends_orphans_nothing(
+    simulator: Simulator, store: MemoryStore, clock: FakeClock, verb: str
+) -> None:
+    """The repeat finds the previous connection and disconnects it, or finds that done."""
+    faulty = FaultyStore(store)
+    app = create_app(
+        make_settings(),
+        store=faulty,
+        transport=httpx.ASGITransport(simulator.app),
+        monotonic=clock,
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
+    ) as browser:
+        await log_in(browser, simulator)
+        parameters = await consent(simulator, await begin(browser))
+        faulty.failing = {("connection" if verb == "replace" else "session", verb)}
+        assert error_of(await keep(browser, parameters)) == (503, "store_unavailable", "retry")
+        faulty.failing = set()
+        assert (await keep(browser, parameters)).status_code == 201
+        assert (await browser.get("/airtable/v0/meta/whoami")).status_code == 200
+    assert await live_connections(store) == 1
+    assert len(simulator.token_requests()) == 2
 
 
 async def test_redirect_with_an_error_begins_nothing(

@@ -1,5 +1,6 @@
 """Logins whose tokens stay on the server: the browser holds a session and nothing else."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -30,6 +31,7 @@ from airtable_oauth.login import KeptLogin
 from airtable_oauth.records import Connection, Reason, Status
 from airtable_oauth.routers.route import LoginErrorBody, cookie_route, documented
 from airtable_oauth.routers.tokens import CallbackParameters
+from airtable_oauth.sessions import Session
 from airtable_oauth.settings import Settings
 
 
@@ -117,18 +119,22 @@ def session_router(services: Services) -> APIRouter:
     ) -> BegunSession:
         """Exchange the code of Airtable's redirect for tokens that never leave the server.
 
-        Takes the redirect's parameters, in the browser that began the login, with the header
+        Send the redirect's parameters, in the browser that began the login, with the header
         `X-CSRF: 1`. A repeat gets a session on the same connection, or the same error.
         """
         callback = parameters.callback()
         secret = services.login_cookies.browser_secret(request.cookies, callback.state)
         login = await services.logins.keep(callback, secret, services.grants.accept)
-        session_id = await services.sessions.create(
-            connection_id=login.connection_id, login_key=login.key
-        )
-        await end_previous(request, login.connection_id)
-        cookie.set(response, session_id)
-        health = described(await connections.get(login.connection_id), services.settings)
+        connection = await live_connection(login)
+        previous = await previous_session(request)
+        if previous is None or previous.connection_id != connection.id:
+            session_id = await services.sessions.create(
+                connection_id=connection.id, login_key=login.key
+            )
+            if previous is not None:
+                await end_previous(previous, request)
+            cookie.set(response, session_id)
+        health = described(connection, services.settings)
         return BegunSession(**health, **returning(login))
 
     @router.get(
@@ -159,18 +165,33 @@ def session_router(services: Services) -> APIRouter:
         cookie.clear(response)
         return Disconnected()
 
-    async def end_previous(request: Request, connection_id: str) -> None:
-        """A login replaces what this browser was connected to before.
+    async def live_connection(login: KeptLogin) -> Connection:
+        """The connection of a login, unless it has ended since.
 
-        A session that was damaged ends with its time: it must not keep its browser out.
+        A login whose connection has ended must not replace one that works.
         """
         try:
-            previous = await services.session_of(request)
-            await services.sessions.end(cookie.read(request.cookies) or "")
-            if previous.connection_id != connection_id:
-                await connections.disconnect(previous.connection_id)
-        except (NotConnected, DamagedRecord):
-            return
+            connection = await connections.get(login.connection_id)
+        except NotConnected:
+            connection = None
+        if connection is None or connection.status is Status.RECONNECT_REQUIRED:
+            raise LoginNotFound().ending_login(login.return_to)
+        return connection
+
+    async def previous_session(request: Request) -> Session | None:
+        """The session that this browser has already. One that was damaged counts as none."""
+        with suppress(NotConnected, DamagedRecord):
+            return await services.session_of(request)
+        return None
+
+    async def end_previous(previous: Session, request: Request) -> None:
+        """Disconnect what this browser used before the login.
+
+        The session goes last: if the store fails in between, a repeat finds the rest by it.
+        """
+        with suppress(NotConnected):
+            await connections.disconnect(previous.connection_id)
+        await services.sessions.end(cookie.read(request.cookies) or "")
 
     return router
 
