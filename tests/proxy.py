@@ -20,6 +20,8 @@ class Proxy:
         """The next request that contains this is carried out, and its reply is lost."""
         self.lost = 0
         """How many replies were."""
+        self.refuses_afterwards = False
+        """Whether a lost reply is followed by an outage, until `mend`."""
         self._target = target
         self._passing = threading.Event()
         self._passing.set()
@@ -38,6 +40,7 @@ class Proxy:
     def mend(self) -> None:
         """Work again."""
         self._run(self._close)
+        self.refuses_afterwards = False
         self._passing.set()
         self._run(self._listen)
 
@@ -62,31 +65,39 @@ class Proxy:
         server, there = await asyncio.open_connection("127.0.0.1", self._target)
         self._open.add(there)
         with suppress(ConnectionError):
-            await asyncio.gather(self._requests(client, there), self._replies(server, back))
+            losing = asyncio.Event()
+            await asyncio.gather(
+                self._requests(client, there, losing), self._replies(server, back, losing)
+            )
         for writer in (back, there):
             writer.close()
 
-    async def _requests(self, client: asyncio.StreamReader, there: asyncio.StreamWriter) -> None:
+    async def _requests(
+        self, client: asyncio.StreamReader, there: asyncio.StreamWriter, losing: asyncio.Event
+    ) -> None:
         while data := await client.read(65536):
             if not self._passing.is_set():
                 continue
             await asyncio.sleep(self.delay)
-            self._losing = self.lost_reply is not None and self.lost_reply in data
+            if self.lost_reply is not None and self.lost_reply in data:
+                self.lost_reply = None
+                losing.set()
             there.write(data)
         there.close()
 
-    async def _replies(self, server: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+    async def _replies(
+        self, server: asyncio.StreamReader, back: asyncio.StreamWriter, losing: asyncio.Event
+    ) -> None:
         while data := await server.read(65536):
-            if self._losing:
-                self._losing, self.lost_reply = False, None
+            if losing.is_set():
                 self.lost += 1
                 back.transport.abort()
+                if self.refuses_afterwards:
+                    await self._close()
                 return
             if self._passing.is_set():
                 back.write(data)
         back.close()
-
-    _losing = False
 
 
 @contextmanager

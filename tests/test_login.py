@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -9,14 +10,19 @@ from airtable_oauth.errors import (
     AirtableOAuthError,
     AuthorizationError,
     LoginNotFound,
+    StoreUnavailable,
     TooManyLogins,
+    UnknownRecordFormat,
     UpstreamError,
+    UpstreamTimeout,
 )
 from airtable_oauth.login import BegunLogin, Kept, Logins, Purpose
 from airtable_oauth.protocol import Callback, Client, TokenSet
 from airtable_oauth.simulator import Simulator
+from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import AIRTABLE, REDIRECT_URI, SCOPES, FakeClock, consent, query_of
+from tests.vault import FaultyStore
 
 
 @pytest.fixture
@@ -24,12 +30,14 @@ def logins(simulator: Simulator, store: MemoryStore) -> Logins:
     return make_logins(store, httpx.ASGITransport(simulator.app))
 
 
-def make_logins(store: MemoryStore, transport: httpx.AsyncBaseTransport) -> Logins:
+def make_logins(
+    store: MemoryStore, transport: httpx.AsyncBaseTransport, deadline: float = 5
+) -> Logins:
     airtable = Airtable(
         client=Client("test-client", "test-secret", REDIRECT_URI, SCOPES),
         url=AIRTABLE,
         transport=transport,
-        deadline=5,
+        deadline=deadline,
     )
     return Logins(store=store, airtable=airtable, name="airtable", ttl=600)
 
@@ -180,3 +188,182 @@ async def test_crash_while_keeping_ends_the_login(logins: Logins, simulator: Sim
     assert ended.value.status_code == 500
     assert ended.value.action is Action.RESTART_LOGIN
     assert ended.value.return_to == "/bases"
+
+
+async def nothing() -> None:
+    """No hooks."""
+
+
+def key_of(login: BegunLogin) -> str:
+    return storage_key("airtable", "login", state_of(login), login.browser_secret)
+
+
+PENDING = b'{"v": 1, "return_to": "/bases", "code_verifier": "%s"}' % (b"v" * 43)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        b'["/bases", null, "%s", null, null]' % (b"v" * 43),
+        PENDING,
+        PENDING[:-1] + b', "new": [1], "purpose": {"owner": null, "new": 2}}',
+    ],
+)
+@pytest.mark.parametrize("way", ["finish", "keep"])
+async def test_login_of_another_version_is_finished(
+    store: MemoryStore, stored: bytes, way: str
+) -> None:
+    """Written before records had a version, by this version, or by a somewhat newer one."""
+    logins = make_logins(store, httpx.MockTransport(answer_with_tokens))
+    login = await logins.begin()
+    await store.put(key_of(login), stored, 600)
+    callback = Callback(state_of(login), code="c")
+    if way == "finish":
+        assert (await logins.finish(callback, login.browser_secret)).return_to == "/bases"
+    else:
+        kept = await logins.keep(callback, login.browser_secret, keep)
+        assert (kept.connection_id, kept.return_to) == ("con_1", "/bases")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        b'["/bases", ["somebody", null, {"a": 1}], null, "con_7", null]',
+        b'{"v": 1, "return_to": "/bases", "connection_id": "con_7", "new": 1,'
+        b' "purpose": {"owner": "somebody", "data": {"a": 1}}}',
+    ],
+)
+async def test_login_that_another_version_completed_is_done(
+    logins: Logins, store: MemoryStore, stored: bytes
+) -> None:
+    """A repeat gets the same connection, and only its owner does."""
+    login = await logins.begin()
+    await store.put(key_of(login), stored, 600)
+    callback = Callback(state_of(login), code="c")
+    with pytest.raises(LoginNotFound):
+        await logins.keep(callback, login.browser_secret, keep)
+    kept = await logins.keep(callback, login.browser_secret, keep, owner="somebody")
+    assert (kept.connection_id, kept.return_to) == ("con_7", "/bases")
+
+
+async def test_login_that_another_version_saw_fail_has_failed(
+    logins: Logins, store: MemoryStore
+) -> None:
+    """With the same error."""
+    login = await logins.begin()
+    failure = b'{"status": 502, "error": "airtable_error", "action": "restart_login",'
+    failure += b' "description": "Junk."}'
+    for stored in (
+        b'["/bases", null, null, null, %s]' % failure,
+        b'{"v": 1, "return_to": "/bases", "failure": %s}' % failure,
+    ):
+        await store.put(key_of(login), stored, 600)
+        with pytest.raises(AirtableOAuthError) as caught:
+            await logins.keep(Callback(state_of(login), code="c"), login.browser_secret, keep)
+        assert (caught.value.status, caught.value.return_to) == (502, "/bases")
+
+
+@pytest.mark.parametrize("way", ["finish", "keep"])
+async def test_login_of_a_new_format_is_left_alone(
+    logins: Logins, store: MemoryStore, way: str
+) -> None:
+    """A process that knows the format may finish it."""
+    login = await logins.begin()
+    stored = b'{"v": 2, "anything": true}'
+    await store.put(key_of(login), stored, 600)
+    callback = Callback(state_of(login), code="c")
+    finishing = logins.finish(callback, login.browser_secret)
+    keeping = logins.keep(callback, login.browser_secret, keep)
+    ends, unused = (finishing, keeping) if way == "finish" else (keeping, finishing)
+    unused.close()
+    with pytest.raises(UnknownRecordFormat):
+        await ends
+    entry = await store.get(key_of(login))
+    assert entry is not None
+    assert entry.value == stored
+
+
+async def test_claim_whose_process_died_says_to_begin_again(store: MemoryStore) -> None:
+    """After waiting for it, with the place that the user came from."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    logins = replace(make_logins(store, httpx.MockTransport(answer_with_tokens)), sleep=sleep)
+    login = await logins.begin()
+    claimed = PENDING[:-1] + b', "claim": "c"}'
+    await store.put(key_of(login), claimed, 600)
+    with pytest.raises(UpstreamTimeout) as caught:
+        await logins.keep(Callback(state_of(login), code="c"), login.browser_secret, keep)
+    assert (caught.value.action, caught.value.return_to) == (Action.RESTART_LOGIN, "/bases")
+    assert sum(waited) == pytest.approx(
+        2 * logins.airtable.deadline + logins.store_seconds, abs=0.2
+    )
+
+
+async def test_slow_login_can_be_asked_for_again(store: MemoryStore) -> None:
+    """The store works and the login goes on: the answer says so, and a repeat finds it done."""
+    logins = make_logins(store, httpx.MockTransport(answer_with_tokens), deadline=0.05)
+    logins = replace(logins, store_seconds=0.05)
+    slow = asyncio.Event()
+
+    async def keep_slowly(tokens: TokenSet, purpose: Purpose) -> Kept:
+        await slow.wait()
+        return await keep(tokens, purpose)
+
+    login = await logins.begin("/bases")
+    callback = Callback(state_of(login), code="c")
+    with pytest.raises(UpstreamTimeout) as caught:
+        await logins.keep(callback, login.browser_secret, keep_slowly)
+    assert (caught.value.action, caught.value.return_to) == (Action.RETRY, "/bases")
+    slow.set()
+    logins = replace(logins, store_seconds=3)
+    kept = await logins.keep(callback, login.browser_secret, keep)
+    assert kept.connection_id == "con_1"
+
+
+async def test_slow_store_is_reported_as_such(store: MemoryStore) -> None:
+    """And not as a slow Airtable."""
+    faulty = FaultyStore(store)
+    logins = make_logins(store, httpx.MockTransport(answer_with_tokens), deadline=0.05)
+    logins = replace(logins, store=faulty, store_seconds=0.05)
+
+    async def cut(_tokens: TokenSet, _purpose: Purpose) -> Kept:
+        faulty.down = True
+        return Kept("con_1", nothing)
+
+    login = await logins.begin()
+    callback = Callback(state_of(login), code="c")
+    with pytest.raises(StoreUnavailable):
+        await logins.keep(callback, login.browser_secret, cut)
+    faulty.down = False
+    logins = replace(logins, store_seconds=3)
+    assert (await logins.keep(callback, login.browser_secret, cut)).connection_id == "con_1"
+
+
+async def test_answer_waits_for_what_comes_afterwards(store: MemoryStore) -> None:
+    """Hooks have their own limit, ten seconds, which comes on top of the login's."""
+    logins = make_logins(store, httpx.MockTransport(answer_with_tokens), deadline=0.01)
+    logins = replace(logins, store_seconds=0.01)
+    called: list[bool] = []
+
+    async def hook() -> None:
+        await asyncio.sleep(0.1)  # longer than the login's own limit
+        called.append(True)
+
+    async def keep_with_hook(_tokens: TokenSet, _purpose: Purpose) -> Kept:
+        return Kept("con_1", hook)
+
+    login = await logins.begin()
+    await logins.keep(Callback(state_of(login), code="c"), login.browser_secret, keep_with_hook)
+    assert called == [True]
+
+
+async def keep(_tokens: TokenSet, _purpose: Purpose) -> Kept:
+    return Kept("con_1", nothing)
+
+
+def answer_with_tokens(_request: httpx.Request) -> httpx.Response:
+    tokens = {"access_token": "a", "refresh_token": "r", "token_type": "Bearer", "expires_in": 60}
+    return httpx.Response(200, json=tokens)

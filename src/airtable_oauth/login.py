@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from airtable_oauth import pkce
@@ -16,14 +16,16 @@ from airtable_oauth.errors import (
     LoginNotFound,
     ServerError,
     StoreUnavailable,
+    Unavailable,
     UpstreamTimeout,
 )
 from airtable_oauth.protocol import Callback, TokenSet, authorization_code
 from airtable_oauth.stores import Store
+from airtable_oauth.stores.formats import decode, known_fields
 from airtable_oauth.stores.keys import digest, storage_key
 
-_STORE_SECONDS = 3.0
 _POLL_SECONDS = 0.1
+_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Logins:
     random: Callable[[int], bytes] = secrets.token_bytes
     background: Background = field(default_factory=Background)
     sleep: Sleep = asyncio.sleep
+    store_seconds: float = 3.0
+    """How long a caller waits for the store: for a claim, and for what Airtable answered."""
 
     async def begin(
         self, return_to: str | None = None, purpose: Purpose = _ANY_PURPOSE
@@ -121,20 +125,25 @@ class Logins:
     async def finish(self, callback: Callback, browser_secret: str | None) -> FinishedLogin:
         """End the login that a redirect belongs to, whatever the redirect carries.
 
-        Of concurrent calls one gets past the store. Only that one spends the code, once.
+        One of any number of concurrent calls removes the login from the store. That call spends
+        the code, once.
 
         Raises:
             LoginNotFound: this browser has no such login.
             AirtableOAuthError: the redirect carries an error, or the exchange failed; the login
                 is over.
-            Unavailable: the store does not answer.
+            Unavailable: the store does not answer. If it may have removed the login, the action
+                is `restart_login`.
         """
-        stored = await self.store.pop(self._found(callback, browser_secret))
-        record = None if stored is None else _Record.from_bytes(stored)
-        if record is None or record.code_verifier is None:
+        key = self._found(callback, browser_secret)
+        found = await self._load(key)
+        record = found.record
+        if not record.is_pending or not await _take(
+            self.store, key, found.version, record.return_to
+        ):
             raise LoginNotFound
         try:
-            tokens = await self._exchange(callback, record.code_verifier)
+            tokens = await self._exchange(callback, record)
         except AirtableOAuthError as error:
             raise error.ending_login(record.return_to) from None
         return FinishedLogin(tokens, record.return_to)
@@ -148,46 +157,95 @@ class Logins:
     ) -> KeptLogin:
         """End a login as `finish` does, and hand its tokens to `keep`, which names a connection.
 
-        The record stays until its time is over: pending, then claimed by one caller, then done or
+        The record stays until its time is over: pending, then claimed by one call, then done or
         failed. A repeat from the same browser (the back button, a framework's double run) waits
-        for that and gets the same connection, or the same error. What was begun is completed even
-        if the caller goes away. `owner` must be the one for whom it was begun.
+        for that and gets the same connection, or the same error. A claim is always completed, even
+        if the caller goes away. `owner` must be the one for whom the login was begun.
 
         Raises:
-            As `finish` does.
+            LoginNotFound: this browser has no such login.
+            UpstreamTimeout: Airtable is slow. With the action `retry` the login is still being
+                completed; with `restart_login` the process that claimed it did not complete it.
+            AirtableOAuthError: as `finish` does.
+            Unavailable: the store does not answer; the caller may try again.
         """
         key = self._found(callback, browser_secret)
-        for _ in range(int(self._patience / _POLL_SECONDS)):
-            entry = await self.store.get(key)
-            if entry is None:
-                raise LoginNotFound
-            record = _Record.from_bytes(entry.value)
+        return_to = None
+        for _ in range(1 + int(self._patience / _POLL_SECONDS)):
+            found = await self._load(key)
+            record, return_to = found.record, found.record.return_to
             if record.purpose.owner != owner:
                 raise LoginNotFound
-            if record.connection_id is not None:
-                return KeptLogin(record.connection_id, record.return_to, key)
-            if record.failure is not None:
-                raise _as_error(record)
-            if record.code_verifier is None:  # claimed
-                await self.sleep(_POLL_SECONDS)
-                continue
-            claimed = _Record(record.return_to, record.purpose)
-            if await self.store.replace(key, claimed.to_bytes(), None, version=entry.version):
-                work = self.background.start(self._complete(key, record, callback, keep))
-                login, after = await wait(work, self._patience, otherwise=StoreUnavailable())
-                await asyncio.shield(after)
-                return login
-        raise UpstreamTimeout().ending_login(None)
+            if record.is_over:
+                return _outcome(key, record)
+            if record.is_pending:
+                work = await self._claimed(key, found, callback, keep)
+                if work is not None:
+                    return await self._completed(work, key, record)
+            await self.sleep(_POLL_SECONDS)
+        raise UpstreamTimeout().ending_login(return_to)
 
     async def discard(self, key: str) -> None:
         """Forget a login that was kept, so that its callback does not work again."""
         await self.store.pop(key)
 
+    async def _claimed(
+        self, key: str, found: "_Found", callback: Callback, keep: Keep
+    ) -> "asyncio.Task[_Completion] | None":
+        """The task that completes the login; None if another call has claimed it.
+
+        Claim and completion run in the background: a caller that goes away, or that gave up on
+        the store, must not leave a claim that nothing completes.
+        """
+
+        async def start() -> asyncio.Task[_Completion] | None:
+            if not await self._claim(key, found):
+                return None
+            return self.background.start(self._complete(key, found.record, callback, keep))
+
+        starting = self.background.start(start())
+        return await wait(starting, self.store_seconds, otherwise=StoreUnavailable())
+
+    async def _claim(self, key: str, found: "_Found") -> bool:
+        """Mark the login as claimed by this call; whether it is.
+
+        The store may carry this out and lose its reply, so the claim has an id by which this call
+        recognises it.
+        """
+        claim = pkce.base64url(self.random(16))
+        claimed = replace(found.record, claim=claim)
+
+        async def again() -> bool:
+            while True:
+                current = await self._load(key)
+                if current.record.claim == claim:
+                    return True
+                if not current.record.is_pending:
+                    return False
+                if await self._replace(key, claimed, version=current.version):
+                    return True
+
+        try:
+            return await self._replace(key, claimed, version=found.version)
+        except Unavailable:
+            return await until_stored(again, self.sleep)
+
+    async def _completed(
+        self, work: "asyncio.Task[_Completion]", key: str, record: "_Record"
+    ) -> KeptLogin:
+        await asyncio.wait({work}, timeout=self._patience)
+        if not work.done():
+            await self.store.get(key)  # raises if the store is what is slow
+            raise _still_completing(record)
+        login, after = work.result()
+        await asyncio.shield(after)
+        return login
+
     async def _complete(
         self, key: str, record: "_Record", callback: Callback, keep: Keep
-    ) -> tuple[KeptLogin, asyncio.Task[None]]:
+    ) -> "_Completion":
         try:
-            tokens = await self._exchange(callback, record.code_verifier or "")
+            tokens = await self._exchange(callback, record)
             kept = await keep(tokens, record.purpose)
         except Exception as error:
             known = error if isinstance(error, AirtableOAuthError) else ServerError()
@@ -196,7 +254,7 @@ class Logins:
             raise
         await self._conclude(key, record.ended(connection_id=kept.connection_id))
         after = self.background.start(kept.afterwards())
-        return KeptLogin(kept.connection_id, record.return_to, key), after
+        return _Completion(KeptLogin(kept.connection_id, record.return_to, key), after)
 
     async def _conclude(self, key: str, ended: "_Record") -> None:
         """Tell those who wait. A login that was discarded meanwhile stays so."""
@@ -204,17 +262,25 @@ class Logins:
         async def store() -> None:
             async for _ in Tries(self.sleep):
                 entry = await self.store.get(key)
-                if entry is None or await self.store.replace(
-                    key, ended.to_bytes(), None, version=entry.version
-                ):
+                if entry is None or await self._replace(key, ended, version=entry.version):
                     return
             raise StoreUnavailable
 
         await until_stored(store, self.sleep)
 
-    async def _exchange(self, callback: Callback, code_verifier: str) -> TokenSet:
+    async def _load(self, key: str) -> "_Found":
+        entry = await self.store.get(key)
+        if entry is None:
+            raise LoginNotFound
+        return _Found(_Record.from_bytes(entry.value), entry.version)
+
+    async def _replace(self, key: str, record: "_Record", *, version: bytes) -> bool:
+        """Store a record if this version is still there; its time to live stays."""
+        return await self.store.replace(key, record.to_bytes(), None, version=version)
+
+    async def _exchange(self, callback: Callback, record: "_Record") -> TokenSet:
         return await self.airtable.exchange(
-            code=authorization_code(callback), code_verifier=code_verifier
+            code=authorization_code(callback), code_verifier=record.code_verifier or ""
         )
 
     def _found(self, callback: Callback, browser_secret: str | None) -> str:
@@ -228,7 +294,7 @@ class Logins:
     @property
     def _patience(self) -> float:
         """Seconds for the exchange, for asking who granted access, and for the store."""
-        return 2 * self.airtable.deadline + _STORE_SECONDS
+        return 2 * self.airtable.deadline + self.store_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,13 +325,17 @@ class UnboundLogins:
         )
 
     async def take(self, state: str) -> str | None:
-        """End the login with this state; its verifier. Of concurrent calls one gets it.
+        """End the login with this state; its verifier. One of any concurrent calls gets it.
 
         Raises:
-            Unavailable: the store does not answer.
+            Unavailable: the store does not answer. If it may have removed the login, the action
+                is `restart_login`.
         """
-        code_verifier = await self.store.pop(self._key(state))
-        return None if code_verifier is None else code_verifier.decode()
+        key = self._key(state)
+        entry = await self.store.get(key)
+        if entry is None or not await _take(self.store, key, entry.version, return_to=None):
+            return None
+        return entry.value.decode()
 
     def _key(self, state: str) -> str:
         return storage_key(self.name, "unbound", state)
@@ -273,29 +343,103 @@ class UnboundLogins:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """A login as stored: pending (it has a verifier), claimed (it has nothing), done or failed."""
+    """A login as stored: pending, claimed, done (it has a connection) or failed."""
 
-    return_to: str | None
+    return_to: str | None = None
     purpose: Purpose = _ANY_PURPOSE
     code_verifier: str | None = field(default=None, repr=False)
+    claim: str | None = None
+    """The id of the claim, once a call has claimed the login."""
     connection_id: str | None = None
     failure: dict[str, Any] | None = None
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether a call may claim it, or take it."""
+        return self.code_verifier is not None and self.claim is None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its outcome is known."""
+        return self.connection_id is not None or self.failure is not None
+
     def ended(self, **outcome: Any) -> "_Record":
         """The same login, done or failed."""
-        return replace(self, code_verifier=None, **outcome)
+        return replace(self, code_verifier=None, claim=None, **outcome)
 
     def to_bytes(self) -> bytes:
-        """As it lies in the store."""
-        purpose = None if self.purpose == _ANY_PURPOSE else list(astuple(self.purpose))
-        values = [self.return_to, purpose, self.code_verifier, self.connection_id, self.failure]
-        return json.dumps(values).encode()
+        """Serialise. Fields that are None are left out."""
+        purpose = None if self.purpose == _ANY_PURPOSE else asdict(self.purpose)
+        values = {
+            "v": _FORMAT,
+            "return_to": self.return_to,
+            "purpose": purpose,
+            "code_verifier": self.code_verifier,
+            "claim": self.claim,
+            "connection_id": self.connection_id,
+            "failure": self.failure,
+        }
+        return json.dumps(
+            {name: value for name, value in values.items() if value is not None}
+        ).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "_Record":
-        """From where it lay."""
-        return_to, purpose, *rest = json.loads(data)
-        return cls(return_to, Purpose(*(purpose or ())), *rest)
+        """Deserialise. Fields that this version does not know are ignored.
+
+        Raises:
+            UnknownRecordFormat: a newer version of this package wrote it.
+        """
+        stored = decode(data, newest=_FORMAT)
+        if isinstance(stored, list):  # written before records had a version
+            return_to, purpose, *rest = stored
+            code_verifier, connection_id, failure = rest
+            purpose = Purpose(*(purpose or ()))
+            return cls(return_to, purpose, code_verifier, None, connection_id, failure)
+        purpose = known_fields(Purpose, stored.get("purpose") or {})
+        return cls(**(known_fields(cls, stored) | {"purpose": Purpose(**purpose)}))
+
+
+class _Found(NamedTuple):
+    """A login and the version that a change of it must name."""
+
+    record: _Record
+    version: bytes
+
+
+class _Completion(NamedTuple):
+    """A login that is done, and the task that does what comes afterwards."""
+
+    login: KeptLogin
+    after: asyncio.Task[None]
+
+
+async def _take(store: Store, key: str, version: bytes, return_to: str | None) -> bool:
+    """Remove a login; whether this call did. One of any number of calls does.
+
+    Raises:
+        StoreUnavailable: the login may be gone, so the caller must begin again.
+    """
+    try:
+        return await store.discard(key, version=version)
+    except StoreUnavailable as error:
+        raise error.ending_login(return_to) from None
+
+
+def _outcome(key: str, record: _Record) -> KeptLogin:
+    """What a login ended with when its callback came first: a connection, or an error."""
+    if record.connection_id is None:
+        raise _as_error(record)
+    return KeptLogin(record.connection_id, record.return_to, key)
+
+
+def _still_completing(record: _Record) -> UpstreamTimeout:
+    """Airtable is slow, and the login goes on: the same request may find it done."""
+    error = UpstreamTimeout(
+        "Airtable is slow. The login is still being completed; ask again in a moment."
+    )
+    error.return_to = record.return_to
+    return error
 
 
 def _as_failure(error: AirtableOAuthError) -> dict[str, Any]:

@@ -108,6 +108,35 @@ async def test_lost_reply_to_taking_a_login_is_not_taken_for_absence(
         answer = await browser.post("/token-exchange", json=parameters, headers=CSRF)
         assert way.lost == 1
         assert (answer.status_code, answer.json()["error"]) == (503, "store_unavailable")
+        assert answer.json()["action"] == "restart_login"
         assert service.token_requests() == before
         answer = await browser.post("/token-exchange", json=parameters, headers=CSRF)
         assert (answer.status_code, answer.json()["error"]) == (400, "login_not_found")
+
+
+async def test_lost_reply_to_claiming_a_login_is_noticed(service: Stack, way: Proxy) -> None:
+    """The service recognises its own claim, and the login ends as if nothing had happened."""
+    async with httpx.AsyncClient(base_url=service.api, timeout=10) as browser:
+        parameters = await callback(browser)
+        before = service.token_requests()
+        way.lost_reply, way.lost = b"KEEPTTL", 0
+        started = time.monotonic()
+        answer = await browser.post("/session", json=parameters, headers=CSRF)
+        assert time.monotonic() - started < 3
+        assert way.lost == 1
+        assert answer.status_code == 201, answer.text
+        assert service.token_requests() == before + 1
+
+
+async def test_lost_reply_to_beginning_a_session_costs_nothing(service: Stack, way: Proxy) -> None:
+    """The browser asks again and gets a session; nobody knows the id of the first one."""
+    async with httpx.AsyncClient(base_url=service.api, timeout=10) as browser:
+        parameters = await callback(browser)
+        before = service.token_requests()
+        way.lost_reply, way.lost = b"airtable:session:", 0
+        answer = await browser.post("/session", json=parameters, headers=CSRF)
+        assert way.lost == 1
+        assert (answer.status_code, answer.json()["action"]) == (503, "retry")
+        assert (await browser.post("/session", json=parameters, headers=CSRF)).status_code == 201
+        assert (await browser.get("/session")).status_code == 200
+        assert service.token_requests() == before + 1

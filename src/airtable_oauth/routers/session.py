@@ -125,14 +125,14 @@ def session_router(services: Services) -> APIRouter:
         callback = parameters.callback()
         secret = services.login_cookies.browser_secret(request.cookies, callback.state)
         login = await services.logins.keep(callback, secret, services.grants.accept)
-        connection = await live_connection(login)
-        previous = await previous_session(request)
+        connection = await _live_connection(services, login)
+        previous = await _previous_session(services, request)
         if previous is None or previous.connection_id != connection.id:
             session_id = await services.sessions.create(
                 connection_id=connection.id, login_key=login.key
             )
             if previous is not None:
-                await end_previous(previous, request)
+                await _end_previous(services, previous, request)
             cookie.set(response, session_id)
         health = described(connection, services.settings)
         return BegunSession(**health, **returning(login))
@@ -165,34 +165,6 @@ def session_router(services: Services) -> APIRouter:
         cookie.clear(response)
         return Disconnected()
 
-    async def live_connection(login: KeptLogin) -> Connection:
-        """The connection of a login, unless it has ended since.
-
-        A login whose connection has ended must not replace one that works.
-        """
-        try:
-            connection = await connections.get(login.connection_id)
-        except NotConnected:
-            connection = None
-        if connection is None or connection.status is Status.RECONNECT_REQUIRED:
-            raise LoginNotFound().ending_login(login.return_to)
-        return connection
-
-    async def previous_session(request: Request) -> Session | None:
-        """The session that this browser has already. One that was damaged counts as none."""
-        with suppress(NotConnected, DamagedRecord):
-            return await services.session_of(request)
-        return None
-
-    async def end_previous(previous: Session, request: Request) -> None:
-        """Disconnect what this browser used before the login.
-
-        The session goes last: if the store fails in between, a repeat finds the rest by it.
-        """
-        with suppress(NotConnected):
-            await connections.disconnect(previous.connection_id)
-        await services.sessions.end(cookie.read(request.cookies) or "")
-
     return router
 
 
@@ -213,6 +185,37 @@ def described(connection: Connection, settings: Settings) -> dict[str, Any]:
 def returning(login: KeptLogin) -> dict[str, str]:
     """`return_to`, where one was given."""
     return {} if login.return_to is None else {"return_to": login.return_to}
+
+
+async def _live_connection(services: Services, login: KeptLogin) -> Connection:
+    """The connection of a login, unless it has ended since.
+
+    A login whose connection has ended must not replace one that works.
+    """
+    try:
+        connection = await services.connections.get(login.connection_id)
+    except NotConnected:
+        connection = None
+    if connection is None or connection.status is Status.RECONNECT_REQUIRED:
+        raise LoginNotFound().ending_login(login.return_to)
+    return connection
+
+
+async def _previous_session(services: Services, request: Request) -> Session | None:
+    """The session that this browser has already. One that was damaged counts as none."""
+    with suppress(NotConnected, DamagedRecord):
+        return await services.session_of(request)
+    return None
+
+
+async def _end_previous(services: Services, previous: Session, request: Request) -> None:
+    """Disconnect what this browser used before the login.
+
+    The session goes last: if the store fails in between, a repeat finds the rest by it.
+    """
+    with suppress(NotConnected):
+        await services.connections.disconnect(previous.connection_id)
+    await services.sessions.end(services.session_cookie.read(request.cookies) or "")
 
 
 def _time(seconds: float) -> datetime:
