@@ -185,7 +185,7 @@ async def test_connection_of_a_session_ends_with_it(
     """Renewing it would keep what nobody can use any more."""
     callback = await consent(simulator, await begin(browser))
     assert (await browser.post("/session", json=callback, headers=CSRF)).status_code == 201
-    clock.advance(40 * DAY)
+    clock.advance(10 * DAY)
     airtable = AirtableOAuth(
         make_settings(),
         store=store,

@@ -97,7 +97,7 @@ def test_refresh_token_of_unknown_life_lives_as_long_as_the_one_before() -> None
         (RECORD, 90 * DAY),
         (replace(RECORD, keep_until=NOW + 7 * DAY), 7 * DAY),
         (replace(RECORD, reconnect_by=None), 400 * DAY),
-        (replace(RECORD, keep_until=NOW - 5), 1.0),
+        (replace(RECORD, keep_until=NOW - 5), 3600.0),
     ],
 )
 def test_record_outlives_its_refresh_token_or_ends_with_its_sessions(

@@ -302,6 +302,27 @@ class Connections:
                 return
         raise StoreUnavailable
 
+    async def prolong(self, connection_id: str, until: float) -> None:
+        """Keep a connection of sessions until this time at least, in seconds since 1970.
+
+        It is never shortened: of several sessions that share it, the longest counts. A connection
+        of an owner, or one that is gone, is left as it is.
+
+        Raises:
+            Unavailable: the store does not answer.
+        """
+        async for _ in Tries(self.rotation.sleep):
+            found = await self.records.load(connection_id)
+            if found is None or found.record.keep_until is None:
+                return
+            if found.record.keep_until >= until:
+                return
+            prolonged = replace(found.record, keep_until=until)
+            now = await self.clock.now()
+            if await self.records.replace(prolonged, now, version=found.version):
+                return
+        raise StoreUnavailable
+
     async def disconnect(self, connection_id: str) -> None:
         """Erase the tokens. A refresh that is under way cannot bring them back.
 

@@ -24,7 +24,7 @@ class Grants:
     web_api: WebApi
     random: RandomBytes
     session_seconds: float
-    """How long a connection lives that belongs to a session."""
+    """How long a connection lives whose session is not used; `Sessions` prolongs it."""
     allow_other_user: bool
     """Whether a reconnect may be granted by another Airtable user than before."""
     separate_connections: bool

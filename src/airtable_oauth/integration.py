@@ -33,7 +33,7 @@ from airtable_oauth.routers.node_compat import node_compat_router
 from airtable_oauth.routers.proxy import proxy_router
 from airtable_oauth.routers.session import session_router
 from airtable_oauth.routers.tokens import exchange_router, refresh_router
-from airtable_oauth.sessions import Sessions
+from airtable_oauth.sessions import CONNECTION_GRACE, Sessions
 from airtable_oauth.settings import Settings, decode_webhook_secret
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
@@ -145,7 +145,8 @@ class AirtableOAuth:
             connections=self._connections,
             web_api=self._web_api,
             random=self._random,
-            session_seconds=settings.session_max_ttl,
+            session_seconds=min(settings.session_idle_ttl, settings.session_max_ttl)
+            + CONNECTION_GRACE,
             allow_other_user=allow_other_user,
             separate_connections=separate_connections,
         )
@@ -371,6 +372,7 @@ class AirtableOAuth:
                 store=self._store,
                 name=settings.name,
                 clock=self._store_clock,
+                prolong=self._connections.prolong,
                 idle_ttl=settings.session_idle_ttl,
                 max_ttl=settings.session_max_ttl,
                 random=self._random,

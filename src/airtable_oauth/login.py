@@ -26,6 +26,9 @@ from airtable_oauth.stores.keys import digest, storage_key
 
 _POLL_SECONDS = 0.1
 _FORMAT = 1
+_MOST_SESSIONS = 5
+"""How many sessions may begin with one login: each lives for weeks, and a callback can be repeated
+without end. A browser that has a session already gets no new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,21 @@ class Logins:
                     return await self._completed(work, key, record)
             await self.sleep(_POLL_SECONDS)
         raise UpstreamTimeout().ending_login(return_to)
+
+    async def count_session(self, login: KeptLogin) -> None:
+        """Count a session that begins with this login, before it begins.
+
+        Raises:
+            LoginNotFound: the login has had its sessions, or it is gone.
+            Unavailable: the store does not answer. The session may be counted all the same.
+        """
+        counted = False
+        while not counted:
+            found = await self._load(login.key)
+            if found.record.sessions >= _MOST_SESSIONS:
+                raise LoginNotFound().ending_login(login.return_to)
+            record = replace(found.record, sessions=found.record.sessions + 1)
+            counted = await self._replace(login.key, record, version=found.version)
 
     async def discard(self, key: str) -> None:
         """Forget a login that was kept, so that its callback does not work again."""
@@ -352,6 +370,8 @@ class _Record:
     """The id of the claim, once a call has claimed the login."""
     connection_id: str | None = None
     failure: dict[str, Any] | None = None
+    sessions: int = 0
+    """How many sessions began with it."""
 
     @property
     def is_pending(self) -> bool:
@@ -378,6 +398,7 @@ class _Record:
             "claim": self.claim,
             "connection_id": self.connection_id,
             "failure": self.failure,
+            "sessions": self.sessions or None,
         }
         return json.dumps(
             {name: value for name, value in values.items() if value is not None}

@@ -5,14 +5,15 @@ The machine: `connected → refreshing → connected`, or `reconnect_required`, 
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from airtable_oauth.errors import UnknownRecordFormat, UnreadableRecord
+from airtable_oauth.errors import UnreadableRecord
 from airtable_oauth.logs import logger
 from airtable_oauth.protocol import TokenSet
 from airtable_oauth.stores import Store
+from airtable_oauth.stores.formats import decode, known_fields
 from airtable_oauth.stores.keys import storage_key
 
 _FORMAT = 1
@@ -21,6 +22,8 @@ _TELL_SECONDS = 30 * _DAY
 """How long a record outlives its refresh token, to say that it has ended."""
 _UNLIMITED_SECONDS = 400 * _DAY
 """How long one lies unused whose server says nothing about the life of refresh tokens."""
+_SHORTEST_SECONDS = 3600.0
+"""The shortest time to live of a connection: a clock that jumps must not erase its tokens."""
 _TOMBSTONE_SECONDS = _DAY
 CLOCK_SLACK_SECONDS = 60.0
 """How far the clocks of processes that share a store may be apart."""
@@ -93,7 +96,7 @@ class ConnectionRecord:
     obtained_at: float
     """When this generation of tokens came."""
     keep_until: float | None = None
-    """When the connection ends in any case: with its longest session. None without sessions."""
+    """When the connection ends if its sessions are not used. None without sessions."""
     generation: int = 1
     by_force: bool = False
     """Whether this generation was asked for because Airtable rejected the one before."""
@@ -139,7 +142,7 @@ class ConnectionRecord:
     def seconds_to_keep(self, now: float) -> float:
         """Its time to live in a store."""
         if self.keep_until is not None:
-            return max(1.0, self.keep_until - now)
+            return max(_SHORTEST_SECONDS, self.keep_until - now)
         if self.reconnect_by is not None:
             return max(0.0, self.reconnect_by - now) + _TELL_SECONDS
         return _UNLIMITED_SECONDS
@@ -157,12 +160,10 @@ class ConnectionRecord:
         Raises:
             UnknownRecordFormat: a newer version wrote it, and it cannot be understood.
         """
-        stored: dict[str, Any] = json.loads(data)
-        if stored["v"] > _FORMAT:
-            raise UnknownRecordFormat
+        stored = decode(data, newest=_FORMAT)
         if stored.get("gone"):
             return None
-        known = {each.name: stored[each.name] for each in fields(cls) if each.name in stored}
+        known = known_fields(cls, stored)
         for name, kind in (("user", User), ("marker", Marker)):
             if known.get(name) is not None:
                 known[name] = kind(**known[name])

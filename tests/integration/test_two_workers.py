@@ -73,15 +73,15 @@ async def test_fifty_parallel_exchanges_send_one_request(
 async def test_fifty_parallel_sessions_send_one_request(
     service: Stack, browser: httpx.AsyncClient
 ) -> None:
-    """All of them get a session of their own on the same connection, or the same error."""
-    for wrong, status in (({}, 201), ({"code": "wrong"}, 400)):
+    """Five get a session each on the same connection; after an error all get the same one."""
+    for wrong, statuses in (({}, [201] * 5 + [400] * 45), ({"code": "wrong"}, [400] * 50)):
         for _ in range(3):
             parameters = await connect(browser) | wrong
             before = service.token_requests()
             answers = await asyncio.gather(
                 *(browser.post("/session", json=parameters, headers=CSRF) for _ in range(50))
             )
-            assert [answer.status_code for answer in answers] == [status] * 50
+            assert sorted(answer.status_code for answer in answers) == statuses
             assert service.token_requests() == before + 1
 
 

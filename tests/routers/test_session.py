@@ -166,12 +166,29 @@ async def test_repeated_callback_gets_the_same_connection(
 ) -> None:
     """The back button, a framework's double run: one request goes to Airtable."""
     parameters = await consent(simulator, await begin(browser))
-    answers = await asyncio.gather(*(keep(browser, parameters) for _ in range(10)))
-    assert [answer.status_code for answer in answers] == [201] * 10
+    answers = await asyncio.gather(*(keep(browser, parameters) for _ in range(5)))
+    assert [answer.status_code for answer in answers] == [201] * 5
     later = await keep(browser, parameters)
     assert later.status_code == 201
     assert len(simulator.token_requests()) == 1
-    assert len({answer.headers["set-cookie"] for answer in answers}) == 10
+    assert len({answer.headers["set-cookie"] for answer in answers}) == 5
+    assert (await browser.get("/session")).status_code == 200
+
+
+async def test_one_login_gives_five_sessions_at_most(
+    browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore
+) -> None:
+    """However often its callback is repeated, at once or later. Those sessions go on."""
+    parameters = await consent(simulator, await begin(browser, return_to="/bases"))
+    login_cookies = dict(browser.cookies)
+    answers = await asyncio.gather(*(keep(browser, parameters) for _ in range(20)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 5 + [400] * 15
+    async with another(browser) as twin:
+        twin.cookies.update(login_cookies)
+        late = await keep(twin, parameters)
+    assert error_of(late) == (400, "login_not_found", "restart_login")
+    assert late.json()["return_to"] == "/bases"
+    assert len([key async for key in store.scan("airtable:session")]) == 5
     assert (await browser.get("/session")).status_code == 200
 
 
@@ -373,6 +390,78 @@ async def test_session_ends_in_any_case(
     assert error_of(await browser.get("/session"))[0] == 401
     assert [key async for key in store.scan("airtable:connection")] == []
     assert [key async for key in store.scan("airtable:session")] == []
+
+
+async def test_connection_lives_as_long_as_its_sessions(
+    browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock, store: MemoryStore
+) -> None:
+    """Two tabs that finish together: one connection has no session, and goes before long."""
+    callbacks = [await consent(simulator, await begin(browser)) for _ in range(2)]
+    answers = await asyncio.gather(*(keep(browser, callback) for callback in callbacks))
+    assert [answer.status_code for answer in answers] == [201] * 2
+    assert await live_connections(store) == 2
+    clock.advance(7 * 86400)
+    assert (await browser.get("/session")).status_code == 200
+    clock.advance(7 * 86400 + 3600)
+    assert await live_connections(store) == 1
+    clock.advance(7 * 86400 - 3601)
+    assert (await browser.get("/airtable/v0/meta/whoami")).status_code == 200
+    clock.advance(14 * 86400 + 3600)
+    assert await live_connections(store) == 0
+
+
+async def test_connection_of_two_sessions_goes_with_the_longest(
+    browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock, store: MemoryStore
+) -> None:
+    """A session that is used less does not shorten its life."""
+    parameters = await consent(simulator, await begin(browser))
+    login_cookies = dict(browser.cookies)
+    await keep(browser, parameters)
+    async with another(browser) as twin:
+        twin.cookies.update(login_cookies)
+        await keep(twin, parameters)
+        for client, days in ((browser, 10), (twin, 3), (browser, 3), (twin, 10), (browser, 0.5)):
+            clock.advance(days * 86400)
+            assert (await client.get("/session")).status_code == 200
+        clock.advance(13 * 86400)
+        assert (await browser.get("/session")).status_code == 200
+
+
+async def test_connection_is_prolonged_once_an_hour(
+    browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock, store: MemoryStore
+) -> None:
+    """A session in use does not rewrite its connection all the time."""
+    await log_in(browser, simulator)
+    (key,) = [key async for key in store.scan("airtable:connection")]
+    written = set()
+    for _ in range(24 * 6):
+        clock.advance(600)
+        assert (await browser.get("/session")).status_code == 200
+        entry = await store.get(key)
+        assert entry is not None
+        written.add(entry.value)
+    assert 10 < len(written) <= 25
+
+
+async def test_short_session_is_prolonged_by_use(
+    store: MemoryStore, simulator: Simulator, clock: FakeClock
+) -> None:
+    """Also where it lives no longer than a minute."""
+    app = create_app(
+        make_settings(session_idle_ttl=60),
+        store=store,
+        transport=httpx.ASGITransport(simulator.app),
+        monotonic=clock,
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
+    ) as browser:
+        await log_in(browser, simulator)
+        for _ in range(100):
+            clock.advance(50)
+            assert (await browser.get("/session")).status_code == 200
+        clock.advance(60)
+        assert error_of(await browser.get("/session"))[0] == 401
 
 
 async def test_session_is_touched_once_a_minute(

@@ -120,7 +120,8 @@ def session_router(services: Services) -> APIRouter:
         """Exchange the code of Airtable's redirect for tokens that never leave the server.
 
         Send the redirect's parameters, in the browser that began the login, with the header
-        `X-CSRF: 1`. A repeat gets a session on the same connection, or the same error.
+        `X-CSRF: 1`. A repeat gets a session on the same connection, or the same error. One
+        login gives five sessions at most.
         """
         callback = parameters.callback()
         secret = services.login_cookies.browser_secret(request.cookies, callback.state)
@@ -128,6 +129,7 @@ def session_router(services: Services) -> APIRouter:
         connection = await _live_connection(services, login)
         previous = await _previous_session(services, request)
         if previous is None or previous.connection_id != connection.id:
+            await services.logins.count_session(login)
             session_id = await services.sessions.create(
                 connection_id=connection.id, login_key=login.key
             )
