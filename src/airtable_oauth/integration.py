@@ -22,6 +22,7 @@ from airtable_oauth.grants import Grants
 from airtable_oauth.hooks import Event, Hook, Hooks
 from airtable_oauth.idle import IdleOutcome, renew_idle
 from airtable_oauth.login import Logins, UnboundLogins
+from airtable_oauth.logs import logger
 from airtable_oauth.pkce import RandomBytes
 from airtable_oauth.protocol import Client, TokenSet
 from airtable_oauth.records import Connection, ConnectionRecord, Records
@@ -282,13 +283,18 @@ class AirtableOAuth:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Let refreshes and hooks come to their end, and close what was opened."""
-        await self._background.drain(_DRAIN_SECONDS)
-        if self._webhook is not None:
-            await self._webhook.aclose()
-        await self._airtable.aclose()
-        await self._web_api.close()
-        await self._store.close()
+        """Wait up to thirty seconds for refreshes and hooks, then close everything.
+
+        What fails to close is logged, and the rest is closed all the same.
+        """
+        try:
+            await self._background.drain(_DRAIN_SECONDS)
+        finally:
+            if self._webhook is not None:
+                await _close("the webhook", self._webhook.aclose)
+            await _close("the connections to Airtable's token endpoint", self._airtable.aclose)
+            await _close("the connections to Airtable's Web API", self._web_api.close)
+            await _close("the store", self._store.close)
 
     def _webhook_of(self, transport: httpx.AsyncBaseTransport | None) -> Webhook | None:
         settings = self.settings
@@ -383,6 +389,13 @@ class AirtableOAuth:
             connections=self._connections,
             host=host,
         )
+
+
+async def _close(part: str, close: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await close()
+    except Exception as error:
+        logger.error("could not close %s: %s", part, type(error).__name__)  # noqa: TRY400 (no message)
 
 
 def _current_client(
