@@ -484,10 +484,10 @@ async def test_store_that_is_down_before_the_call_saves_the_token(world: World) 
 
 
 async def test_store_that_is_down_after_the_answer_gets_the_pair_when_it_is_back(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World,
 ) -> None:
     """Callers get an error meanwhile; nothing is lost."""
-    monkeypatch.setattr("airtable_oauth.rotation.STORE_SECONDS", 0.05)
+    world.first.rotation.store_seconds = 0.05
     world.first.rotation.sleep = asyncio.sleep
     connection = await world.connect()
     world.expire()
@@ -688,11 +688,9 @@ async def test_disconnect_is_finished_though_its_caller_goes_away(world: World) 
     assert await world.first.connections.owners.ids(OWNER) == []
 
 
-async def test_drain_waits_for_what_begins_meanwhile(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_drain_waits_for_what_begins_meanwhile(world: World) -> None:
     """A refresh under way stores its pair in a task that does not exist yet, store down or not."""
-    monkeypatch.setattr("airtable_oauth.rotation.STORE_SECONDS", 0.01)
+    world.first.rotation.store_seconds = 0.01
     connection = await world.connect()
     world.expire()
     held, going = asyncio.Event(), asyncio.Event()

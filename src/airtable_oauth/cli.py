@@ -113,7 +113,8 @@ def serve(host: str, port: int, workers: int) -> None:
         forwarded_allow_ips=settings.forwarded_allow_ips,
         drain=_DRAIN_SECONDS,
         # The supervisor kills a worker that is silent for longer: not in the middle of a refresh.
-        timeout_worker_healthcheck=math.ceil(lease_seconds(settings.upstream_timeout)) + 1,
+        timeout_worker_healthcheck=1
+        + math.ceil(lease_seconds(settings.upstream_timeout, settings.store_patience)),
     )
 
 

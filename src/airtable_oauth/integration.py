@@ -283,12 +283,15 @@ class AirtableOAuth:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Wait up to thirty seconds for refreshes and hooks, then close everything.
+        """Wait for refreshes and hooks that are under way, then close everything.
 
-        What fails to close is logged, and the rest is closed all the same.
+        No further refresh begins. What fails to close is logged, and the rest is closed all the
+        same. It takes thirty seconds at most, or longer if a refresh may take longer.
         """
+        self._airtable.refresh_slots.close()
         try:
-            await self._background.drain(_DRAIN_SECONDS)
+            term = self._connections.rotation.term
+            await self._background.drain(max(_DRAIN_SECONDS, term))
         finally:
             if self._webhook is not None:
                 await _close("the webhook", self._webhook.aclose)
@@ -334,6 +337,7 @@ class AirtableOAuth:
             on_ended=partial(tell, Event.RECONNECT_REQUIRED),
             on_revived=partial(tell, Event.CONNECTED),
             sleep=self._sleep,
+            store_seconds=self.settings.store_patience,
         )
         return Connections(
             records=records,
@@ -394,8 +398,8 @@ class AirtableOAuth:
 async def _close(part: str, close: Callable[[], Awaitable[None]]) -> None:
     try:
         await close()
-    except Exception as error:
-        logger.error("could not close %s: %s", part, type(error).__name__)  # noqa: TRY400 (no message)
+    except Exception as error:  # noqa: BLE001 (logged, and the rest is closed)
+        logger.error("could not close %s: %s", part, type(error).__name__)
 
 
 def _current_client(

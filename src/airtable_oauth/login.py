@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -135,20 +136,22 @@ class Logins:
             LoginNotFound: this browser has no such login.
             AirtableOAuthError: the redirect carries an error, or the exchange failed; the login
                 is over.
+            TokenEndpointBusy: too many logins are being finished; this one is as it was.
             Unavailable: the store does not answer. If it may have removed the login, the action
                 is `restart_login`.
         """
         key = self._found(callback, browser_secret)
         found = await self._load(key)
         record = found.record
-        if not record.is_pending or not await _take(
-            self.store, key, found.version, record.return_to
-        ):
-            raise LoginNotFound
-        try:
-            tokens = await self._exchange(callback, record)
-        except AirtableOAuthError as error:
-            raise error.ending_login(record.return_to) from None
+        with await self.airtable.login_slots.take():
+            if not record.is_pending or not await _take(
+                self.store, key, found.version, record.return_to
+            ):
+                raise LoginNotFound
+            try:
+                tokens = await self._exchange(callback, record)
+            except AirtableOAuthError as error:
+                raise error.ending_login(record.return_to) from None
         return FinishedLogin(tokens, record.return_to)
 
     async def keep(
@@ -170,6 +173,7 @@ class Logins:
             UpstreamTimeout: Airtable is slow. With the action `retry` the login is still being
                 completed; with `restart_login` the process that claimed it did not complete it.
             AirtableOAuthError: as `finish` does.
+            TokenEndpointBusy: too many logins are being finished; the caller may try again.
             Unavailable: the store does not answer; the caller may try again.
         """
         key = self._found(callback, browser_secret)
@@ -182,9 +186,10 @@ class Logins:
             if record.is_over:
                 return _outcome(key, record)
             if record.is_pending:
-                work = await self._claimed(key, found, callback, keep)
+                slot = await self.airtable.login_slots.take()
+                work = await self._start_completion(key, found, callback, keep, slot)
                 if work is not None:
-                    return await self._completed(work, key, record)
+                    return await self._wait_for(work, key, record)
             await self.sleep(_POLL_SECONDS)
         raise UpstreamTimeout().ending_login(return_to)
 
@@ -195,20 +200,21 @@ class Logins:
             LoginNotFound: the login has had its sessions, or it is gone.
             Unavailable: the store does not answer. The session may be counted all the same.
         """
-        counted = False
-        while not counted:
+        async for _ in Tries(self.sleep):
             found = await self._load(login.key)
             if found.record.sessions >= _MOST_SESSIONS:
                 raise LoginNotFound().ending_login(login.return_to)
             record = replace(found.record, sessions=found.record.sessions + 1)
-            counted = await self._replace(login.key, record, version=found.version)
+            if await self._replace(login.key, record, version=found.version):
+                return
+        raise StoreUnavailable
 
     async def discard(self, key: str) -> None:
         """Forget a login that was kept, so that its callback does not work again."""
         await self.store.pop(key)
 
-    async def _claimed(
-        self, key: str, found: "_Found", callback: Callback, keep: Keep
+    async def _start_completion(
+        self, key: str, found: "_Found", callback: Callback, keep: Keep, slot: ExitStack
     ) -> "asyncio.Task[_Completion] | None":
         """The task that completes the login; None if another call has claimed it.
 
@@ -217,9 +223,11 @@ class Logins:
         """
 
         async def start() -> asyncio.Task[_Completion] | None:
-            if not await self._claim(key, found):
-                return None
-            return self.background.start(self._complete(key, found.record, callback, keep))
+            with slot:
+                if not await self._claim(key, found):
+                    return None
+                work = self._complete(key, found.record, callback, keep, slot.pop_all())
+                return self.background.start(work)
 
         starting = self.background.start(start())
         return await wait(starting, self.store_seconds, otherwise=StoreUnavailable())
@@ -234,7 +242,7 @@ class Logins:
         claimed = replace(found.record, claim=claim)
 
         async def again() -> bool:
-            while True:
+            async for _ in Tries(self.sleep):
                 current = await self._load(key)
                 if current.record.claim == claim:
                     return True
@@ -242,13 +250,14 @@ class Logins:
                     return False
                 if await self._replace(key, claimed, version=current.version):
                     return True
+            raise StoreUnavailable
 
         try:
             return await self._replace(key, claimed, version=found.version)
         except Unavailable:
             return await until_stored(again, self.sleep)
 
-    async def _completed(
+    async def _wait_for(
         self, work: "asyncio.Task[_Completion]", key: str, record: "_Record"
     ) -> KeptLogin:
         await asyncio.wait({work}, timeout=self._patience)
@@ -260,10 +269,11 @@ class Logins:
         return login
 
     async def _complete(
-        self, key: str, record: "_Record", callback: Callback, keep: Keep
+        self, key: str, record: "_Record", callback: Callback, keep: Keep, slot: ExitStack
     ) -> "_Completion":
         try:
-            tokens = await self._exchange(callback, record)
+            with slot:
+                tokens = await self._exchange(callback, record)
             kept = await keep(tokens, record.purpose)
         except Exception as error:
             known = error if isinstance(error, AirtableOAuthError) else ServerError()
@@ -346,6 +356,7 @@ class UnboundLogins:
         """End the login with this state; its verifier. One of any concurrent calls gets it.
 
         Raises:
+            TokenEndpointBusy: too many logins are being finished; this one is as it was.
             Unavailable: the store does not answer. If it may have removed the login, the action
                 is `restart_login`.
         """

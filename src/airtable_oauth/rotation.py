@@ -33,10 +33,6 @@ from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.lease import Lease
 
-STORE_SECONDS = 3.0
-"""What a store may take for a verb, encryption's second one included."""
-_MARGIN = 2 * STORE_SECONDS
-"""For storing the outcome, with one repeat."""
 _POLL_SECONDS = 0.1
 _FIRST_RETRY = 10.0
 
@@ -58,6 +54,8 @@ class Rotation:
     on_revived: Callable[[ConnectionRecord], Coroutine[Any, Any, None]]
     """Told of each connection that had been marked as ended when its new pair was stored."""
     sleep: Sleep = asyncio.sleep
+    store_seconds: float = 3.0
+    """How long a caller waits for the store."""
     _running: dict[tuple[str, int], asyncio.Task[ConnectionRecord]] = field(
         default_factory=dict, init=False
     )
@@ -65,7 +63,7 @@ class Rotation:
     @property
     def term(self) -> float:
         """Seconds that a lease lives: longer than a call to Airtable and the writes around it."""
-        return lease_seconds(self.airtable.deadline)
+        return lease_seconds(self.airtable.deadline, self.store_seconds)
 
     async def beyond(self, record: ConnectionRecord, *, by_force: bool) -> ConnectionRecord:
         """The record after this generation, or this generation if it could not be renewed yet.
@@ -148,7 +146,7 @@ class Rotation:
         Raises:
             NotSent: too little time is left for the call and for storing its outcome.
         """
-        if await self.clock.now() + self.airtable.deadline + STORE_SECONDS > marker.retry_at:
+        if await self.clock.now() + self.airtable.deadline + self.store_seconds > marker.retry_at:
             raise NotSent
 
     async def _succeeded(
@@ -216,7 +214,7 @@ class Rotation:
 
         The wait ends before the marker does: until then no other process sends the token.
         """
-        while await self.clock.now() < marker.retry_at - STORE_SECONDS:
+        while await self.clock.now() < marker.retry_at - self.store_seconds:
             try:
                 current = (await self._load(record.id)).record
             except Unavailable:
@@ -257,7 +255,7 @@ class Rotation:
                     return changed
 
         task = self.background.start(until_stored(attempt, self.sleep))
-        return await wait(task, STORE_SECONDS, otherwise=StoreUnavailable())
+        return await wait(task, self.store_seconds, otherwise=StoreUnavailable())
 
     async def _load(self, connection_id: str) -> Found:
         found = await self.records.load(connection_id)
@@ -276,9 +274,13 @@ class Rotation:
         level("refresh of %s, generation %d: %s", record.id, record.generation, outcome)
 
 
-def lease_seconds(deadline: float) -> float:
-    """How long a refresh may take from its lease to its end, if a call may take `deadline`."""
-    return deadline + STORE_SECONDS + _MARGIN
+def lease_seconds(deadline: float, store_seconds: float) -> float:
+    """How long a refresh may take, from its lease to its end.
+
+    That is the store's time once before the call and twice after it, for one repeat, and
+    `deadline`, the time of the call.
+    """
+    return deadline + 3 * store_seconds
 
 
 def _attempts(record: ConnectionRecord) -> int:

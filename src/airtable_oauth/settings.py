@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     """Seconds that a session lives without being used"""
 
     session_max_ttl: Annotated[int, Field(ge=60, le=365 * _DAY)] = 60 * _DAY
-    """Seconds that a session lives in any case, and its connection with it"""
+    """Seconds that a session lives in any case; its connection ends within an hour of it"""
 
     expose_tokens: bool = True
     """Whether the endpoints are served that hand tokens to browsers"""

@@ -120,8 +120,12 @@ async def session(store: Store, grant: dict[str, Any]) -> str:
         keep_until=now + 86400,
     )
     await Records(store, "airtable").add(record, now)
-    sessions = Sessions(store, "airtable", clock, idle_ttl=86400, max_ttl=86400)
+    sessions = Sessions(store, "airtable", clock, never_prolong, idle_ttl=86400, max_ttl=86400)
     return await sessions.create(connection_id=record.id, login_key="")
+
+
+async def never_prolong(_connection_id: str, _until: float) -> None:
+    """These sessions do not last that long."""
 
 
 async def connected(browser: aiohttp.ClientSession, address: str, cookie: str) -> int:
