@@ -5,6 +5,7 @@ Real processes, real stores, one fault each. `scripts/matrix` runs all of it and
 """
 
 import asyncio
+import hashlib
 import os
 import signal
 import sqlite3
@@ -24,6 +25,7 @@ import httpx
 
 from airtable_oauth.protocol import TokenSet
 from airtable_oauth.records import Records
+from airtable_oauth.settings import decode_key
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.connect import open_store, sealed
 from airtable_oauth.stores.keys import storage_key
@@ -34,6 +36,8 @@ from tests.proxy import Proxy, proxy
 from tests.stores.backends import postgres_server, redis_server
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+SEALED = b"\x01" + hashlib.sha256(b"airtable-oauth key id\0" + decode_key(KEY)).digest()[:8]
+"""How a value begins that this key has encrypted."""
 REDIRECT_URI = "http://localhost:4200/auth-callback"
 UPSTREAM_TIMEOUT = 3.0
 DAY = 24 * 3600
@@ -117,7 +121,7 @@ class Stage:
         line = self.exits.enter_context(proxy(_port(self.airtable)))
         way = None
         store_url = self.store_url
-        if self.kind in ("redis", "postgresql"):
+        if _is_remote(self.kind):
             way = self.exits.enter_context(proxy(_port(store_url)))
             store_url = _moved(store_url, way.port)
         port = free_port()
@@ -485,6 +489,27 @@ async def clock_jumps(stage: Stage) -> Outcome:
     return await login.outcome(meanwhile)
 
 
+async def claim_without_reply(stage: Stage) -> Outcome:
+    """The store marks a login as claimed, and the process never hears of it."""
+    node = stage.spare.pop()
+    assert node.way is not None
+    async with (
+        httpx.AsyncClient(base_url=stage.healthy.url, timeout=30) as browser,
+        httpx.AsyncClient(timeout=30) as person,
+    ):
+        parameters = await decide(person, await begin(browser))
+        node.way.lost_reply = SEALED  # the claim is the first that this process stores
+        answer = await browser.post(f"{node.url}/session", json=parameters, headers=CSRF)
+    assert node.way.lost == 1
+    cookie = answer.headers["set-cookie"].partition(";")[0]
+    login = Login(stage, stage.healthy, parameters["code"], {"Cookie": cookie})
+    afterwards = "kept" if await login.said(stage.healthy) == "200" else "lost"
+    seen = await stage.control("GET", "requests")
+    bodies = [httpx.QueryParams(request["body"]) for request in seen]
+    exchanges = [body for body in bodies if body.get("code") == parameters["code"]]
+    return Outcome(str(answer.status_code), afterwards, len(exchanges))
+
+
 LOST = "rotation_lost"
 CELLS: dict[str, tuple[Cell, Outcome]] = {
     "Airtable cannot be reached": (not_sent, Outcome("503", "kept", 1)),
@@ -546,6 +571,7 @@ CELLS: dict[str, tuple[Cell, Outcome]] = {
         Outcome("200", "kept", 1),
     ),
     "the clock jumps by 61 days and back": (clock_jumps, Outcome("200", "kept", 2)),
+    "a login: the reply to its claim is lost": (claim_without_reply, Outcome("201", "kept", 1)),
 }
 
 _SPARE = 10
@@ -561,17 +587,27 @@ _NEED_A_PEER = {
 }
 
 
+_NEED_A_NETWORK = {claim_without_reply}
 _HURT = ("`kill -9`", "suspended")
 """Cells that do something to a spare process begin with these words."""
 
 
 def reachable(kind: str) -> list[str]:
-    """The cells that make sense with this store: a process alone dies with its memory."""
-    return [
-        name
-        for name, (cell, _) in CELLS.items()
-        if kind != "memory" or (cell not in _NEED_A_PEER and not name.startswith(_HURT))
+    """The cells that make sense with this store.
+
+    A process alone dies with its memory. No network can lose a reply of SQLite's.
+    """
+    names = [
+        name for name, (cell, _) in CELLS.items() if cell not in _NEED_A_NETWORK or _is_remote(kind)
     ]
+    if kind != "memory":
+        return names
+    alone = [name for name in names if CELLS[name][0] not in _NEED_A_PEER]
+    return [name for name in alone if not name.startswith(_HURT)]
+
+
+def _is_remote(kind: str) -> bool:
+    return kind in ("redis", "postgresql")
 
 
 @asynccontextmanager
