@@ -460,7 +460,9 @@ async def test_connected_event_does_not_report_a_refresh_that_has_begun_since(ho
         marked = replace(found.record, marker=Marker(1, retry_at=host.clock() + 30))
         await records.put(marked, host.clock())
 
-    ann = host.user(host.app(host.integration(store=store, sleep=begin_a_refresh)), "ann")
+    ann = host.user(
+        host.app(host.integration(store=store, unencrypted=True, sleep=begin_a_refresh)), "ann"
+    )
     made = await ann.connect()
     callback = await ann.consent(connection=made["id"])
     store.lost.add("replace")

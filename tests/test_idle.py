@@ -57,6 +57,7 @@ async def product(clock: FakeClock) -> AsyncIterator[Product]:
         make_settings(),
         separate_connections=True,
         store=store,
+        unencrypted=True,
         transport=httpx.ASGITransport(simulator.app),
         clock=clock,
         monotonic=clock,

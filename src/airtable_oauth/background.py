@@ -55,8 +55,13 @@ class Slots:
 
     def __init__(self, count: int, *, patience: float) -> None:
         """`patience`: seconds that a caller waits for a slot."""
-        self._free = asyncio.Semaphore(count)
+        self._count = count
         self._patience = patience
+        self.open()
+
+    def open(self) -> None:
+        """Give out slots, all of which are free, in whichever event loop runs."""
+        self._free = asyncio.Semaphore(self._count)
         self._closed = False
 
     async def take(self) -> ExitStack:
@@ -84,10 +89,13 @@ class Slots:
 
 async def wait(task: asyncio.Task[T], seconds: float, otherwise: Exception) -> T:
     """The task's result, or `otherwise` raised after so long; the task goes on in any case."""
-    await _finish(task, seconds)
-    if not task.done():
-        raise otherwise
-    return task.result()
+    try:
+        await _finish(task, seconds)
+        if not task.done():
+            raise otherwise
+        return task.result()
+    finally:
+        del task  # its exception refers to this frame: a cycle
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
@@ -108,6 +116,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     finally:
         task.add_done_callback(_retrieve)
         task.cancel()
+        del task  # its exception refers to this frame: a cycle would keep the answer's body
 
 
 async def _finish(task: asyncio.Task[Any], seconds: float) -> None:

@@ -212,24 +212,21 @@ class Connections:
             NotConnected: there is none with this id.
             Unavailable: the store does not answer.
         """
-        record = (await self._load(connection_id)).record
-        return Connection.of(record, await self.clock.now())
+        return Connection.of((await self._load(connection_id)).record)
 
     async def of(self, owner: str) -> list[Connection]:
         """The connections of an owner, oldest first."""
-        now = await self.clock.now()
         found = [await self.records.load(each) for each in await self.owners.ids(owner)]
         return [
-            Connection.of(each.record, now)
+            Connection.of(each.record)
             for each in found
             if each is not None and each.record.owner == owner
         ]
 
     async def all(self) -> AsyncIterator[Connection]:
         """Every connection of the integration, for maintenance."""
-        now = await self.clock.now()
         async for found in self.records.all():
-            yield Connection.of(found.record, now)
+            yield Connection.of(found.record)
 
     async def access(
         self,

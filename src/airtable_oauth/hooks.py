@@ -19,7 +19,10 @@ class Event(StrEnum):
     """What may happen to a connection."""
 
     CONNECTED = "connected"
-    """Access was granted, the first time or again: `Connection.reconnected` says which."""
+    """Access was granted, the first time or again: `Connection.reconnected` says which.
+
+    Or a connection that was reported as ended works again, which also counts as reconnected.
+    """
     RECONNECT_REQUIRED = "reconnect_required"
     """It has ended without anybody here wanting it; `Connection.reason` says why."""
     DISCONNECTED = "disconnected"

@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, TypedDict, Unpack
 
@@ -166,7 +167,9 @@ class AirtableOAuth:
     def on_connected(self, hook: Hook) -> Hook:
         """Have a coroutine function called when access was granted, the first time or again.
 
-        `Connection.reconnected` says which.
+        `Connection.reconnected` says which. It is also called, with `reconnected`, when a
+        connection that was reported as ended works again: a process that had been suspended had
+        its new tokens.
 
         The tokens are stored by then, and whatever a hook raises is logged and costs nothing. The
         user waits for it, ten seconds at most. Hooks tell what happens as it happens: a process
@@ -298,6 +301,7 @@ class AirtableOAuth:
             await _close("the connections to Airtable's token endpoint", self._airtable.aclose)
             await _close("the connections to Airtable's Web API", self._web_api.close)
             await _close("the store", self._store.close)
+            self._airtable.refresh_slots.open()  # all of it opens again when it is used again
 
     def _webhook_of(self, transport: httpx.AsyncBaseTransport | None) -> Webhook | None:
         settings = self.settings
@@ -325,8 +329,12 @@ class AirtableOAuth:
             if record.user is None:
                 await self._grants.identify(record)
 
-        async def tell(event: Event, record: ConnectionRecord) -> None:
-            await self._hooks.tell(event, Connection.of(record, record.expires_at))
+        async def ended(record: ConnectionRecord) -> None:
+            await self._hooks.tell(Event.RECONNECT_REQUIRED, Connection.of(record))
+
+        async def revived(record: ConnectionRecord) -> None:
+            connection = replace(Connection.connected(record), reconnected=True)
+            await self._hooks.tell(Event.CONNECTED, connection)
 
         rotation = Rotation(
             records=records,
@@ -334,8 +342,8 @@ class AirtableOAuth:
             clock=self._store_clock,
             background=self._background,
             on_renewed=renewed,
-            on_ended=partial(tell, Event.RECONNECT_REQUIRED),
-            on_revived=partial(tell, Event.CONNECTED),
+            on_ended=ended,
+            on_revived=revived,
             sleep=self._sleep,
             store_seconds=self.settings.store_patience,
         )
@@ -364,6 +372,7 @@ class AirtableOAuth:
                 random=self._random,
                 background=self._background,
                 sleep=self._sleep,
+                store_seconds=settings.store_patience,
             ),
             unbound_logins=UnboundLogins(
                 store=self._store,

@@ -198,9 +198,8 @@ class Connection:
     """Whether its tokens come from a later login than the one that created it."""
 
     @classmethod
-    def of(cls, record: ConnectionRecord, now: float) -> "Connection":
-        """What a record says at this time."""
-        del now
+    def of(cls, record: ConnectionRecord) -> "Connection":
+        """What a record says."""
         return cls(
             id=record.id,
             owner=record.owner,
@@ -220,12 +219,12 @@ class Connection:
 
         A refresh may have begun since. It is left out, because no event follows when it ends.
         """
-        return cls.of(replace(record, marker=None), record.obtained_at)
+        return cls.of(replace(record, marker=None))
 
     @classmethod
     def disconnected(cls, record: ConnectionRecord) -> "Connection":
         """What the event of a disconnect reports."""
-        connection = cls.of(record, record.obtained_at)
+        connection = cls.of(record)
         return replace(connection, status=Status.DISCONNECTED, reason=None)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airtable_oauth.airtable import Airtable
-from airtable_oauth.background import Background, Sleep, until_stored, wait
+from airtable_oauth.background import Background, Sleep, Tries, until_stored, wait
 from airtable_oauth.errors import (
     AccessUnavailable,
     AirtableError,
@@ -117,7 +117,7 @@ class Rotation:
     async def _renew_under_lease(
         self, seen: ConnectionRecord, slot: ExitStack, *, by_force: bool
     ) -> ConnectionRecord:
-        while True:
+        async for _ in Tries(self.sleep):
             found = await self._load(seen.id)
             record, now = found.record, await self.clock.now()
             if record.generation != seen.generation or record.reason is not None:
@@ -126,9 +126,15 @@ class Rotation:
                 return record
             marker = Marker(_attempts(record) + 1, retry_at=now + self.term)
             marked = replace(record, marker=marker)
-            # Written ahead. Where that fails, Airtable is not called.
+            # Written ahead. If that fails, Airtable is not called.
             if await self.records.replace(marked, now, version=found.version):
-                break
+                return await self._send(record, marker, slot, by_force=by_force)
+        raise StoreUnavailable
+
+    async def _send(
+        self, record: ConnectionRecord, marker: Marker, slot: ExitStack, *, by_force: bool
+    ) -> ConnectionRecord:
+        """Send the refresh token, which this attempt's marker announces, and store the outcome."""
         try:
             await self._require_time(marker)
             tokens = await self.airtable.refresh(refresh_token=record.refresh_token)
@@ -241,7 +247,7 @@ class Rotation:
         """
 
         async def attempt() -> ConnectionRecord:
-            while True:
+            async for _ in Tries(self.sleep):
                 found = await self._load(record.id)
                 if found.record.generation != record.generation:
                     return found.record  # ours, whose reply was lost, or a newer one
@@ -253,6 +259,7 @@ class Rotation:
                     if then is not None:
                         self.background.start(then(changed))
                     return changed
+            raise StoreUnavailable
 
         task = self.background.start(until_stored(attempt, self.sleep))
         return await wait(task, self.store_seconds, otherwise=StoreUnavailable())

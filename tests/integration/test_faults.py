@@ -27,7 +27,8 @@ FAULTS: list[tuple[dict[str, Any], tuple[int, str]]] = [
     ({"drop": True, "commit": True}, ERROR),
     *(({"status": status}, ERROR) for status in (500, 502, 503, 504, 403, 404, 418, 429)),
     ({"status": 503, "commit": True}, ERROR),
-    *(({"junk": name}, ERROR) for name in JUNK),
+    # The tokens beside an infinite life are good: it counts as a short one.
+    *(({"junk": name}, ERROR) for name in JUNK if name != "infinity"),
     *(({"junk": name, "status": 400}, ERROR) for name in JUNK),
     ({"junk": "megabytes", "gzip": True}, ERROR),
     ({"junk": "object", "gzip": True}, ERROR),

@@ -258,6 +258,7 @@ async def test_store_that_fails_while_the_previous_session_ends_orphans_nothing(
     app = create_app(
         make_settings(),
         store=faulty,
+        unencrypted=True,
         transport=httpx.ASGITransport(simulator.app),
         monotonic=clock,
     )
