@@ -1,8 +1,11 @@
 """What the tests build their scenes from."""
 
+import os
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -64,12 +67,24 @@ def make_simulator(*, user_limit: int | None = None, users: int = 1, **overrides
     )
 
 
+_PORTS_OF_A_WORKER = 2000
+_next_port = count(os.getpid())
+
+
 def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nothing listens on.
+
+    Each process of a parallel run has a range of its own below those that the system gives out, and
+    goes through it in turn, so that no two servers are given the same port.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        port = 12_000 + worker * _PORTS_OF_A_WORKER + next(_next_port) % _PORTS_OF_A_WORKER
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
 
 
 def query_of(url: str) -> dict[str, str]:

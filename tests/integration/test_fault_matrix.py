@@ -4,7 +4,7 @@ import pytest
 
 from tests.matrix import CELLS, KINDS, run
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("unmeasured")]
+pytestmark = [pytest.mark.integration, pytest.mark.heavy, pytest.mark.usefixtures("unmeasured")]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -23,7 +23,7 @@ from tests.helpers import free_port, make_settings
 from tests.matrix import KEY
 from tests.processes import Stack, command, stack, wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("unmeasured")]
+pytestmark = [pytest.mark.integration, pytest.mark.heavy, pytest.mark.usefixtures("unmeasured")]
 
 REFRESH_SECONDS = 4.0
 SLOTS = 100

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers import CSRF, begin, decide
 from tests.processes import Stack, stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("unmeasured")]
+pytestmark = [pytest.mark.integration, pytest.mark.heavy, pytest.mark.usefixtures("unmeasured")]
 
 LOGINS = 12_000
 
