@@ -244,6 +244,7 @@ async def test_tokens_that_come_compressed_are_kept(
         assert (await subject.refresh(refresh_token="r")).access_token == "a"
 
 
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": on}) for on in (False, True)])
 async def test_answer_that_arrived_while_the_process_stood_still_is_read() -> None:
     """A blocked event loop, here; a suspended process or machine behaves in the same way."""
     received, blocked = threading.Event(), threading.Event()

@@ -1,11 +1,12 @@
 import asyncio
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
 from airtable_oauth import AirtableOAuth, TokenSet
-from airtable_oauth.background import Tries, until_stored
+from airtable_oauth.background import Tries, until_stored, within
 from airtable_oauth.connections import Owners
 from airtable_oauth.errors import Action, StoreUnavailable, UnknownRecordFormat, UnreadableRecord
 from airtable_oauth.records import ConnectionRecord
@@ -139,3 +140,36 @@ async def test_record_of_a_newer_version_is_not_overwritten() -> None:
     assert entry is not None
     assert entry.value == b'{"v": 99}'
     await airtable.aclose()
+
+
+async def test_what_has_arrived_is_read_before_the_deadline_counts() -> None:
+    """An answer may need several turns of the event loop, which stood still until it was late."""
+    arrived = asyncio.Event()
+
+    async def read() -> str:
+        await arrived.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return "read"
+
+    reading = asyncio.ensure_future(within(0.05, read()))
+    await asyncio.sleep(0.01)
+    arrived.set()
+    time.sleep(0.1)  # the loop stands still
+    assert await reading == "read"
+
+
+async def test_work_that_takes_too_long_is_cancelled() -> None:
+    """At the deadline, if the loop was not late itself."""
+    cancelled = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    with pytest.raises(TimeoutError):
+        await within(0.01, work())
+    await cancelled.wait()

@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import httpx
 import pytest
 
-from airtable_oauth import AirtableOAuth
+from airtable_oauth import AirtableOAuth, TokenSet
+from airtable_oauth.errors import AccessUnavailable
+from airtable_oauth.simulator import Fault
 from airtable_oauth.stores.memory import MemoryStore
-from tests.helpers import make_settings
+from tests.helpers import SCOPES, FakeClock, make_settings, make_simulator
 
 
 class Stuck(httpx.AsyncBaseTransport):
@@ -68,3 +71,34 @@ async def test_close_that_is_cancelled_while_tasks_run_closes_all_the_same() -> 
         await closing
     assert store.closed
     airtable._background.cancel()  # noqa: SLF001
+
+
+async def test_no_refresh_begins_while_it_closes(clock: FakeClock) -> None:
+    """It could be cut off after Airtable's commit. Used again, it works as before."""
+    simulator = make_simulator()
+    airtable = AirtableOAuth(
+        make_settings(),
+        store=Noted(clock=clock),
+        transport=httpx.ASGITransport(simulator.app),
+        monotonic=clock,
+        separate_connections=True,
+    )
+    server = simulator.authorization_server
+    made = []
+    for _ in range(101):
+        answer: Any = server.vault.issue_tokens(server.new_grant("test-client", SCOPES), SCOPES)
+        made.append((await airtable.adopt("ann", TokenSet(**answer))).id)
+    clock.advance(3600)
+    fault = simulator.faults.add(Fault(held=True, times=101))
+    calls = [asyncio.ensure_future(airtable.access_token(each)) for each in made]
+    while fault.fired < 100:
+        await asyncio.sleep(0)
+    closing = asyncio.ensure_future(airtable.aclose())
+    await asyncio.sleep(0)
+    simulator.faults.release()
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    await closing
+    assert fault.fired == 100
+    assert [type(each) for each in outcomes].count(AccessUnavailable) == 1
+    assert await airtable.access_token(made[-1])
+    await airtable.aclose()

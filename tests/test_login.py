@@ -1,16 +1,19 @@
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import httpx
 import pytest
 
 from airtable_oauth.airtable import Airtable
+from airtable_oauth.background import Slots
 from airtable_oauth.errors import (
     Action,
     AirtableOAuthError,
     AuthorizationError,
     LoginNotFound,
     StoreUnavailable,
+    TokenEndpointBusy,
     TooManyLogins,
     UnknownRecordFormat,
     UpstreamError,
@@ -57,6 +60,49 @@ async def test_login_ends_with_tokens(logins: Logins, simulator: Simulator) -> N
     finished = await logins.finish(await granted(simulator, login), login.browser_secret)
     assert finished.tokens.scope == " ".join(SCOPES)
     assert finished.return_to == "/bases"
+
+
+@pytest.mark.parametrize("end", ["finish", "keep"])
+async def test_login_without_a_slot_in_time_is_as_it_was(
+    logins: Logins, simulator: Simulator, end: str
+) -> None:
+    """Too many others are being finished. Nothing is spent, and the caller may try again."""
+    login = await logins.begin()
+    callback = await granted(simulator, login)
+    slots = Slots(1, patience=0.01)
+    busy = replace(logins, airtable=replace(logins.airtable, login_slots=slots))
+
+    async def finish() -> object:
+        if end == "finish":
+            return await busy.finish(callback, login.browser_secret)
+        return await busy.keep(callback, login.browser_secret, keep)
+
+    with await slots.take(), pytest.raises(TokenEndpointBusy) as caught:
+        await finish()
+    assert caught.value.action is Action.RETRY
+    assert simulator.token_requests() == []
+    assert await finish()
+    assert len(simulator.token_requests()) == 1
+    (await slots.take()).close()
+
+
+async def test_slot_of_a_login_that_fails_is_given_back(
+    logins: Logins, simulator: Simulator
+) -> None:
+    """Else a few failures would keep everybody out."""
+    slots = Slots(1, patience=0.01)
+    busy = replace(logins, airtable=replace(logins.airtable, login_slots=slots))
+    for _ in range(2):
+        for end in (busy.finish, partial(busy.keep, keep=keep)):
+            login = await logins.begin()
+            callback = replace(await granted(simulator, login), code="made-up")
+            with pytest.raises(AirtableOAuthError) as caught:
+                await end(callback, login.browser_secret)
+            assert caught.value.error == "invalid_grant"
+            with pytest.raises(AirtableOAuthError):
+                await end(callback, login.browser_secret)
+            with pytest.raises(LoginNotFound):
+                await end(callback, "made-up")
 
 
 async def test_browser_without_the_secret_finds_nothing_and_burns_nothing(

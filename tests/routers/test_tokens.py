@@ -7,7 +7,7 @@ import pytest
 
 from airtable_oauth.app import create_app
 from airtable_oauth.routers import route
-from airtable_oauth.simulator import Simulator
+from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import (
     CSRF,
@@ -340,6 +340,22 @@ async def test_refresh_answers_with_a_new_pair(
     assert set(second) == set(first)
     assert second["access_token"] != first["access_token"]
     assert second["refresh_token"] != first["refresh_token"]
+
+
+async def test_strangers_have_twenty_refreshes_under_way_at_most(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """The others wait for a while: junk must not occupy the way to Airtable."""
+    fault = simulator.faults.add(Fault(held=True, times=100))
+    body = {"refresh_token": "made-up"}
+    posts = [asyncio.ensure_future(browser.post("/token-refresh", json=body)) for _ in range(30)]
+    for _ in range(500):
+        await asyncio.sleep(0)
+    assert fault.fired == 20
+    simulator.faults.release()
+    answers = await asyncio.gather(*posts)
+    assert {answer.status_code for answer in answers} == {400}
+    assert fault.fired == 30
 
 
 async def test_refresh_token_is_good_for_one_use(
