@@ -140,7 +140,6 @@ class Stage:
         }
         started = process(serve(port), self.directory, {**environment, **settings}, variables)
         running = self.exits.enter_context(started)
-        wait_for(f"http://localhost:{port}")
         return Node(f"http://localhost:{port}", running, way, line)
 
     @contextmanager
@@ -645,6 +644,11 @@ def _stage(kind: str, directory: Path, exits: ExitStack) -> Stage:
         made.supervised = made.start("--workers", "2")
         made.patient = made.start(UPSTREAM_TIMEOUT="60")
     made.spare = [made.start() for _ in range(_SPARE if kind != "memory" else 0)]
+    nodes = [made.healthy, made.other, *made.spare]
+    if kind != "memory":
+        nodes += [made.host, made.patient, made.blocked_host, made.host_ahead, made.supervised]
+    for node in nodes:
+        wait_for(node.url)
     return made
 
 
