@@ -573,7 +573,7 @@ CELLS: dict[str, tuple[Cell, Outcome]] = {
     "a login: the reply to its claim is lost": (claim_without_reply, Outcome("201", "kept", 1)),
 }
 
-_SPARE = 10
+_SPARE = 11
 _SILENT_SECONDS = 8.0
 """uvicorn's supervisor waits for five."""
 _LOCK_SQLITE = {store_down_before, store_down_after, killed_before_it_is_stored}
