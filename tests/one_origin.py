@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.helpers import free_port
-from tests.processes import Stack, stack, wait_for
+from tests.processes import Stack, listens, stack, wait_until
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,9 +26,14 @@ class Origin:
 
 
 @contextmanager
-def one_origin(directory: Path, **options: str) -> Iterator[Origin]:
-    """Start all of it, with the deployed configuration moved to this machine."""
-    url = f"http://localhost:{free_port()}"
+def one_origin(directory: Path, host: str = "", **options: str) -> Iterator[Origin]:
+    """Start all of it, with the deployed configuration moved to this machine.
+
+    With a `host` it is https://host:port, by the certificate `tls.pem` in the directory.
+    """
+    url = f"{f'https://{host}' if host else 'http://localhost'}:{free_port()}"
+    port = url.rpartition(":")[2]
+    tls = f" ssl; ssl_certificate {directory}/tls.pem; ssl_certificate_key {directory}/tls.pem;"
     settings: Any = {
         "PUBLIC_URL": f"{url}/api",
         "REDIRECT_URI": f"{url}/auth-callback",
@@ -41,7 +46,7 @@ def one_origin(directory: Path, **options: str) -> Iterator[Origin]:
             {
                 " /tmp/": f" {directory}/",
                 "server service:3000;": f"server {service.api.removeprefix('http://')};",
-                "listen 8080;": f"listen {url.rpartition(':')[2]};",
+                "listen 8080;": f"listen {port}{tls if host else ';'}",
                 "/srv/frontend": str(ROOT / "frontend"),
                 "root /srv;": f"root {ROOT / 'deploy'};",
                 "https://*.airtableusercontent.com": service.airtable,
@@ -51,7 +56,7 @@ def one_origin(directory: Path, **options: str) -> Iterator[Origin]:
         )
         (directory / "nginx.conf").write_text(configuration)
         with nginx(directory):
-            wait_for(url)
+            wait_until(lambda: listens(int(port)))
             yield Origin(url, directory, service)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -146,6 +147,15 @@ def process(
 def wait_for(url: str) -> None:
     """Return once something answers there."""
     wait_until(lambda: _answers(url))
+
+
+def listens(port: int) -> bool:
+    """Whether a server accepts connections at a port of this machine."""
+    try:
+        socket.create_connection(("localhost", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -1,15 +1,36 @@
 """The cookies of this service: their names, attributes and lifetimes."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from airtable_oauth.login import BegunLogin, login_id
 
 _MAX_LOGINS = 8
 """Logins that one browser may have under way; the oldest goes."""
+
+
+def read_cookies(headers: Headers) -> dict[str, str]:
+    """The cookies of a request, by their exact names. A name that comes twice is left out.
+
+    Starlette's parser removes every kind of white space around a name. A page on a sibling domain
+    can set a cookie whose name is a no-break space and then ours: browsers do not treat such a name
+    as `__Host-…`, and that parser would give it to us as our own. Only the space and the tab that
+    RFC 6265, section 5.2, allows are removed here. Of two cookies with one name, it cannot be told
+    which is ours.
+    """
+    pairs = [
+        (name.strip(" \t"), value.strip(" \t"))
+        for header in headers.getlist("cookie")
+        for name, equals, value in (pair.partition("=") for pair in header.split(";"))
+        if equals
+    ]
+    count = Counter(name for name, _ in pairs)
+    return {name: value for name, value in pairs if count[name] == 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +47,14 @@ class LoginCookies:
     """Seconds."""
     clock: Callable[[], float] = time.time
 
-    def browser_secret(self, cookies: Mapping[str, str], state: str) -> str | None:
-        """The secret of the login with this state, if this browser began it."""
-        value = cookies.get(self._prefix + login_id(state))
+    def browser_secret(self, headers: Headers, state: str) -> str | None:
+        """The secret of the login with this state, if the sender of these headers began it."""
+        value = read_cookies(headers).get(self._prefix + login_id(state))
         return value.partition(".")[2] if value else None
 
-    def keep(self, login: BegunLogin, cookies: Mapping[str, str], response: Response) -> None:
-        """Give the browser the secret of a login, and let go of what is too many."""
-        for name in self._superfluous(cookies):
+    def keep(self, login: BegunLogin, headers: Headers, response: Response) -> None:
+        """Give the sender of these headers the secret of a login, and remove what is too many."""
+        for name in self._superfluous(read_cookies(headers)):
             _set(response, name, "", max_age=0, secure=self.secure)
         value = f"{int(self.clock() * 1000)}.{login.browser_secret}"
         name = self._prefix + login.login_id
@@ -59,9 +80,9 @@ class SessionCookie:
     max_age: int
     """Seconds."""
 
-    def read(self, cookies: Mapping[str, str]) -> str | None:
+    def read(self, headers: Headers) -> str | None:
         """The session id that a request brings along."""
-        return cookies.get(self._name)
+        return read_cookies(headers).get(self._name)
 
     def set(self, response: Response, session_id: str) -> None:
         """Give the browser a session."""

@@ -63,7 +63,7 @@ class Services:
         Raises:
             NotConnected: it has none, or one that has ended.
         """
-        session_id = self.session_cookie.read(request.cookies)
+        session_id = self.session_cookie.read(request.headers)
         session = None if session_id is None else await self.sessions.get(session_id)
         if session is None:
             raise NotConnected

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from tests.processes import Stack, stack
 
@@ -35,11 +35,16 @@ def service(
 def chromium() -> Iterator[Browser]:
     """The system's Chromium. While it is there no other event loop can run in this thread."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=ARGUMENTS
-        )
+        browser = launch(playwright)
         yield browser
         browser.close()
+
+
+def launch(playwright: Playwright, *arguments: str) -> Browser:
+    """The system's Chromium, with these arguments besides the usual ones."""
+    return playwright.chromium.launch(
+        executable_path=shutil.which("chromium"), args=[*ARGUMENTS, *arguments]
+    )
 
 
 @pytest.fixture

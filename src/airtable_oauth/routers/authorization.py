@@ -69,7 +69,7 @@ def authorization_router(services: Services) -> APIRouter:
 
     async def begin(request: Request, response: Response, purpose: Purpose) -> AuthorizationUrl:
         login = await services.logins.begin(return_to_of(request), purpose)
-        services.login_cookies.keep(login, request.cookies, response)
+        services.login_cookies.keep(login, request.headers, response)
         return AuthorizationUrl(authorizationUrl=login.authorization_url)
 
     router.add_api_route(

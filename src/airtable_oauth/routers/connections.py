@@ -70,7 +70,7 @@ def connections_router(services: Services) -> APIRouter:
         connection is renewed under its id. A repeat gets the same connection, or the same error.
         """
         callback = parameters.callback()
-        secret = services.login_cookies.browser_secret(request.cookies, callback.state)
+        secret = services.login_cookies.browser_secret(request.headers, callback.state)
         login = await services.logins.keep(callback, secret, services.grants.accept, owner)
         connection = await services.connections.get(login.connection_id)
         return FinishedConnection(**fields_of(connection), **returning(login))

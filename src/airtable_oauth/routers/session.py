@@ -124,7 +124,7 @@ def session_router(services: Services) -> APIRouter:
         login gives five sessions at most.
         """
         callback = parameters.callback()
-        secret = services.login_cookies.browser_secret(request.cookies, callback.state)
+        secret = services.login_cookies.browser_secret(request.headers, callback.state)
         login = await services.logins.keep(callback, secret, services.grants.accept)
         connection = await _live_connection(services, login)
         previous = await _previous_session(services, request)
@@ -163,7 +163,7 @@ def session_router(services: Services) -> APIRouter:
         found = await services.session_of(request)
         await services.logins.discard(found.login_key)
         await connections.disconnect(found.connection_id)
-        await services.sessions.end(cookie.read(request.cookies) or "")
+        await services.sessions.end(cookie.read(request.headers) or "")
         cookie.clear(response)
         return Disconnected()
 
@@ -217,7 +217,7 @@ async def _end_previous(services: Services, previous: Session, request: Request)
     """
     with suppress(NotConnected):
         await services.connections.disconnect(previous.connection_id)
-    await services.sessions.end(services.session_cookie.read(request.cookies) or "")
+    await services.sessions.end(services.session_cookie.read(request.headers) or "")
 
 
 def _time(seconds: float) -> datetime:

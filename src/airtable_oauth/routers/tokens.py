@@ -134,7 +134,7 @@ def exchange_router(services: Services) -> APIRouter:
         return await finish(parameters.callback(), request)
 
     async def finish(callback: Callback, request: Request) -> LoginTokens:
-        secret = services.login_cookies.browser_secret(request.cookies, callback.state)
+        secret = services.login_cookies.browser_secret(request.headers, callback.state)
         login = await services.logins.finish(callback, secret)
         tokens = LoginTokens.model_validate(login.tokens, from_attributes=True)
         return tokens if login.return_to is None else tokens.returning_to(login.return_to)

@@ -1,0 +1,120 @@
+"""What a page on a sibling domain can do to the cookies of the service, in a real browser."""
+
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.browser.conftest import launch
+from tests.browser.test_connect import connect, expect_heading
+from tests.one_origin import Origin, one_origin
+
+pytestmark = pytest.mark.browser
+
+APP, SIBLING = "app.example.test", "sibling.example.test"
+SESSION = "__Host-airtable_session"
+DISGUISE = "\xa0"
+"""A no-break space: white space to Python, part of the name to a browser."""
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of this machine's and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, APP)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(APP)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "tls.pem"
+    path.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + made.public_bytes(Encoding.PEM)
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def origin(certificate: Path) -> Iterator[Origin]:
+    """The service and its pages at https://app.example.test."""
+    with one_origin(certificate.parent, host=APP) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Chromium, to which every name below example.test is this machine."""
+    with sync_playwright() as playwright:
+        yield launch(playwright, "--host-resolver-rules=MAP *.example.test 127.0.0.1")
+
+
+@contextmanager
+def sibling(certificate: Path, cookie: str, seen: list[str]) -> Iterator[str]:
+    """A page at https://sibling.example.test that sets a cookie and notes those that it gets."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers.get("cookie", ""))
+            self.send_response(200)
+            self.send_header("Set-Cookie", cookie)  # http.server encodes headers as latin-1
+            self.end_headers()
+
+        def log_request(self, code: object = "", size: object = "") -> None:
+            """Stay quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"https://{SIBLING}:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_sibling_domain_cannot_give_a_browser_its_session(
+    chromium: Browser, origin: Origin, certificate: Path
+) -> None:
+    """A cookie whose name only resembles that of the session's cookie is not a session.
+
+    Otherwise a page on a sibling domain could have somebody's data entered into the Airtable of the
+    page's author.
+    """
+    attacker = chromium.new_context(base_url=origin.url, ignore_https_errors=True)
+    connect(attacker.new_page())
+    (session,) = [each for each in attacker.cookies() if each["name"] == SESSION]
+    attacker.close()
+
+    victim = chromium.new_context(base_url=origin.url, ignore_https_errors=True)
+    page = victim.new_page()
+    cookie = f"{DISGUISE}{SESSION}={session['value']}; Domain=example.test; Path=/; Secure"
+    seen: list[str] = []
+    with sibling(certificate, cookie, seen) as url:
+        page.goto(url)
+        page.goto(url)
+    assert f"{DISGUISE}{SESSION}={session['value']}" in seen[-1], "Chromium stores it and sends it"
+
+    page.goto("/login-success")
+    expect_heading(page, "Bring your Airtable bases along")
+    expect(page.get_by_text("mina@example.com")).to_be_hidden()
+    victim.close()
