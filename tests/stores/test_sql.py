@@ -169,6 +169,17 @@ async def test_sweep_catches_up_after_a_backlog(url: str) -> None:
     await store.close()
 
 
+async def test_sweep_deletes_a_thousand_rows_at_a_time(url: str) -> None:
+    """The lock that a statement holds must not keep others waiting for long."""
+    store = SqlStore(url)
+    await store.ping()
+    await execute(store, delete(sql.entries))
+    await fill(store, "airtable:login:ended", 2500, seconds=-60)
+    removed = [await execute(store, store.removal().returning(sql.entries.c.key)) for _ in range(4)]
+    assert [len(rows) for rows in removed] == [1000, 1000, 500, 0]
+    await store.close()
+
+
 async def test_closing_ends_a_sweep(url: str) -> None:
     """What it has not deleted yet is left to the next one."""
     store = SqlStore(url)
@@ -203,14 +214,34 @@ async def test_sweep_spares_a_row_that_is_stored_again_meanwhile(postgres_url: s
     await store.close()
 
 
+async def test_sweep_passes_over_a_row_that_another_holds(postgres_url: str) -> None:
+    """It waits for nobody; the next one finds the row."""
+    store = SqlStore(postgres_url)
+    await store.ping()
+    await execute(store, delete(sql.entries))
+    await fill(store, "airtable:login:ended", 2, seconds=-60)
+    removal = store.removal().returning(sql.entries.c.key)
+    async with store._engine.connect() as other:  # noqa: SLF001 (a transaction that lasts)
+        await other.exec_driver_sql("BEGIN")
+        hold = "SELECT 1 FROM airtable_oauth_entries WHERE key = 'airtable:login:ended1' FOR UPDATE"
+        await other.exec_driver_sql(hold)
+        async with asyncio.timeout(10):
+            rows = await execute(store, removal)
+        assert [key for (key,) in rows] == ["airtable:login:ended2"]
+        await other.exec_driver_sql("COMMIT")
+    assert [key for (key,) in await execute(store, removal)] == ["airtable:login:ended1"]
+    await store.close()
+
+
 async def test_sweep_uses_an_index(icu_store: SqlStore) -> None:
-    """It must not read the whole table to find what has ended."""
+    """It must not read the whole table to find what has ended, and looks for it once."""
     await fill(icu_store, "airtable:login:live", 20_000, seconds=60)
     await fill(icu_store, "airtable:login:ended", 20_000, seconds=-60)
     await execute(icu_store, text("ANALYZE airtable_oauth_entries"))
     plan = await plan_of(icu_store, icu_store.removal())
     assert "Index Scan using airtable_oauth_entries_by_time" in plan
     assert "Seq Scan" not in plan
+    assert "InitPlan" in plan
 
 
 CUTS: list[Callable[[Proxy], None]] = [Proxy.refuse, Proxy.black_hole]
@@ -292,6 +323,23 @@ async def test_parameters_of_hosted_databases_are_understood(postgres_url: str) 
     )
     assert tuple(rows[0]) == ("crm", "4321ms")
     await store.close()
+
+
+async def test_url_may_limit_the_time_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a limit there, it is five times that of a verb."""
+    seen: list[float] = []
+
+    async def refuse(_dsn: str, *, timeout: float) -> None:
+        seen.append(timeout)
+        raise OSError
+
+    monkeypatch.setattr("asyncpg.connect", refuse)
+    for parameters in ("", "?connect_timeout=7"):
+        store = SqlStore(f"postgresql://host/name{parameters}", timeout=2)
+        with pytest.raises(StoreUnavailable):
+            await store.ping()
+        await store.close()
+    assert seen == [10, 7]
 
 
 @pytest.mark.parametrize(
