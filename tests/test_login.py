@@ -348,6 +348,21 @@ async def test_claim_whose_process_died_says_to_begin_again(store: MemoryStore) 
     )
 
 
+async def test_sessions_that_begin_at_once_are_all_counted(store: MemoryStore) -> None:
+    """Another process counts one between this one's reading and writing."""
+    others = make_logins(store, httpx.MockTransport(answer_with_tokens))
+    faulty = FaultyStore(store)
+    logins = replace(others, store=faulty)
+    login = await logins.begin()
+    callback = Callback(state_of(login), code="c")
+    kept = await logins.keep(callback, login.browser_secret, keep)
+    faulty.meanwhile = lambda: others.count_session(kept)
+    for _ in range(4):
+        await logins.count_session(kept)
+    with pytest.raises(LoginNotFound):
+        await logins.count_session(kept)
+
+
 async def test_slow_login_can_be_asked_for_again(store: MemoryStore) -> None:
     """The store works and the login goes on: the answer says so, and a repeat finds it done."""
     logins = make_logins(store, httpx.MockTransport(answer_with_tokens), deadline=0.05)
@@ -360,8 +375,9 @@ async def test_slow_login_can_be_asked_for_again(store: MemoryStore) -> None:
 
     login = await logins.begin("/bases")
     callback = Callback(state_of(login), code="c")
-    with pytest.raises(UpstreamTimeout) as caught:
-        await logins.keep(callback, login.browser_secret, keep_slowly)
+    async with asyncio.timeout(10):
+        with pytest.raises(UpstreamTimeout) as caught:
+            await logins.keep(callback, login.browser_secret, keep_slowly)
     assert (caught.value.action, caught.value.return_to) == (Action.RETRY, "/bases")
     slow.set()
     logins = replace(logins, store_seconds=3)
