@@ -63,3 +63,5 @@ def test_parameters_are_translated_for_asyncpg() -> None:
     assert target.dsn == "postgresql://u:p%40@host:1/name?sslmode=require"
     assert target.connect_timeout == 7
     assert postgres_target("postgresql://host/name?connect_timeout=0").connect_timeout is None
+    both = "postgresql://host/name?sslmode=verify-full&ssl=prefer"
+    assert postgres_target(both).dsn == "postgresql://host/name?sslmode=verify-full"
