@@ -182,6 +182,7 @@ async def test_sweep_deletes_a_thousand_rows_at_a_time(url: str) -> None:
 
 async def test_closing_ends_a_sweep(url: str) -> None:
     """What it has not deleted yet is left to the next one."""
+    tasks = asyncio.all_tasks()
     store = SqlStore(url)
     await store.ping()
     await fill(store, "airtable:login:ended", BACKLOG, seconds=-60)
@@ -189,6 +190,7 @@ async def test_closing_ends_a_sweep(url: str) -> None:
     started = time.monotonic()
     await store.close()
     assert time.monotonic() - started < 1
+    assert asyncio.all_tasks() <= tasks
     store = SqlStore(url)
     left = await backlog(store)
     assert 0 < left <= BACKLOG
