@@ -31,33 +31,50 @@ def one_origin(directory: Path, host: str = "", **options: str) -> Iterator[Orig
 
     With a `host` it is https://host:port, by the certificate `tls.pem` in the directory.
     """
-    url = f"{f'https://{host}' if host else 'http://localhost'}:{free_port()}"
-    port = url.rpartition(":")[2]
-    tls = f" ssl; ssl_certificate {directory}/tls.pem; ssl_certificate_key {directory}/tls.pem;"
+    port = free_port()
+    url = f"https://{host}:{port}" if host else f"http://localhost:{port}"
     settings: Any = {
         "PUBLIC_URL": f"{url}/api",
         "REDIRECT_URI": f"{url}/auth-callback",
         "ALLOWED_ORIGINS": "",
         "FORWARDED_ALLOW_IPS": "127.0.0.0/8",
     } | options
-    with stack(directory, **settings) as service:
-        configuration = moved(
-            (ROOT / "deploy/nginx.conf").read_text(),
-            {
-                " /tmp/": f" {directory}/",
-                "server service:3000;": f"server {service.api.removeprefix('http://')};",
-                "listen 8080;": f"listen {port}{tls if host else ';'}",
-                "/srv/frontend": str(ROOT / "frontend"),
-                "root /srv;": f"root {ROOT / 'deploy'};",
-                "https://*.airtableusercontent.com": service.airtable,
-                "/dev/stderr": str(directory / "nginx-error.log"),
-                "/dev/stdout": str(directory / "nginx-access.log"),
-            },
-        )
-        (directory / "nginx.conf").write_text(configuration)
-        with nginx(directory):
-            wait_until(lambda: listens(int(port)))
-            yield Origin(url, directory, service)
+    with (
+        stack(directory, **settings) as service,
+        nginx(directory, port, service.api, airtable=service.airtable, tls=bool(host)),
+    ):
+        yield Origin(url, directory, service)
+
+
+@contextmanager
+def nginx(
+    directory: Path, port: int, service: str, *, airtable: str = "", tls: bool = False
+) -> Iterator[None]:
+    """Nginx with the deployed configuration, in front of what answers at the URL `service`."""
+    certificate = f"ssl_certificate {directory}/tls.pem; ssl_certificate_key {directory}/tls.pem;"
+    configuration = moved(
+        (ROOT / "deploy/nginx.conf").read_text(),
+        {
+            " /tmp/": f" {directory}/",
+            "server service:3000;": f"server {service.removeprefix('http://')};",
+            "listen 8080;": f"listen {port} ssl; {certificate}" if tls else f"listen {port};",
+            "/srv/frontend": str(ROOT / "frontend"),
+            "root /srv;": f"root {ROOT / 'deploy'};",
+            "https://*.airtableusercontent.com": airtable,
+            "/dev/stderr": str(directory / "nginx-error.log"),
+            "/dev/stdout": str(directory / "nginx-access.log"),
+        },
+    )
+    (directory / "nginx.conf").write_text(configuration)
+    options = "daemon off; user root;"
+    arguments = ["-p", str(directory), "-c", "nginx.conf", "-g", options, "-e", "/dev/null"]
+    process = subprocess.Popen(["nginx", *arguments])
+    try:
+        wait_until(lambda: listens(port))
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def moved(text: str, places: dict[str, str]) -> str:
@@ -65,14 +82,3 @@ def moved(text: str, places: dict[str, str]) -> str:
         assert there in text, there
         text = text.replace(there, here)
     return text
-
-
-@contextmanager
-def nginx(directory: Path) -> Iterator[None]:
-    arguments = ["-p", str(directory), "-c", "nginx.conf", "-g", "daemon off;", "-e", "/dev/null"]
-    process = subprocess.Popen(["nginx", *arguments])
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()

@@ -1,13 +1,23 @@
 """What is deployed: locked, as nobody, and without secrets."""
 
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from airtable_oauth.settings import PREFIX, Settings
+
 ROOT = Path(__file__).parents[1]
+COMPOSE = shutil.which("docker-compose", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+needs_compose = pytest.mark.skipif(COMPOSE is None, reason="needs docker-compose")
+SECRETS = {"CLIENT_SECRET", "ENCRYPTION_KEYS", "WEBHOOK_SECRET"}
 
 
 def instructions() -> list[str]:
@@ -51,6 +61,17 @@ def test_image_runs_as_nobody_in_particular() -> None:
     assert any(line.startswith("HEALTHCHECK") for line in last_stage)
 
 
+def test_image_reads_no_environment_file_that_its_user_could_write() -> None:
+    """The service reads `.env` in its working directory, which belongs to root."""
+    last_stage = instructions()[
+        max(n for n, line in enumerate(instructions()) if line.startswith("FROM")) :
+    ]
+    assert [line for line in last_stage if line.startswith("WORKDIR")] == ["WORKDIR /app"]
+    assert [line for line in last_stage if line.startswith("COPY")] == [
+        "COPY --from=build /app /app"
+    ]
+
+
 def test_image_is_built_from_listed_files_only() -> None:
     """An `.env` beside the Dockerfile reaches no layer."""
     rules = (ROOT / ".dockerignore").read_text().split()
@@ -72,8 +93,66 @@ def test_composed_services_are_locked_down(services: Any) -> None:
         assert service["security_opt"] == ["no-new-privileges:true"]
 
 
-def test_composed_secrets_are_files(services: Any) -> None:
-    """Not variables, which `inspect` and a crash report show."""
-    names = {"airtable_oauth_client_secret", "airtable_oauth_encryption_keys"}
-    assert set(services["service"]["secrets"]) == names
-    assert not names & {name.lower() for name in services["service"]["environment"]}
+@needs_compose
+def test_every_setting_of_the_environment_file_reaches_the_service(tmp_path: Path) -> None:
+    """As a variable, or as a file if it is a secret: `inspect` and crash reports show variables."""
+    names = {name.upper() for name in Settings.model_fields}
+    fixed = {"FORWARDED_ALLOW_IPS"}
+
+    composed = compose(tmp_path, "".join(f"{PREFIX}{name}=value-of-{name}\n" for name in names))
+
+    variables = composed["services"]["service"]["environment"]
+    for name in names - SECRETS - fixed:
+        assert variables[PREFIX + name] == f"value-of-{name}"
+    assert {secret["source"] for secret in composed["services"]["service"]["secrets"]} == {
+        (PREFIX + name).lower() for name in SECRETS
+    }
+    for name in SECRETS:
+        assert variables[PREFIX + name] == ""
+        assert composed["secrets"][(PREFIX + name).lower()]["environment"] == PREFIX + name
+
+
+@needs_compose
+def test_example_environment_works_with_the_simulator(tmp_path: Path) -> None:
+    """Unchanged: the settings are complete, and the simulator knows the same redirect URI."""
+    composed = compose(
+        tmp_path, (ROOT / ".env.example").read_text(), "compose.yaml", "compose.demo.yaml"
+    )
+
+    variables = composed["services"]["service"]["environment"]
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in variables.items()
+        if name.startswith(PREFIX) and value
+    }
+    settings = Settings(_env_file=None, **given)
+    assert settings.own_origin == "http://localhost:8080"
+    simulator = composed["services"]["simulator"]
+    assert f"--redirect-uri={settings.redirect_uri}" in simulator["command"]
+    assert "airtable.localhost" in simulator["networks"]["default"]["aliases"]
+    assert settings.airtable_url == "http://airtable.localhost:8081"
+
+
+@needs_compose
+@pytest.mark.parametrize(("line", "trusted"), [("", "127.0.0.1"), ("10.0.0.0/8", "10.0.0.0/8")])
+def test_nginx_trusts_a_proxy_that_is_named(tmp_path: Path, line: str, trusted: str) -> None:
+    """And without one nothing but its own container."""
+    composed = compose(tmp_path, f"TRUSTED_PROXY={line}\n")
+
+    assert f"set_real_ip_from {trusted};" in composed["configs"]["real_ip"]["content"]
+    (config,) = composed["services"]["nginx"]["configs"]
+    assert config == {"source": "real_ip", "target": "/etc/nginx/real_ip.conf"}
+
+
+def compose(directory: Path, environment: str, *files: str) -> Any:
+    """What docker-compose makes of these files and this `.env`."""
+    shutil.copytree(ROOT / "deploy", directory / "deploy")
+    (directory / ".env").write_text(environment)
+    chosen = [part for file in files or ("compose.yaml",) for part in ("--file", f"deploy/{file}")]
+    output = subprocess.run(
+        [str(COMPOSE), "--env-file", ".env", *chosen, "config", "--format", "json"],
+        cwd=directory,
+        check=True,
+        stdout=subprocess.PIPE,
+    ).stdout
+    return json.loads(output)
