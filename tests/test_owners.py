@@ -10,6 +10,7 @@ import pytest
 from airtable_oauth.connections import Noted, Owners
 from airtable_oauth.errors import NotConnected, UnknownRecordFormat, UpstreamError
 from airtable_oauth.records import User
+from airtable_oauth.stores import Entry
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import FakeClock
@@ -37,6 +38,29 @@ async def ids(world: World) -> list[str]:
 async def note(world: World, value: dict[str, Any]) -> None:
     """Write the owner's index as other code may have written it."""
     await world.store.put(KEY, json.dumps(value).encode(), 1000)
+
+
+class CountingStore(MemoryStore):
+    """Counts the reads that are under way together."""
+
+    reading = most = 0
+
+    async def get(self, key: str) -> Entry | None:
+        self.reading += 1
+        self.most = max(self.most, self.reading)
+        await asyncio.sleep(0)
+        self.reading -= 1
+        return await super().get(key)
+
+
+async def test_connections_of_an_owner_are_read_together(clock: FakeClock) -> None:
+    """Ten at once: one after the other, each would cost a round trip; all at once, every slot."""
+    store = CountingStore(clock=clock)
+    world = World(store=store)
+    made = [await connect(world, user=User(f"usr{number}")) for number in range(25)]
+
+    assert await ids(world) == made
+    assert store.most == 10
 
 
 async def test_index_can_be_read_by_version_0_1(clock: FakeClock) -> None:

@@ -42,6 +42,8 @@ _LEEWAY_SECONDS = 300.0
 """An access token with less life than this is renewed before use (or with a tenth of its life)."""
 _FORCED_SECONDS = 60.0
 _OWNER_SECONDS = 400 * 24 * 3600.0
+_READS_AT_ONCE = 10
+"""Fewer than the connections of a process to its store, which others need as well."""
 _FORMAT = 1
 _USER_UNKNOWN = "Airtable does not say who granted access at the moment."
 
@@ -216,7 +218,14 @@ class Connections:
 
     async def of(self, owner: str) -> list[Connection]:
         """The connections of an owner, oldest first."""
-        found = [await self.records.load(each) for each in await self.owners.ids(owner)]
+        ids = await self.owners.ids(owner)
+        found = [
+            each
+            for start in range(0, len(ids), _READS_AT_ONCE)
+            for each in await asyncio.gather(
+                *map(self.records.load, ids[start : start + _READS_AT_ONCE])
+            )
+        ]
         return [
             Connection.of(each.record)
             for each in found
