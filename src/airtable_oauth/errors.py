@@ -7,6 +7,7 @@ AirtableOAuthError
 │   ├── NotFound                   404
 │   ├── MethodNotAllowed           405
 │   ├── ContentTooLarge            413
+│   ├── UriTooLong                 414
 │   ├── UnsupportedMediaType       415
 │   ├── HeadersTooLarge            431
 │   └── CrossSiteRefused           403  it comes from another site, or could
@@ -136,6 +137,14 @@ class ContentTooLarge(InvalidRequest):
     status = 413
     error = "content_too_large"
     description = "The request body is too large."
+
+
+class UriTooLong(InvalidRequest):
+    """The request's path and query are longer than any valid ones."""
+
+    status = 414
+    error = "uri_too_long"
+    description = "The request's path and query are too long."
 
 
 class UnsupportedMediaType(InvalidRequest):
