@@ -40,7 +40,7 @@ from airtable_oauth.integration import AirtableOAuth
 from airtable_oauth.logs import logging_config
 from airtable_oauth.records import Connection
 from airtable_oauth.rotation import lease_seconds
-from airtable_oauth.server import LimitedProtocol
+from airtable_oauth.server import MAX_CONNECTIONS, LimitedProtocol
 from airtable_oauth.settings import PREFIX, WEBHOOK_SECRET_PREFIX, Settings, faults
 from airtable_oauth.stores.connect import open_store, sealed
 from airtable_oauth.stores.encrypted import EncryptedStore
@@ -51,6 +51,8 @@ _DRAIN_SECONDS = 30
 _GARBAGE = 10_000
 """New objects between two looks for garbage; 700 is Python's own."""
 _KEY_BYTES = 32
+_OTHER_FILES = 500
+"""Sockets and files of a process besides its clients' connections: store, Airtable, Python."""
 _START_SECONDS = 30.0
 _COLUMNS = "{:<26}  {:<13}  {:<12}  {:<24}  {}"
 _REMEDIES = {
@@ -89,7 +91,14 @@ def main() -> None:
     type=click.IntRange(1, 256),
     help="Processes. More than one needs a store that they share.",
 )
-def serve(host: str, port: int, workers: int) -> None:
+@click.option(
+    "--max-connections",
+    default=MAX_CONNECTIONS,
+    show_default=True,
+    type=click.IntRange(10, 100_000),
+    help="Open connections of a process. Beyond it the one that waited longest is closed.",
+)
+def serve(host: str, port: int, workers: int, max_connections: int) -> None:
     """Run the service, configured by AIRTABLE_OAUTH_… variables or a .env file."""
     settings = _settings()
     if workers > 1 and settings.store_url.get_secret_value().startswith("memory:"):
@@ -102,12 +111,14 @@ def serve(host: str, port: int, workers: int) -> None:
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from None
     _free(host, port)
+    _allow_files(max_connections + _OTHER_FILES)
     _run(
         "airtable_oauth.cli:worker",
         host=host,
         port=port,
         factory=True,
         workers=workers,
+        limit_concurrency=max_connections,
         log_level=settings.log_level,
         log_format=settings.log_format,
         forwarded_allow_ips=settings.forwarded_allow_ips,
@@ -477,6 +488,24 @@ def _free(host: str, port: int) -> None:
             probe.bind(address)
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+def _allow_files(count: int) -> None:
+    """Raise how many files and sockets a process may open; many systems begin with 1024."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 (not on Windows)
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        allowed = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        if allowed < count:
+            click.echo(
+                f"This process may open {allowed} files, and --max-connections needs {count}: "
+                "raise the limit (ulimit -n), or lower --max-connections.",
+                err=True,
+            )
 
 
 def _run(

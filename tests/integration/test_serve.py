@@ -3,13 +3,18 @@
 import asyncio
 import json
 import signal
+import socket
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.helpers import CSRF, begin, decide
-from tests.processes import stack, wait_until
+from airtable_oauth.settings import PREFIX
+from tests.helpers import CSRF, begin, decide, free_port
+from tests.processes import process, stack, wait_for, wait_until
+from tests.test_cli import VALID
 
 pytestmark = pytest.mark.integration
 
@@ -55,3 +60,21 @@ async def test_sigterm_lets_a_request_in_flight_end(tmp_path: Path) -> None:
             assert "access_token" in answer.json()
         wait_until(lambda: service.process.poll() is not None)
         assert service.process.poll() == -signal.SIGTERM  # uvicorn hands it on in the end
+
+
+def test_more_connections_than_allowed_keep_nobody_out(tmp_path: Path) -> None:
+    """The limit of open files that a shell sets is raised, and silent connections make room."""
+    port = free_port()
+    serve = f"{sys.executable} -m airtable_oauth serve --port {port} --max-connections 300"
+    settings = {name.removeprefix(PREFIX): value for name, value in VALID.items()}
+    words = ["sh", "-c", f"ulimit -S -n 200; exec {serve}"]
+    with process(words, tmp_path, settings) as running, ExitStack() as sockets:
+        wait_for(f"http://127.0.0.1:{port}")
+        silent = [
+            sockets.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            for _ in range(400)
+        ]
+        assert httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=5).status_code == 200
+        assert silent[0].recv(1) == b""
+        files = len(list(Path(f"/proc/{running.pid}/fd").iterdir()))
+        assert 300 < files < 350
