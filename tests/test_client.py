@@ -8,7 +8,7 @@ import pytest
 
 from airtable_oauth import AirtableOAuth
 from airtable_oauth.connections import Noted
-from airtable_oauth.errors import ForeignOrigin, NotConnected, ReconnectRequired
+from airtable_oauth.errors import ForeignOrigin, InvalidPath, NotConnected, ReconnectRequired
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.memory import MemoryStore
@@ -71,6 +71,42 @@ async def test_client_refuses_every_other_origin(
         with pytest.raises(ForeignOrigin):
             await client.get(url)
     assert len(simulator.requests) == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "..",
+        "../oauth2",
+        "../../oauth2",
+        "%2e%2e/oauth2",
+        "%2E%2E%2Foauth2",
+        "%252e%252e/oauth2",
+        "appX/..%2F..%2F..%2Foauth2",
+        "a" * 9000,
+    ],
+)
+async def test_text_of_a_user_cannot_lead_the_client_out_of_the_web_api(text: str) -> None:
+    """Httpx and aiohttp resolve `..`, encoded or not: the request would reach `/oauth2`."""
+    seen: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    airtable = AirtableOAuth(make_settings(airtable_api_url=url))
+    tokens = World().grant()
+    async with server, airtable.lifespan():
+        connection = (await airtable.adopt("ann", tokens)).id
+        seen.clear()
+        async with airtable.client(connection) as client:
+            with pytest.raises(InvalidPath) as caught:
+                await client.get(f"/v0/{text}")
+    assert caught.value.status == 400
+    assert seen == []
 
 
 async def test_client_does_not_take_its_token_elsewhere_by_a_redirect(

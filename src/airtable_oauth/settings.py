@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from airtable_oauth.paths import decode_nested
 from airtable_oauth.store_url import fault_of
 
 PREFIX = "AIRTABLE_OAUTH_"
@@ -384,13 +385,8 @@ def _is_name_or_loopback(url: str) -> bool:
 
 
 def _has_parent_segment(url: str) -> bool:
-    return ".." in re.split(r"[/\\]", _fully_unquoted(urlsplit(url).path))
-
-
-def _fully_unquoted(text: str) -> str:
-    while (decoded := unquote(text)) != text:
-        text = decoded
-    return text
+    path = decode_nested(urlsplit(url).path)
+    return path is None or ".." in re.split(r"[/\\]", path)
 
 
 # https://airtable.com/developers/web/api/oauth-reference, "Redirect URI requirements"

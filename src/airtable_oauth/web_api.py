@@ -1,4 +1,4 @@
-"""Airtable's Web API: sends what it is given, at a pace that Airtable bears, nowhere else."""
+"""HTTP transport for Airtable's Web API. Rate-limited per base; refuses every other origin."""
 
 import asyncio
 import json
@@ -19,6 +19,7 @@ from airtable_oauth.errors import (
     Unavailable,
     UpstreamTimeout,
 )
+from airtable_oauth.paths import require_plain_path
 from airtable_oauth.records import User
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
@@ -46,6 +47,7 @@ class WebApi(httpx.AsyncBaseTransport):
         self, *, url: str, transport: httpx.AsyncBaseTransport, deadline: float, pauses: "Pauses"
     ) -> None:
         self._origin = _origin(httpx.URL(url))
+        self._prefix = httpx.URL(url).path.rstrip("/") + "/"
         self.url = url
         self._transport = transport
         self._deadline = deadline
@@ -56,12 +58,14 @@ class WebApi(httpx.AsyncBaseTransport):
         """Send a request when its turn comes; the answer's body is still to be read.
 
         Raises:
-            ForeignOrigin: it is meant for somebody else, who must not see the token.
+            ForeignOrigin: The URL has another origin, which must not see the token.
+            InvalidPath: The path could lead out of `v0/`.
             RateLimited: its turn is too far off.
             UpstreamError, UpstreamTimeout: there is no answer.
         """
         if _origin(request.url) != self._origin:
             raise ForeignOrigin
+        require_plain_path(_raw_path(request.url).removeprefix(self._prefix))
         base = base_of(request.url.path)
         if base is not None:
             await self._pauses.heed(base)
@@ -242,6 +246,11 @@ def base_of(path: str) -> str | None:
     if parts[2:4] == ["meta", "bases"]:
         return parts[4] if len(parts) > 4 and parts[4] else None  # noqa: PLR2004
     return parts[2] if len(parts) > 2 and parts[2].startswith("app") else None  # noqa: PLR2004
+
+
+def _raw_path(url: httpx.URL) -> str:
+    """The path as it is sent: percent-encoded and without the query."""
+    return url.raw_path.partition(b"?")[0].decode("ascii")
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

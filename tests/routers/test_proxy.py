@@ -1,9 +1,10 @@
 import asyncio
 import gzip
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import httpx
 import pytest
@@ -78,6 +79,32 @@ async def test_query_and_path_go_through_as_they_are(
 ) -> None:
     """Encoded slashes in a table's name, brackets, plus signs, repeated parameters."""
     path = "/v0/appX/A%2FB%20%C3%BC%25?fields%5B%5D=a+b&fields%5B%5D=c%26d&sort[0][field]=x"
+    await browser.get(f"/airtable{path}")
+    assert upstream.seen[0].url.raw_path.decode() == path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "👩\u200d💻 People",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        "\u202bשלום\u202c, עולם\u200f",
+        "می\u200cخواهم",
+        "soft\u00adhyphen",
+        "no\u00a0break",
+        "\U000fffff",
+        "v1.2 (…)",
+        "50%",
+        "50%25",
+        "a/b",
+        "#?&=+;:@",
+    ],
+)
+async def test_table_may_have_any_name_that_people_write(
+    browser: httpx.AsyncClient, upstream: Upstream, name: str
+) -> None:
+    """Emoji are joined by invisible characters, and right-to-left text holds marks."""
+    path = f"/v0/appX/{quote(name, safe='')}"
     await browser.get(f"/airtable{path}")
     assert upstream.seen[0].url.raw_path.decode() == path
 
@@ -168,16 +195,19 @@ TRICKS = [
     "v0/a%00b",
     "v0/a%0d%0aHost:%20evil",
     "v0/a%0ab",
+    "v0/a%7fb",
+    "v0/a%C2%85b",
+    "v0/a%E2%80%A8b",
+    "v0/%E2%80%8D..%E2%80%8F/oauth2",
+    "v0/%C2%A0..%E3%80%80/oauth2",
+    "v0/a%252525253b",
+    "v0/a%25252525252e%25252525252e",
 ]
 
 
-@pytest.mark.parametrize("trick", TRICKS)
-async def test_path_that_leads_elsewhere_reaches_nobody(
-    browser: httpx.AsyncClient, upstream: Upstream, trick: str
-) -> None:
-    """However it is encoded, it is 4xx before anything is sent."""
+async def get_raw(browser: httpx.AsyncClient, raw_path: str) -> tuple[int, dict[str, Any]]:
+    """Status and body of a `GET` whose path arrives as it is. Clients would tidy it up."""
     app = browser._transport.app  # type: ignore[attr-defined] # noqa: SLF001 (the service itself)
-    path = f"/airtable/{trick}"
     messages: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -193,15 +223,56 @@ async def test_path_that_leads_elsewhere_reaches_nobody(
         "scheme": "http",
         "server": ("localhost", 3000),
         "root_path": "",
-        "path": unquote(path),
-        "raw_path": path.encode(),  # clients tidy it up, attackers do not
+        "path": unquote(raw_path),
+        "raw_path": raw_path.encode(),
         "query_string": b"",
         "headers": [(b"host", b"localhost:3000"), (b"cookie", cookie)],
     }
     await app(scope, receive, send)
-    assert messages[0]["status"] in (400, 404)
-    assert json.loads(messages[1]["body"])["error"] in ("invalid_request", "not_found")
+    return messages[0]["status"], json.loads(b"".join(each["body"] for each in messages[1:]))
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+async def test_path_that_leads_elsewhere_reaches_nobody(
+    browser: httpx.AsyncClient, upstream: Upstream, trick: str
+) -> None:
+    """However it is encoded, it is 4xx before anything is sent."""
+    status, body = await get_raw(browser, f"/airtable/{trick}")
+    assert status in (400, 404)
+    assert body["error"] in ("invalid_request", "not_found")
     assert upstream.seen == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["v0/" + "a/" * 32_000, "v0/%" + "25" * 32_000, "v0/" + "%2e%2e%2f" * 7_000],
+    ids=["slashes", "nested", "encoded"],
+)
+async def test_long_path_is_refused_at_once(
+    browser: httpx.AsyncClient, upstream: Upstream, path: str
+) -> None:
+    """It used to hold the event loop for up to 21 seconds."""
+    started = time.perf_counter()
+    status, body = await get_raw(browser, f"/airtable/{path}")
+    assert time.perf_counter() - started < 0.25
+    assert (status, body["error"]) == (400, "invalid_request")
+    assert "8 KiB" in body["error_description"]
+    assert upstream.seen == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["v0" + "/..a" * 2000, "v0/%" + "25" * 4000, "v0/" + "%CC%80%CC%96" * 680, "v0" + "/a" * 4000],
+    ids=["dots", "nested", "combining marks", "segments"],
+)
+async def test_path_of_8_kib_is_checked_in_no_time(
+    browser: httpx.AsyncClient, upstream: Upstream, path: str
+) -> None:
+    """The checks take time in proportion to the length."""
+    upstream.answers = [httpx.Response(200, json={})]
+    started = time.perf_counter()
+    await get_raw(browser, f"/airtable/{path}")
+    assert time.perf_counter() - started < 0.25
 
 
 async def test_only_what_describes_the_bodies_goes_up(

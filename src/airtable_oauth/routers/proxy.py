@@ -1,12 +1,12 @@
 """Airtable's Web API for a browser that holds no token."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from importlib.metadata import version
 from inspect import cleandoc
+from itertools import islice
 from typing import Annotated
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 import httpx
 from fastapi import APIRouter, Depends, Request, Response
@@ -33,6 +33,7 @@ from airtable_oauth.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from airtable_oauth.paths import require_plain_path
 from airtable_oauth.routers.route import cookie_route, documented, read_body, require_json
 
 _METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
@@ -41,6 +42,8 @@ _DOWNWARDS = {
     *(b"content-type", b"content-encoding", b"content-length"),
     *(b"etag", b"last-modified", b"retry-after"),
 }
+_BYTE_OR_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}|.", re.DOTALL)
+"""One byte of a path, plain or percent-encoded."""
 _USER_AGENT = f"airtable-oauth/{version('airtable-oauth')}"
 _RESPONSES = documented(
     InvalidPath,
@@ -87,7 +90,9 @@ def proxy_router(services: Services) -> APIRouter:
         return await forward(path, request, connection_id)
 
     async def forward(path: str, request: Request, connection_id: str) -> Response:
-        target = f"{services.web_api.url}/{plain_path(request.scope, path)}"
+        raw_path = raw_suffix(request.scope, path)
+        require_plain_path(raw_path)
+        target = f"{services.web_api.url}/{raw_path}"
         if query := request.scope["query_string"]:
             target += f"?{query.decode('latin-1')}"
         body = await _body(request)
@@ -114,43 +119,20 @@ def proxy_router(services: Services) -> APIRouter:
     return router
 
 
-def plain_path(scope: Scope, path: str) -> str:
-    """The path of a request behind `/airtable/`, as it was sent, if it can be sent on.
+def raw_suffix(scope: Scope, path: str) -> str:
+    """The part of a request's path that the router calls `path`, still percent-encoded.
 
     Raises:
-        InvalidPath: it is not below `v0/`, or one of its segments could lead out of there, however
-            it is encoded.
+        InvalidPath: The server decoded the path in another way.
     """
-    raw = _raw_suffix(scope, path)
-    first, *segments = raw.split("/")
-    if first != "v0" or not segments or not all(_is_plain(segment) for segment in segments):
+    prefix = scope["path"][: len(scope["path"]) - len(path)].encode("utf-8", "replace")
+    raw: bytes = scope["raw_path"]
+    end = 0
+    for unit in islice(_BYTE_OR_ESCAPE.finditer(raw), len(prefix)):
+        end = unit.end()
+    if unquote_to_bytes(raw[:end]) != prefix or not raw[:end].endswith(b"/"):
         raise InvalidPath
-    return raw
-
-
-def _raw_suffix(scope: Scope, path: str) -> str:
-    """The undecoded form of the part of the path that the router calls `path`."""
-    whole: str = scope["path"]
-    raw: str = scope["raw_path"].decode("ascii")
-    prefix = whole[: len(whole) - len(path)]
-    for slash in re.finditer("/", raw):
-        if unquote(raw[: slash.end()]) == prefix:
-            return raw[slash.end() :]
-    raise InvalidPath
-
-
-def _is_plain(segment: str) -> bool:
-    plain = segment
-    while (decoded := unquote(plain)) != plain:
-        plain = decoded
-    plain = unicodedata.normalize("NFKC", plain)
-    parts = re.split(r"[/\\;]", plain)
-    return (
-        plain != ""
-        and plain.isprintable()
-        and "\ufffd" not in plain  # what is no UTF-8
-        and not any(part.strip() in (".", "..") for part in parts)
-    )
+    return raw[end:].decode("latin-1")
 
 
 def _upwards(request: Request, body: bytes) -> dict[str, str]:
