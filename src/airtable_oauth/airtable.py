@@ -19,6 +19,8 @@ from airtable_oauth.protocol import (
 )
 
 _MAX_ANSWER_BYTES = 64 * 1024
+_FIRST_FINAL_STATUS = 200
+_LAST_STATUS = 599
 _ZLIB_OR_GZIP = 47  # zlib's `wbits` that recognise either header
 _KEEP_ALIVE_SECONDS = 4.0
 """Shorter than any server's: a POST on a connection that the server just closed cannot be told
@@ -136,18 +138,26 @@ def new_transport(*, connections: int = 100) -> httpx.AsyncBaseTransport:
 
 
 class _Transport(AiohttpTransport):
-    """Opens again when it is used after it was closed, in another event loop as well."""
+    """Sends each request once. Opens again when used after `aclose`, also in another event loop."""
 
     def __init__(self, connections: int) -> None:
         self._connections = connections
         super().__init__(client=self._session)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """See httpx. An answer that is no HTTP is an error of httpx's, too."""
+        """See httpx.
+
+        Raises:
+            httpx.TransportError: There is no answer, or it is not HTTP.
+        """
         try:
-            return await super().handle_async_request(request)
+            response = await super().handle_async_request(request)
         except aiohttp.ClientError as error:
             raise httpx.RemoteProtocolError(type(error).__name__) from None
+        if not _FIRST_FINAL_STATUS <= response.status_code <= _LAST_STATUS:
+            await response.aclose()
+            raise httpx.RemoteProtocolError("the status is not that of a final answer")
+        return response
 
     async def aclose(self) -> None:
         """Close what is open."""
@@ -161,7 +171,31 @@ class _Transport(AiohttpTransport):
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
+            middlewares=(_send_once,),
         )
+
+
+class _ConnectionDropped(aiohttp.ClientConnectionError):
+    """The connection broke after it was used for a request, whose outcome is unknown."""
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a request again, which it does for `GET`, `PUT` and `DELETE`.
+
+    aiohttp repeats a request after two types of errors. They leave here as another type, except
+    for errors of connecting, after which it repeats nothing. The reason phrase is left out: the
+    transport cannot encode one that is not UTF-8.
+    """
+    try:
+        response = await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _ConnectionDropped(type(error).__name__) from error
+    response.reason = None
+    return response
 
 
 def decompress(body: bytes, encoding: str | None, most: int = _MAX_ANSWER_BYTES) -> bytes:
