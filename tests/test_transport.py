@@ -118,6 +118,7 @@ async def test_request_on_a_connection_that_closes_in_order_is_sent_once(method:
         b"HTTP/1.1 200 OK\r\nContent-Length: abc",
         b"HTTP/1.1 200 OK\r\nContent-Length: -5",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked",
         b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000,
         b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 10_000 + b"Y: b",
     ],

@@ -10,6 +10,7 @@ AirtableOAuthError
 │   ├── UriTooLong                 414
 │   ├── UnsupportedMediaType       415
 │   ├── HeadersTooLarge            431
+│   ├── ClientClosedRequest        499  the client left before it had an answer
 │   └── CrossSiteRefused           403  it comes from another site, or could
 ├── LoginNotFound                  400  no login of this browser has that state
 ├── NotConnected                   401  no session, or no such connection of this owner's
@@ -17,6 +18,7 @@ AirtableOAuthError
 ├── ConnectionNotNamed             400  the owner has several: the request must name one
 ├── OtherUser                      403  a reconnect was granted by another Airtable user
 ├── RateLimited                    429  Airtable has had enough for a moment
+│   └── TooManyUnderWay            429  ... too many requests of this connection are under way
 ├── AuthorizationError             400  Airtable's redirect says no
 ├── AirtableError                       Airtable's token endpoint did not answer with tokens
 │   ├── InvalidGrant               400  code or refresh token is spent, expired or foreign
@@ -163,6 +165,15 @@ class HeadersTooLarge(InvalidRequest):
     description = "The request's URL and headers are too large."
 
 
+class ClientClosedRequest(InvalidRequest):
+    """The client left before it had an answer; only the access log shows this status."""
+
+    status = 499
+    error = "client_closed_request"
+    action = Action.RETRY
+    description = "The client closed the connection before it had an answer."
+
+
 class CrossSiteRefused(InvalidRequest):
     """The request comes from another site, or could have been caused by one."""
 
@@ -243,6 +254,15 @@ class RateLimited(AirtableOAuthError):
     def __init__(self, seconds: float) -> None:
         self.retry_after = max(1, math.ceil(seconds))
         super().__init__()
+
+
+class TooManyUnderWay(RateLimited):
+    """A connection has as many requests under way in this process as one may have."""
+
+    description = "Too many requests of this connection are under way. Wait until one has ended."
+
+    def __init__(self) -> None:
+        super().__init__(1)
 
 
 class AuthorizationError(AirtableOAuthError):

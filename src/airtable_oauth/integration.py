@@ -132,7 +132,7 @@ class AirtableOAuth:
         self._webhook = self._webhook_of(parts.get("webhook_transport"))
         self._web_api = WebApi(
             url=settings.airtable_api_url,
-            transport=new_transport() if transport is None else transport,
+            transport=new_transport(connections=0) if transport is None else transport,
             deadline=settings.upstream_timeout,
             pauses=Pauses(
                 self._store,

@@ -205,7 +205,9 @@ TRICKS = [
 ]
 
 
-async def get_raw(browser: httpx.AsyncClient, raw_path: str) -> tuple[int, dict[str, Any]]:
+async def get_raw(
+    browser: httpx.AsyncClient, raw_path: str, query: bytes = b""
+) -> tuple[int, dict[str, Any]]:
     """Status and body of a `GET` whose path arrives as it is. Clients would tidy it up."""
     app = browser._transport.app  # type: ignore[attr-defined] # noqa: SLF001 (the service itself)
     messages: list[Any] = []
@@ -225,11 +227,30 @@ async def get_raw(browser: httpx.AsyncClient, raw_path: str) -> tuple[int, dict[
         "root_path": "",
         "path": unquote(raw_path),
         "raw_path": raw_path.encode(),
-        "query_string": b"",
+        "query_string": query,
         "headers": [(b"host", b"localhost:3000"), (b"cookie", cookie)],
     }
     await app(scope, receive, send)
     return messages[0]["status"], json.loads(b"".join(each["body"] for each in messages[1:]))
+
+
+async def test_query_that_is_not_encoded_arrives_encoded(
+    browser: httpx.AsyncClient, upstream: Upstream
+) -> None:
+    """Curl sends the bytes that it is given; they were read as Latin-1."""
+    upstream.answers = [httpx.Response(200, json={})]
+    query = "view=ü&a=%C3%BC b\x01".encode()
+    assert await get_raw(browser, "/airtable/v0/appX/T", query) == (200, {})
+    assert upstream.seen[0].url.query == b"view=%C3%BC&a=%C3%BC%20b%01"
+
+
+async def test_url_that_is_too_long_for_any_client_is_a_clear_error(
+    browser: httpx.AsyncClient, upstream: Upstream
+) -> None:
+    """Other servers than ours may let it in."""
+    status, body = await get_raw(browser, "/airtable/v0/appX/T", b"a=" + b"b" * 70_000)
+    assert (status, body["error"]) == (400, "invalid_request")
+    assert upstream.seen == []
 
 
 @pytest.mark.parametrize("trick", TRICKS)

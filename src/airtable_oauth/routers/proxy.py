@@ -1,16 +1,18 @@
 """Airtable's Web API for a browser that holds no token."""
 
+import asyncio
 import re
-from collections.abc import Iterable
+from contextlib import ExitStack
 from importlib.metadata import version
 from inspect import cleandoc
 from itertools import islice
 from typing import Annotated
 from urllib.parse import unquote_to_bytes
+from weakref import WeakValueDictionary
 
 import httpx
 from fastapi import APIRouter, Depends, Request, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from airtable_oauth.client import send_as
 from airtable_oauth.dependencies import Services, connection_of
@@ -22,11 +24,13 @@ from airtable_oauth.errors import (
     CrossSiteRefused,
     DamagedRecord,
     InvalidPath,
+    InvalidRequest,
     NotConnected,
     NotSent,
     RateLimited,
     ReconnectRequired,
     StoreUnavailable,
+    TooManyUnderWay,
     UnknownEncryptionKey,
     UnknownRecordFormat,
     UnsupportedMediaType,
@@ -34,16 +38,19 @@ from airtable_oauth.errors import (
     UpstreamTimeout,
 )
 from airtable_oauth.paths import require_plain_path
+from airtable_oauth.routers.relay import Relayed, StopOnDisconnect
 from airtable_oauth.routers.route import cookie_route, documented, read_body, require_json
 
 _METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 _MAX_BODY_BYTES = 2 * 1024 * 1024
-_DOWNWARDS = {
-    *(b"content-type", b"content-encoding", b"content-length"),
-    *(b"etag", b"last-modified", b"retry-after"),
-}
+_PLACES = 10
+"""Requests of one connection at the same time in this process."""
+_PATIENCE_SECONDS = 2.0
+"""How long a request waits for one of them to end."""
 _BYTE_OR_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}|.", re.DOTALL)
 """One byte of a path, plain or percent-encoded."""
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_NOT_PRINTABLE = re.compile(rb"[^\x21-\x7e]")
 _USER_AGENT = f"airtable-oauth/{version('airtable-oauth')}"
 _RESPONSES = documented(
     InvalidPath,
@@ -53,6 +60,7 @@ _RESPONSES = documented(
     ContentTooLarge,
     UnsupportedMediaType,
     RateLimited,
+    TooManyUnderWay,
     ClientRefused,
     UpstreamError,
     NotSent,
@@ -72,6 +80,7 @@ _RESPONSES[200] = _RESPONSES["default"] = {
 def proxy_router(services: Services) -> APIRouter:
     """The routes of this module, for one integration."""
     router = APIRouter(route_class=cookie_route(services), tags=["Airtable"])
+    places = Places(_PLACES, patience=_PATIENCE_SECONDS)
 
     async def airtable(path: str, request: Request) -> Response:
         """Call Airtable's Web API as the caller's connection.
@@ -93,17 +102,15 @@ def proxy_router(services: Services) -> APIRouter:
         raw_path = raw_suffix(request.scope, path)
         require_plain_path(raw_path)
         target = f"{services.web_api.url}/{raw_path}"
-        if query := request.scope["query_string"]:
-            target += f"?{query.decode('latin-1')}"
-        body = await _body(request)
-        upstream = httpx.Request(
-            request.method,
-            target,
-            headers=_upwards(request, body),
-            content=body,
-        )
-        response = await send_as(services.connections, services.web_api, connection_id, upstream)
-        return _Relayed(response)
+        with ExitStack() as held:
+            held.enter_context(await places.take(connection_id))
+            body = await _body(request)
+            upstream = _upstream_request(request, target, body)
+            async with StopOnDisconnect(request.receive):
+                response = await send_as(
+                    services.connections, services.web_api, connection_id, upstream
+                )
+            return Relayed(response, held.pop_all())
 
     responses = _RESPONSES | (documented(ConnectionNotNamed, InvalidPath) if services.host else {})
     for method in _METHODS:
@@ -117,6 +124,45 @@ def proxy_router(services: Services) -> APIRouter:
             responses=responses,
         )
     return router
+
+
+class Places:
+    """Bounds how many requests of one connection are under way in this process.
+
+    One user whose downloads stall holds no more than that of sockets and memory. A request beyond
+    that waits for a place, so that a page may send many at once.
+    """
+
+    def __init__(self, most: int, *, patience: float) -> None:
+        """`patience`: seconds that a request waits for a place."""
+        self._most = most
+        self._patience = patience
+        self._places = WeakValueDictionary[str, asyncio.Semaphore]()
+        """By connection, as long as one of its requests is under way or waits."""
+
+    async def take(self, connection_id: str) -> ExitStack:
+        """Wait for a place. Closing the returned stack, once or more, gives it back.
+
+        Raises:
+            TooManyUnderWay: No place became free in time.
+        """
+        places = self._places.get(connection_id)
+        if places is None:
+            places = self._places[connection_id] = asyncio.Semaphore(self._most)
+        if places.locked():
+            await self._wait(places)
+        else:
+            await places.acquire()
+        held = ExitStack()
+        held.callback(places.release)
+        return held
+
+    async def _wait(self, places: asyncio.Semaphore) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await places.acquire()
+        except TimeoutError:
+            raise TooManyUnderWay from None
 
 
 def raw_suffix(scope: Scope, path: str) -> str:
@@ -135,18 +181,39 @@ def raw_suffix(scope: Scope, path: str) -> str:
     return raw[end:].decode("latin-1")
 
 
-def _upwards(request: Request, body: bytes) -> dict[str, str]:
-    """Of what the client sent, only what describes the bodies. The token is attached later."""
+def _upstream_request(request: Request, target: str, body: bytes) -> httpx.Request:
+    """The request as Airtable gets it, still without the token.
+
+    Raises:
+        InvalidPath, InvalidRequest: A part of the head cannot be sent on.
+    """
+    if query := request.scope["query_string"]:
+        target += f"?{_NOT_PRINTABLE.sub(_percent_encode, query).decode('ascii')}"
+    try:
+        headers = _request_headers(request, body)
+        return httpx.Request(request.method, target, headers=headers, content=body)
+    except httpx.InvalidURL:
+        raise InvalidPath("The URL is too long or malformed.") from None
+
+
+def _request_headers(request: Request, body: bytes) -> dict[str, str]:
+    """Only the headers that describe the bodies."""
+    accept = request.headers.get("accept", "application/json")
+    if not _HEADER_VALUE.fullmatch(accept):
+        raise InvalidRequest("The header Accept holds characters that are not printable ASCII.")
+    takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
     headers = {
-        "Accept": request.headers.get("accept", "application/json"),
-        "Accept-Encoding": "identity",
+        "Accept": accept,
+        "Accept-Encoding": "gzip" if takes_gzip else "identity",
         "User-Agent": _USER_AGENT,
     }
-    if "gzip" in request.headers.get("accept-encoding", ""):
-        headers["Accept-Encoding"] = "gzip"
     if body:
         headers["Content-Type"] = "application/json"
     return headers
+
+
+def _percent_encode(byte: re.Match[bytes]) -> bytes:
+    return b"%%%02X" % byte[0][0]
 
 
 async def _body(request: Request) -> bytes:
@@ -155,37 +222,3 @@ async def _body(request: Request) -> bytes:
     if body:
         require_json(request)
     return body
-
-
-class _Relayed(Response):
-    """Streams Airtable's answer on, without what is only between Airtable and us."""
-
-    def __init__(self, upstream: httpx.Response) -> None:
-        self.status_code = upstream.status_code
-        self.background = None
-        self.raw_headers = _downwards(upstream.headers.raw)
-        self._upstream = upstream
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See the ASGI specification."""
-        del scope, receive
-        try:
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": self.status_code,
-                    "headers": self.raw_headers,
-                }
-            )
-            async for chunk in self._upstream.stream:  # type: ignore[union-attr] # asynchronous
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            await self._upstream.aclose()
-        if self.background is not None:  # a host's dependency may have asked for something
-            await self.background()
-
-
-def _downwards(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    lowered = ((name.lower(), value) for name, value in headers)
-    return [(name, value) for name, value in lowered if name in _DOWNWARDS]
