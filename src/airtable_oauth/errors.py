@@ -80,10 +80,16 @@ class AirtableOAuthError(HTTPException):
     """Seconds to wait before the next try, for `Retry-After`."""
     return_to: str | None = None
     """Where the user was when the login began, if the client said so."""
+    cause: str | None = None
+    """Why, for the log: the type and code of the exception below, or the status and error code of
+    Airtable's answer. It never holds a message, which could quote a secret; see `causes.cause_of`.
+    It is not part of an answer."""
 
-    def __init__(self, description: str | None = None) -> None:
+    def __init__(self, description: str | None = None, *, cause: str | None = None) -> None:
         if description is not None:
             self.description = description
+        if cause is not None:
+            self.cause = cause
         wait = self.retry_after
         headers = None if wait is None else {"Retry-After": str(wait)}
         super().__init__(self.status, self.description, headers)
