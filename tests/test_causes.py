@@ -17,9 +17,12 @@ from redis.backoff import NoBackoff
 from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from airtable_oauth.airtable import Airtable, new_transport
 from airtable_oauth.causes import cause_of
-from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.errors import AirtableError, StoreUnavailable
+from tests.certificates import self_signed_certificate
 from tests.helpers import free_port
+from tests.test_airtable import airtable, answering, upstream
 
 CANARY = "canary-5e3f9a"
 
@@ -108,3 +111,72 @@ def test_full_disk_of_sqlite_has_a_name(tmp_path: Path) -> None:
             database.execute("INSERT INTO t VALUES (?)", (bytes(100_000),))
     database.close()
     assert cause_of(caught.value) == "OperationalError SQLITE_FULL"
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "expected"),
+    [
+        ("500 Internal Server Error", b"{}", "HTTP 500"),
+        ("401 Unauthorized", b'{"error": "invalid_client"}', "HTTP 401 invalid_client"),
+        ("400 Bad Request", b'{"error": "invalid_grant"}', "HTTP 400 invalid_grant"),
+        ("400 Bad Request", f'{{"error": "{CANARY}"}}'.encode(), "HTTP 400"),
+        ("409 Conflict", b"", "HTTP 409"),
+        ("200 OK", f'{{"refresh_token": "{CANARY}"}}'.encode(), "HTTP 200 without tokens"),
+        ("200 OK", bytes(70_000), "answer too large"),
+    ],
+)
+async def test_cause_of_an_airtable_error_is_its_status_and_known_code(
+    head: str, body: bytes, expected: str
+) -> None:
+    """A code that no source lists could be anything, so it is left out."""
+    async with upstream(answering(head, body)) as endpoint:
+        assert await cause_of_a_refresh(endpoint) == expected
+
+
+async def test_cause_of_an_airtable_that_hangs_up_or_is_slow() -> None:
+    async def hang_up(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+
+    async def stall(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(1)
+
+    async with upstream(hang_up) as endpoint:
+        assert await cause_of_a_refresh(endpoint) == "aiohttp.ServerDisconnectedError"
+    async with upstream(stall, deadline=0.1) as endpoint:
+        assert await cause_of_a_refresh(endpoint) == "TimeoutError"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (f"http://127.0.0.1:{free_port()}", "ConnectionRefusedError ECONNREFUSED"),
+        (f"http://{CANARY}.invalid", "gaierror EAI_"),
+    ],
+)
+async def test_cause_of_an_airtable_that_cannot_be_reached(url: str, expected: str) -> None:
+    endpoint = airtable(new_transport(), url=url)
+    try:
+        assert (await cause_of_a_refresh(endpoint)).startswith(expected)
+    finally:
+        await endpoint.aclose()
+
+
+async def test_cause_of_an_airtable_with_an_unknown_certificate(tmp_path: Path) -> None:
+    """18 is OpenSSL's number for a self-signed certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed_certificate(tmp_path))
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    endpoint = airtable(new_transport(), url=f"https://127.0.0.1:{port}")
+    try:
+        assert await cause_of_a_refresh(endpoint) == "SSLCertVerificationError 18"
+    finally:
+        await endpoint.aclose()
+        server.close()
+
+
+async def cause_of_a_refresh(endpoint: Airtable) -> str:
+    with pytest.raises(AirtableError) as caught:
+        await endpoint.refresh(refresh_token=CANARY)
+    assert CANARY not in cause_of(caught.value)
+    return cause_of(caught.value)

@@ -9,6 +9,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from airtable_oauth.background import Slots, within
+from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import NotSent, UpstreamError, UpstreamTimeout
 from airtable_oauth.protocol import (
     TOKEN_PATH,
@@ -94,8 +95,8 @@ class Airtable:
         """
         try:
             return await within(self.deadline, self._post(form))
-        except TimeoutError:
-            raise UpstreamTimeout from None
+        except TimeoutError as error:
+            raise UpstreamTimeout(cause=cause_of(error)) from None
 
     async def _tokens(
         self, form: Mapping[str, str], sent_refresh_token: str | None = None
@@ -224,7 +225,7 @@ async def read_capped(response: httpx.Response) -> bytes:
     async for chunk in stream:
         body += chunk
         if len(body) > _MAX_ANSWER_BYTES:
-            raise UpstreamError
+            raise UpstreamError(cause="answer too large")
     return bytes(body)
 
 
@@ -235,7 +236,7 @@ def as_upstream_error(error: httpx.TransportError) -> UpstreamError | UpstreamTi
     """
     not_sent = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
     if isinstance(error.__cause__, not_sent):
-        return NotSent()
+        return NotSent(cause=cause_of(error))
     if isinstance(error, httpx.ConnectError) and error.__cause__ is None:  # other transports
-        return NotSent()
-    return UpstreamError()
+        return NotSent(cause=cause_of(error))
+    return UpstreamError(cause=cause_of(error))

@@ -327,9 +327,9 @@ class ClientRefused(AirtableError):
         "it must compare them with the integration's page in Airtable."
     )
 
-    def __init__(self, error: str = "invalid_client") -> None:
+    def __init__(self, error: str = "invalid_client", *, cause: str | None = None) -> None:
         self.error = error
-        super().__init__()
+        super().__init__(cause=cause)
 
 
 class UpstreamError(AirtableError):

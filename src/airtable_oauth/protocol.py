@@ -165,10 +165,10 @@ def parse_token_response(
     try:
         answer = _TokenAnswer.model_validate_json(body)
     except ValidationError:
-        raise UpstreamError from None  # the cause quotes the body
+        raise UpstreamError(cause=f"HTTP {status} without tokens") from None  # the cause quotes the body
     refresh_token = answer.refresh_token or sent_refresh_token
     if refresh_token is None:
-        raise UpstreamError
+        raise UpstreamError(cause=f"HTTP {status} without tokens")
     return TokenSet(
         access_token=answer.access_token,
         refresh_token=refresh_token,
@@ -179,21 +179,22 @@ def parse_token_response(
 
 
 def _raise_token_error(status: int, body: bytes, grant_type: str) -> NoReturn:
+    cause = f"HTTP {status}"
     if status == 409 and grant_type == "refresh_token":  # noqa: PLR2004
-        raise RefreshConflict
+        raise RefreshConflict(cause=cause)
     if status not in (400, 401):
-        raise UpstreamError
+        raise UpstreamError(cause=cause)
     try:
         error = _ErrorAnswer.model_validate_json(body).error
     except ValidationError:
-        raise UpstreamError from None
+        raise UpstreamError(cause=cause) from None
     if error == "invalid_grant":
-        raise InvalidGrant
+        raise InvalidGrant(cause=f"{cause} {error}")
     if error == "invalid_request":
-        raise TokenRequestRefused
+        raise TokenRequestRefused(cause=f"{cause} {error}")
     if error in _CLIENT_ERRORS:
-        raise ClientRefused(error)
-    raise UpstreamError
+        raise ClientRefused(error, cause=f"{cause} {error}")
+    raise UpstreamError(cause=cause)  # a code that no source lists could be anything
 
 
 def _expires_in(value: Any) -> int:

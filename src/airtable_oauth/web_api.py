@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from airtable_oauth.airtable import as_upstream_error, decompress, read_capped
 from airtable_oauth.background import Sleep
+from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import (
     AirtableError,
     ForeignOrigin,
@@ -114,8 +115,8 @@ class WebApi(httpx.AsyncBaseTransport):
         try:
             async with asyncio.timeout(self._deadline):
                 return await self._transport.handle_async_request(request)
-        except TimeoutError:
-            raise UpstreamTimeout from None
+        except TimeoutError as error:
+            raise UpstreamTimeout(cause=cause_of(error)) from None
         except httpx.TransportError as error:
             raise as_upstream_error(error) from None
 

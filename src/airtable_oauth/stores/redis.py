@@ -9,6 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import StoreUnavailable
 from airtable_oauth.settings import STORE_TIMEOUT
 from airtable_oauth.stores import Entry
@@ -108,7 +109,7 @@ class RedisStore:
             async with asyncio.timeout(self._timeout):
                 return await command
         except (RedisError, OSError) as error:
-            raise StoreUnavailable from error
+            raise StoreUnavailable(cause=cause_of(error)) from error
 
 
 def _milliseconds(ttl: float) -> int:

@@ -32,6 +32,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import StoreUnavailable
 from airtable_oauth.settings import STORE_TIMEOUT
 from airtable_oauth.store_url import PostgresTarget, postgres_target
@@ -220,11 +221,11 @@ class SqlStore:
         await asyncio.wait({running}, timeout=deadline or self._timeout)
         if not running.done():
             running.cancel()  # its driver may take seconds to let go; nobody waits for that
-            raise StoreUnavailable
+            raise StoreUnavailable(cause=TimeoutError.__name__)
         try:
             return running.result()
         except (SQLAlchemyError, OSError) as error:
-            raise StoreUnavailable from error
+            raise StoreUnavailable(cause=cause_of(error)) from error
 
     def _ended(self, running: asyncio.Future[Sequence[Any]]) -> None:
         self._running.discard(running)
@@ -335,7 +336,7 @@ def _connector(target: PostgresTarget, timeout: float) -> Callable[[], Awaitable
         try:
             return await asyncpg.connect(target.dsn, timeout=seconds)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise StoreUnavailable from error
+            raise StoreUnavailable(cause=cause_of(error)) from error
 
     return connect
 

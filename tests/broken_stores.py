@@ -1,0 +1,286 @@
+"""Real stores that do not work, each with the cause that the log must name.
+
+A broken store is made from a working one, whose URL is passed in. The caller must own the Redis,
+because all of it is broken. In PostgreSQL roles and databases are added, and others may use it too.
+"""
+
+import os
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg  # type: ignore[import-untyped]
+import pytest
+from redis import Redis
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from airtable_oauth.stores.sql import SqlStore, entries
+from tests.helpers import free_port
+
+SECRET = "canary-of-the-store"
+"""A password that no log, error or answer may show."""
+
+_BY_TIME = next(index for index in entries.indexes if str(index.name).endswith("_by_time"))
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenStore:
+    """A store that cannot be used."""
+
+    url: str
+    causes: tuple[str, ...]
+    """What `cause_of` may say of a write that fails."""
+    is_read_only: bool = False
+    """Whether reads still succeed."""
+
+
+Broken = AbstractContextManager[BrokenStore]
+
+
+@contextmanager
+def redis_with_another_password(url: str) -> Iterator[BrokenStore]:
+    """The server wants another password than the URL has."""
+    with _configured(url, requirepass="another"):
+        yield BrokenStore(_with_user(url, f":{SECRET}"), ("redis.AuthenticationError WRONGPASS",))
+
+
+@contextmanager
+def redis_without_the_password(url: str) -> Iterator[BrokenStore]:
+    """The server wants a password and the URL has none."""
+    with _configured(url, requirepass="another"):
+        yield BrokenStore(url, ("redis.AuthenticationError NOAUTH",))
+
+
+@contextmanager
+def full_redis(url: str) -> Iterator[BrokenStore]:
+    """The memory that it may use is used up, and its policy evicts nothing."""
+    with _configured(url, maxmemory="1", **{"maxmemory-policy": "noeviction"}):
+        yield BrokenStore(url, ("redis.OutOfMemoryError OOM",), is_read_only=True)
+
+
+@contextmanager
+def redis_replica(url: str) -> Iterator[BrokenStore]:
+    """A replica, which refuses writes. Its primary is away; it serves what it has."""
+    with Redis.from_url(url) as client:
+        client.execute_command("REPLICAOF", "127.0.0.1", free_port())
+        try:
+            yield BrokenStore(url, ("redis.ReadOnlyError READONLY",), is_read_only=True)
+        finally:
+            client.execute_command("REPLICAOF", "NO", "ONE")
+
+
+@contextmanager
+def redis_without_replicas(url: str) -> Iterator[BrokenStore]:
+    """A primary that refuses writes as long as it has no replica."""
+    with _configured(url, **{"min-replicas-to-write": "1"}):
+        yield BrokenStore(url, ("redis.ResponseError NOREPLICAS",), is_read_only=True)
+
+
+@contextmanager
+def redis_without_permission(url: str) -> Iterator[BrokenStore]:
+    """The user of the URL may connect and read, and nothing else."""
+    with Redis.from_url(url) as client:
+        client.execute_command(
+            *("ACL", "SETUSER", "reader", "reset", "on", f">{SECRET}"),
+            *("~*", "-@all", "+@read", "+@connection", "+time", "+info"),
+        )
+        try:
+            yield BrokenStore(
+                _with_user(url, f"reader:{SECRET}"),
+                ("redis.NoPermissionError NOPERM",),
+                is_read_only=True,
+            )
+        finally:
+            client.execute_command("ACL", "DELUSER", "reader")
+
+
+REDIS: dict[str, Callable[[str], Broken]] = {
+    "another password": redis_with_another_password,
+    "no password": redis_without_the_password,
+    "full": full_redis,
+    "replica": redis_replica,
+    "no replicas": redis_without_replicas,
+    "no permission": redis_without_permission,
+}
+"""By name; each breaks the Redis at this URL, and mends it afterwards."""
+
+
+async def postgres_with_another_password(url: str) -> BrokenStore:
+    """The role of the URL has another password."""
+    await _create_role(url, "locked_out", "PASSWORD 'another'")
+    await _require_passwords_of(url, "locked_out")
+    return BrokenStore(
+        _with_user(url, f"locked_out:{SECRET}"), ("asyncpg.InvalidPasswordError 28P01",)
+    )
+
+
+async def postgres_without_its_database(url: str) -> BrokenStore:
+    """The database of the URL does not exist."""
+    return BrokenStore(_with_database(url, "nowhere"), ("asyncpg.InvalidCatalogNameError 3D000",))
+
+
+async def postgres_without_the_right_to_create(url: str) -> BrokenStore:
+    """The database has no table yet, and the role of the URL may not create one."""
+    await _create_role(url, "visitor")
+    await _execute(url, "DROP DATABASE IF EXISTS bare WITH (FORCE)", "CREATE DATABASE bare")
+    return BrokenStore(
+        _with_user(_with_database(url, "bare"), "visitor"),
+        ("asyncpg.InsufficientPrivilegeError 42501",),
+    )
+
+
+async def postgres_without_a_grant(url: str) -> BrokenStore:
+    """The table exists, and the role of the URL may not use it."""
+    await _create_table(url)
+    await _create_role(url, "ungranted")
+    return BrokenStore(_with_user(url, "ungranted"), ("asyncpg.InsufficientPrivilegeError 42501",))
+
+
+async def postgres_that_is_read_only(url: str) -> BrokenStore:
+    """The role of the URL may use the table, but only read, as on a standby."""
+    await _create_table(url)
+    await _create_role(url, "reader")
+    await _execute(
+        url,
+        f"GRANT ALL ON {entries.name} TO reader",
+        "ALTER ROLE reader SET default_transaction_read_only = on",
+    )
+    return BrokenStore(
+        _with_user(url, "reader"),
+        ("asyncpg.ReadOnlySQLTransactionError 25006",),
+        is_read_only=True,
+    )
+
+
+POSTGRES: dict[str, Callable[[str], Awaitable[BrokenStore]]] = {
+    "another password": postgres_with_another_password,
+    "no such database": postgres_without_its_database,
+    "no right to create": postgres_without_the_right_to_create,
+    "no grant": postgres_without_a_grant,
+    "read only": postgres_that_is_read_only,
+}
+"""By name; each makes what it needs next to what others use in the PostgreSQL at this URL."""
+
+
+@contextmanager
+def sqlite_on_a_full_disk() -> Iterator[BrokenStore]:
+    """The table fits on the disk, and nothing else does. Only root can mount such a disk."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", directory], check=True)
+        try:
+            file = Path(directory) / "store.db"
+            with closing(sqlite3.connect(file)) as other:  # the files that all connections share
+                other.execute("PRAGMA journal_mode=WAL")
+                for element in (CreateTable(entries), CreateIndex(_BY_TIME)):
+                    other.execute(str(element.compile(dialect=sqlite.dialect())))
+                _fill(Path(directory))
+                yield BrokenStore(
+                    f"sqlite:///{file}", ("OperationalError SQLITE_FULL",), is_read_only=True
+                )
+        finally:
+            subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+@contextmanager
+def sqlite_without_a_folder() -> Iterator[BrokenStore]:
+    """The folder of the file does not exist."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield BrokenStore(
+            f"sqlite:///{directory}/nowhere/store.db", ("OperationalError SQLITE_CANTOPEN",)
+        )
+
+
+SQLITE: dict[str, Callable[[], Broken]] = {
+    "full disk": sqlite_on_a_full_disk,
+    "no folder": sqlite_without_a_folder,
+}
+
+
+def unreachable(scheme: str) -> dict[str, BrokenStore]:
+    """A name that does not exist and a port that nothing listens on; `scheme` as in a URL."""
+    path = "/postgres" if scheme == "postgresql" else ""
+    return {
+        "no such name": BrokenStore(
+            f"{scheme}://store.invalid{path}", ("gaierror EAI_NONAME", "gaierror EAI_AGAIN")
+        ),
+        "refused": BrokenStore(
+            f"{scheme}://127.0.0.1:{free_port()}{path}", ("ConnectionRefusedError ECONNREFUSED",)
+        ),
+    }
+
+
+def _with_user(url: str, user: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}").geturl()
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+@contextmanager
+def _configured(url: str, **values: str) -> Iterator[None]:
+    """Change settings of a Redis for a while, over one connection: it needs no password."""
+    with Redis.from_url(url) as client:
+        before = {name: client.config_get(name)[name] for name in values}
+        for name, value in values.items():
+            client.config_set(name, value)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                client.config_set(name, value)
+
+
+async def _execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _create_role(url: str, name: str, options: str = "") -> None:
+    """The first caller creates it, so that several tests may use one database."""
+    connection = await asyncpg.connect(url)
+    try:
+        known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name)
+        if not known:
+            await connection.execute(f"CREATE ROLE {name} LOGIN {options}")
+    finally:
+        await connection.close()
+
+
+async def _require_passwords_of(url: str, role: str) -> None:
+    """Put a line for this role before the others of `pg_hba.conf`, which trust everybody."""
+    connection = await asyncpg.connect(url)
+    try:
+        file = Path(await connection.fetchval("SHOW hba_file"))
+        line = f"host all {role} 127.0.0.1/32 scram-sha-256\n"
+        if line not in file.read_text():
+            file.write_text(line + file.read_text())
+        await connection.execute("SELECT pg_reload_conf()")
+        await connection.fetchval("SELECT pg_sleep(0.1)")
+    finally:
+        await connection.close()
+
+
+async def _create_table(url: str) -> None:
+    store = SqlStore(url)
+    await store.ping()
+    await store.close()
+
+
+def _fill(directory: Path) -> None:
+    with suppress(OSError), (directory / "ballast").open("wb", buffering=0) as ballast:
+        while True:
+            ballast.write(bytes(1024))

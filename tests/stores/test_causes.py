@@ -1,0 +1,60 @@
+"""A store that does not work says why: by the type and code of what its driver raised."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from airtable_oauth.causes import cause_of
+from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.stores import Store
+from airtable_oauth.stores.redis import RedisStore
+from airtable_oauth.stores.sql import SqlStore
+from tests import broken_stores
+from tests.broken_stores import SECRET, BrokenStore
+from tests.stores.backends import redis_server
+
+
+@pytest.fixture(scope="module")
+def own_redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis that may be broken as a whole."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.mark.parametrize("name", broken_stores.REDIS)
+async def test_cause_in_redis(own_redis_url: str, name: str) -> None:
+    with broken_stores.REDIS[name](own_redis_url) as broken:
+        await assert_cause(RedisStore(broken.url), broken)
+
+
+@pytest.mark.parametrize("name", broken_stores.POSTGRES)
+async def test_cause_in_postgres(postgres_url: str, name: str) -> None:
+    broken = await broken_stores.POSTGRES[name](postgres_url)
+    await assert_cause(SqlStore(broken.url), broken)
+
+
+@pytest.mark.parametrize("name", broken_stores.SQLITE)
+async def test_cause_in_sqlite(name: str) -> None:
+    with broken_stores.SQLITE[name]() as broken:
+        await assert_cause(SqlStore(broken.url), broken)
+
+
+@pytest.mark.parametrize("name", broken_stores.unreachable("redis"))
+@pytest.mark.parametrize("scheme", ["redis", "postgresql"])
+async def test_cause_of_a_store_that_cannot_be_reached(scheme: str, name: str) -> None:
+    broken = broken_stores.unreachable(scheme)[name]
+    is_redis = scheme == "redis"
+    await assert_cause(RedisStore(broken.url) if is_redis else SqlStore(broken.url), broken)
+
+
+async def assert_cause(store: Store, broken: BrokenStore) -> None:
+    """What the store raises names the cause, and nothing of the URL."""
+    try:
+        if broken.is_read_only:
+            assert await store.get("airtable:login:1") is None
+        with pytest.raises(StoreUnavailable) as caught:
+            await store.put("airtable:login:1", bytes(2000), 60)
+        assert cause_of(caught.value) in broken.causes
+        assert SECRET not in repr(caught.value.cause)
+    finally:
+        await store.close()
