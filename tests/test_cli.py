@@ -134,7 +134,10 @@ def test_check_names_every_malformed_setting() -> None:
     """In the same form as its other findings, and without a value."""
     result = CliRunner().invoke(main, ["check"], env=VALID | {f"{PREFIX}PUBLIC_URL": "CANARY"})
     assert result.exit_code == 1
-    assert result.output == f"fault    {PREFIX}PUBLIC_URL: must be an absolute http(s) URL\n"
+    assert (
+        result.output
+        == f"fault    {PREFIX}PUBLIC_URL: must be an http or https URL with a host name\n"
+    )
 
 
 KEY_B = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"

@@ -2,14 +2,19 @@ import re
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import ValidationError
+from pydantic_settings import SettingsConfigDict
 
+from airtable_oauth.app import create_app
 from airtable_oauth.settings import PREFIX, Settings, decode_key, faults
-from tests.helpers import make_settings
+from tests.helpers import CSRF, make_settings
 
 ROOT = Path(__file__).parents[1]
-NO_HOST = "must be a URL with a host name, and a valid port if any"
+NO_HOST = "must be a URL with a host name and, optionally, a valid port"
+NO_URL = "must be an http or https URL with a host name"
+NO_HTTPS = "must use https, except for localhost and loopback addresses"
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
 
@@ -69,20 +74,20 @@ def test_redirect_uri_is_kept_byte_for_byte(uri: str) -> None:
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("http://app.example.com/cb", "must use https, except for localhost and loopback"),
-        ("https://app.example.com/cb#top", "takes no fragment"),
-        ("https://*.example.com/cb", "takes no wildcard"),
-        ("https://me:pw@example.com/cb", "takes no user name or password"),
-        ("https://192.0.2.7/cb", "needs a public host name; of addresses only loopback ones work"),
-        ("https://intranet/cb", "needs a public host name; of addresses only loopback ones work"),
-        ("https://app.example.com/a/../cb", "takes no .. in its path"),
-        ("https://app.example.com/a/%2e%2E/cb", "takes no .. in its path"),
-        ("https://app.example.com/a/%252e./cb", "takes no .. in its path"),
-        ("https://app.example.com/%zz", "holds an invalid percent-encoding"),
-        ("https://app.example.com/%00", "takes no %00"),
-        ("https://app.example.com/a b", "holds characters that are not printable"),
-        ("/auth-callback", "must be an absolute http(s) URL"),
-        ("https://app.example.com:99999/cb", "must be an absolute http(s) URL"),
+        ("http://app.example.com/cb", NO_HTTPS),
+        ("https://app.example.com/cb#top", "must not contain a fragment (#)"),
+        ("https://*.example.com/cb", "must not contain a wildcard (*)"),
+        ("https://me:pw@example.com/cb", "must not contain a user name or password"),
+        ("https://192.0.2.7/cb", "must have a public host name, or a loopback address"),
+        ("https://intranet/cb", "must have a public host name, or a loopback address"),
+        ("https://app.example.com/a/../cb", "must not contain .. in its path"),
+        ("https://app.example.com/a/%2e%2E/cb", "must not contain .. in its path"),
+        ("https://app.example.com/a/%252e./cb", "must not contain .. in its path"),
+        ("https://app.example.com/%zz", "contains an invalid percent-encoding"),
+        ("https://app.example.com/%00", "must not contain %00"),
+        ("https://app.example.com/a b", "contains characters that are not printable ASCII"),
+        ("/auth-callback", NO_URL),
+        ("https://app.example.com:99999/cb", NO_URL),
     ],
 )
 def test_redirect_uri_that_airtable_would_refuse(uri: str, message: str) -> None:
@@ -93,36 +98,44 @@ def test_redirect_uri_that_airtable_would_refuse(uri: str, message: str) -> None
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("client_id", "with:colon", "holds characters that are not allowed, or none"),
-        ("client_secret", "tab\there", "holds characters that are not printable"),
-        ("scopes", " ", "needs at least one scope"),
-        ("scopes", "a:read a:read", "names a scope twice, which Airtable refuses"),
-        ("scopes", 'a"b', "holds a malformed scope"),
-        ("allowed_origins", "*", "takes no wildcard: list each origin"),
-        ("allowed_origins", "https://*.example.com", "takes no wildcard: list each origin"),
-        ("allowed_origins", "null", "takes no null origin: any sandboxed page has it"),
-        ("allowed_origins", "http://app.example.com", "takes http only for localhost and loopback"),
+        ("client_id", "with:colon", "is empty, or contains characters that are not allowed"),
+        ("client_secret", "tab\there", "contains characters that are not printable ASCII"),
+        ("scopes", " ", "must name at least one scope"),
+        ("scopes", "a:read a:read", "contains a scope twice, which Airtable refuses"),
+        ("scopes", 'a"b', "contains a malformed scope"),
+        ("allowed_origins", "*", "must not contain wildcards: list each origin"),
+        (
+            "allowed_origins",
+            "https://*.example.com",
+            "must not contain wildcards: list each origin",
+        ),
+        ("allowed_origins", "null", "must not contain null: any sandboxed page has that origin"),
+        ("allowed_origins", "http://app.example.com", NO_HTTPS),
         (
             "public_url",
             "http://api.example.com",
-            "must use https, except on localhost and loopback",
+            NO_HTTPS,
         ),
-        ("public_url", "api.example.com", "must be an absolute http(s) URL"),
-        ("public_url", "https://api.example.com/?x=1", "takes no user, query or fragment"),
-        ("airtable_url", "http://airtable.com", "must use https, except on localhost and loopback"),
+        ("public_url", "api.example.com", NO_URL),
+        (
+            "public_url",
+            "https://api.example.com/?x=1",
+            "must not contain a user name, a query or a fragment",
+        ),
+        ("airtable_url", "http://airtable.com", NO_HTTPS),
         (
             "store_url",
             "mysql://db",
             "must begin with memory://, redis://, rediss://, sqlite://, postgresql://",
         ),
-        ("webhook_url", "http://host.example", "must use https, except on localhost and loopback"),
-        ("webhook_url", "host.example/hook", "must be an absolute http(s) URL"),
-        ("store_url", "sqlite://", "needs a file: sqlite:///path/to/file.db"),
+        ("webhook_url", "http://host.example", NO_HTTPS),
+        ("webhook_url", "host.example/hook", NO_URL),
+        ("store_url", "sqlite://", "must name a file: sqlite:///path/to/file.db"),
         ("store_url", "redis://host:port", NO_HOST),
         ("store_url", "postgresql:///name", NO_HOST),
         ("login_ttl", "601", "input should be less than or equal to 600"),
         ("upstream_timeout", "0", "input should be greater than 0"),
-        ("name", "Air table", "holds characters that are not allowed, or none"),
+        ("name", "Air table", "is empty, or contains characters that are not allowed"),
     ],
 )
 def test_faulty_setting_is_one_readable_line(field: str, value: str, message: str) -> None:
@@ -131,21 +144,83 @@ def test_faulty_setting_is_one_readable_line(field: str, value: str, message: st
 
 
 @pytest.mark.parametrize(
-    "origin",
-    [
-        "https://app.example.com/",
-        "https://app.example.com/path",
-        "https://App.example.com",
-        "https://app.example.com:443",
-        "app.example.com",
-        "https://me@app.example.com",
-    ],
+    "origin", ["https://app.example.com/path", "app.example.com", "https://me@app.example.com"]
 )
 def test_origin_that_no_browser_sends(origin: str) -> None:
-    """It would never match, and somebody would wonder why."""
+    """It would never match."""
     assert fault_lines(allowed_origins=origin) == [
-        "AIRTABLE_OAUTH_ALLOWED_ORIGINS: takes origins as browsers send them: https://host[:port]"
+        "AIRTABLE_OAUTH_ALLOWED_ORIGINS: must list origins, without a path: https://app.example.com"
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "url", "origin"),
+    [
+        ("HTTPS://API.Example.com:443/", "https://api.example.com", "https://api.example.com"),
+        ("https://api.example.com:8443/Api/", "https://api.example.com:8443/Api", None),
+        ("HTTP://LocalHost:80", "http://localhost", "http://localhost"),
+        ("http://[0:0:0:0:0:0:0:1]:3000", "http://[::1]:3000", "http://[::1]:3000"),
+    ],
+)
+def test_urls_have_one_form(written: str, url: str, origin: str | None) -> None:
+    """Whatever their spelling; paths stay as they are."""
+    settings = make_settings(public_url=written, airtable_url=written, airtable_api_url=written)
+    assert {settings.public_url, settings.airtable_url, settings.airtable_api_url} == {url}
+    assert settings.own_origin == "/".join(url.split("/")[:3])
+    if origin is not None:
+        assert make_settings(allowed_origins=f"{written},{origin}").allowed_origins == (origin,)
+
+
+async def test_spelling_of_the_public_url_costs_no_cookie_attribute() -> None:
+    """Browsers must get `__Host-` and `Secure`, and requests from the own origin are accepted."""
+    app = create_app(make_settings(public_url="HTTPS://API.Example.com:443/"))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="https://api.example.com"
+    ) as client:
+        begun = await client.get("/authorization-url")
+        cookie = begun.headers["set-cookie"]
+        assert cookie.startswith("__Host-airtable_login_")
+        assert cookie.endswith("; Secure")
+        answer = await client.delete(
+            "/session", headers=CSRF | {"Origin": "https://api.example.com"}
+        )
+        assert answer.json()["error"] == "not_connected"
+
+
+@pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        ("postgres://u:P%40@Host/Name", "postgresql://u:P%40@Host/Name"),
+        ("postgresql+asyncpg://u:p@host/name", "postgresql://u:p@host/name"),
+        ("REDIS://host", "redis://host"),
+        ("sqlite+aiosqlite:///Store.db", "sqlite:///Store.db"),
+        ("MEMORY://", "memory://"),
+    ],
+)
+def test_store_urls_have_one_form(written: str, url: str) -> None:
+    """As hosting companies and SQLAlchemy write them; user, path and parameters stay."""
+    settings = make_settings(store_url=written, encryption_keys=KEY)
+    assert settings.store_url.get_secret_value() == url
+
+
+class OtherPrefix(Settings):
+    """The settings of an app that has variables of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="acme_airtable_")
+
+
+def test_messages_name_the_variables_that_are_read() -> None:
+    """Also for a subclass with another prefix."""
+    assert OtherPrefix.variable("store_url") == "ACME_AIRTABLE_STORE_URL"
+    with pytest.raises(ValidationError) as caught:
+        OtherPrefix(_env_file=None, client_id="a", expose_tokens=False, node_compat=True)
+    assert faults(caught.value) == [
+        "ACME_AIRTABLE_REDIRECT_URI: is missing",
+        "ACME_AIRTABLE_SCOPES: is missing",
+        "ACME_AIRTABLE_NODE_COMPAT: hands tokens to browsers, which "
+        "ACME_AIRTABLE_EXPOSE_TOKENS=false forbids",
+    ]
+    assert "ACME" not in str(fault_lines(client_id=""))
 
 
 @pytest.mark.parametrize(
@@ -160,14 +235,14 @@ def test_origin_that_no_browser_sends(origin: str) -> None:
 def test_webhook_needs_a_strong_secret(secret: str, message: str) -> None:
     """Who could guess it could tell the host anything."""
     assert fault_lines(webhook_url="https://host.example/h", webhook_secret=secret) == [
-        f"AIRTABLE_OAUTH_WEBHOOK_SECRET: {message}: make one with `airtable-oauth keys webhook`"
+        f"AIRTABLE_OAUTH_WEBHOOK_SECRET: {message}: create one with `airtable-oauth keys webhook`"
     ]
 
 
 def test_persistent_store_needs_a_key() -> None:
     """What leaves the process is sealed."""
     assert fault_lines(store_url="redis://localhost") == [
-        "AIRTABLE_OAUTH_ENCRYPTION_KEYS: is missing, and this store needs it: make one with "
+        "AIRTABLE_OAUTH_ENCRYPTION_KEYS: is missing, and this store needs it: create one with "
         "`airtable-oauth keys new`"
     ]
     assert make_settings(store_url="redis://localhost", encryption_keys=KEY).encryption_keys
@@ -179,7 +254,7 @@ def test_persistent_store_needs_a_key() -> None:
 def test_weak_or_malformed_key_is_refused(key: str) -> None:
     """A passphrase, a short key or a repeated byte is no key."""
     assert fault_lines(encryption_keys=key) == [
-        "AIRTABLE_OAUTH_ENCRYPTION_KEYS: holds a key that is malformed or weak: make each with "
+        "AIRTABLE_OAUTH_ENCRYPTION_KEYS: contains a malformed or weak key: create each with "
         "`airtable-oauth keys new`"
     ]
 

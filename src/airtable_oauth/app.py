@@ -16,7 +16,7 @@ from airtable_oauth.logs import AccessLog
 from airtable_oauth.routers import docs
 from airtable_oauth.routers.direct import shorten
 from airtable_oauth.routers.route import OAuthRoute, error_response
-from airtable_oauth.settings import PREFIX, Settings
+from airtable_oauth.settings import Settings
 
 _DESCRIPTION = """
 Connects an app to Airtable: OAuth 2.0 with PKCE.
@@ -120,8 +120,9 @@ def _telemetry(settings: Settings) -> TelemetryConfig:
         try:
             import_module("opentelemetry.exporter.otlp.proto.http")
         except ModuleNotFoundError:
+            variable = settings.variable("telemetry")
             raise ModuleNotFoundError(
-                f"{PREFIX}TELEMETRY needs an exporter: pip install 'airtable-oauth[telemetry]'"
+                f"{variable} needs an exporter: pip install 'airtable-oauth[telemetry]'"
             ) from None
     return {
         "tracing": settings.telemetry,

@@ -4,16 +4,17 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from airtable_oauth.paths import decode_nested
-from airtable_oauth.store_url import fault_of
+from airtable_oauth.store_url import fault_of, normal_store_url
+from airtable_oauth.urls import address_of, is_loopback, normal_base_url, origin_of, split_url
 
 PREFIX = "AIRTABLE_OAUTH_"
 _SECRETS = Path("/run/secrets")
@@ -24,6 +25,9 @@ _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 (it begins one)
 _WEBHOOK_KEY_BYTES = range(24, 65)
+_URL = "must be an http or https URL with a host name"
+_HTTPS = "must use https, except for localhost and loopback addresses"
+_PRINTABLE = "contains characters that are not printable ASCII"
 _DAY = 24 * 3600
 _KEY_BYTES = 32
 _KEY_MIN_DISTINCT_BYTES = 16  # 32 random bytes hold about 30 different ones
@@ -130,6 +134,11 @@ class Settings(BaseSettings):
     forwarded_allow_ips: Annotated[tuple[str, ...], NoDecode] = ()
     """Proxies whose `X-Forwarded-For` is believed: addresses or networks, comma-separated"""
 
+    @classmethod
+    def variable(cls, field: str) -> str:
+        """The name of the environment variable of a field, also in a subclass with a prefix."""
+        return f"{cls.model_config.get('env_prefix', '')}{field}".upper()
+
     @property
     def secure(self) -> bool:
         """Whether browsers reach this service over https."""
@@ -143,8 +152,7 @@ class Settings(BaseSettings):
     @property
     def own_origin(self) -> str:
         """The origin of `public_url`."""
-        parts = urlsplit(self.public_url)
-        return f"{parts.scheme}://{parts.netloc}"
+        return origin_of(self.public_url)
 
     @field_validator(
         "scopes", "allowed_origins", "encryption_keys", "forwarded_allow_ips", mode="before"
@@ -159,7 +167,7 @@ class Settings(BaseSettings):
     @field_validator("client_secret")
     @classmethod
     def _printable(cls, value: SecretStr) -> SecretStr:
-        _require(_is_printable(value.get_secret_value()), "holds characters that are not printable")
+        _require(_is_printable(value.get_secret_value()), _PRINTABLE)
         return value
 
     @field_validator("redirect_uri")
@@ -172,42 +180,48 @@ class Settings(BaseSettings):
     @field_validator("scopes")
     @classmethod
     def _scope_tokens(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        _require(bool(value), "needs at least one scope")
-        _require(all(_SCOPE_TOKEN.fullmatch(scope) for scope in value), "holds a malformed scope")
-        _require(len(set(value)) == len(value), "names a scope twice, which Airtable refuses")
+        _require(bool(value), "must name at least one scope")
+        _require(
+            all(_SCOPE_TOKEN.fullmatch(scope) for scope in value), "contains a malformed scope"
+        )
+        _require(len(set(value)) == len(value), "contains a scope twice, which Airtable refuses")
         return value
 
     @field_validator("allowed_origins")
     @classmethod
     def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
-            _require("*" not in origin, "takes no wildcard: list each origin")
-            _require(origin != "null", "takes no null origin: any sandboxed page has it")
-            _require(_is_origin(origin), "takes origins as browsers send them: https://host[:port]")
-            _require(_is_https_or_local(origin), "takes http only for localhost and loopback")
-        return value
+            _require("*" not in origin, "must not contain wildcards: list each origin")
+            _require(origin != "null", "must not contain null: any sandboxed page has that origin")
+            _require(
+                _is_origin(origin), "must list origins, without a path: https://app.example.com"
+            )
+            _require(_is_https_or_local(origin), _HTTPS)
+        return tuple(dict.fromkeys(origin_of(origin) for origin in value))
 
     @field_validator("forwarded_allow_ips")
     @classmethod
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        _require(all(_is_network(each) for each in value), "takes IP addresses and networks only")
+        _require(all(_is_network(each) for each in value), "must list IP addresses or networks")
         return value
 
     @field_validator("public_url", "airtable_url", "airtable_api_url")
     @classmethod
     def _base_url(cls, value: str) -> str:
-        parts = _split_url(value)
-        _require(parts is not None and bool(parts.hostname), "must be an absolute http(s) URL")
-        _require(not re.search(r"[?#@]", value), "takes no user, query or fragment")
-        _require(_is_https_or_local(value), "must use https, except on localhost and loopback")
-        return value.rstrip("/")
+        _require(split_url(value) is not None, _URL)
+        _require(
+            not re.search(r"[?#@]", value), "must not contain a user name, a query or a fragment"
+        )
+        _require(_is_https_or_local(value), _HTTPS)
+        return normal_base_url(value)
 
     @field_validator("store_url")
     @classmethod
     def _known_store(cls, value: SecretStr) -> SecretStr:
-        fault = fault_of(value.get_secret_value())
+        url = normal_store_url(value.get_secret_value())
+        fault = fault_of(url)
         _require(fault is None, fault or "")
-        return value
+        return SecretStr(url)
 
     @field_validator("encryption_keys")
     @classmethod
@@ -217,13 +231,13 @@ class Settings(BaseSettings):
         for key in value:
             _require(
                 _is_strong(key.get_secret_value()),
-                "holds a key that is malformed or weak: make each with `airtable-oauth keys new`",
+                "contains a malformed or weak key: create each with `airtable-oauth keys new`",
             )
         store_url = info.data.get("store_url")
         if store_url and not store_url.get_secret_value().startswith("memory:"):
             _require(
                 bool(value),
-                "is missing, and this store needs it: make one with `airtable-oauth keys new`",
+                "is missing, and this store needs it: create one with `airtable-oauth keys new`",
             )
         return value
 
@@ -231,10 +245,8 @@ class Settings(BaseSettings):
     @classmethod
     def _webhook(cls, value: SecretStr) -> SecretStr:
         url = value.get_secret_value()
-        _require(not url or _split_url(url) is not None, "must be an absolute http(s) URL")
-        _require(
-            not url or _is_https_or_local(url), "must use https, except on localhost and loopback"
-        )
+        _require(not url or split_url(url) is not None, _URL)
+        _require(not url or _is_https_or_local(url), _HTTPS)
         return value
 
     @field_validator("webhook_secret")
@@ -243,10 +255,10 @@ class Settings(BaseSettings):
         url = info.data.get("webhook_url")
         if url and url.get_secret_value():
             secret = value.get_secret_value()
-            _require(bool(secret), "is missing: make one with `airtable-oauth keys webhook`")
+            _require(bool(secret), "is missing: create one with `airtable-oauth keys webhook`")
             _require(
                 _is_webhook_secret(secret),
-                "is malformed or too short: make one with `airtable-oauth keys webhook`",
+                "is malformed or too short: create one with `airtable-oauth keys webhook`",
             )
         return value
 
@@ -255,17 +267,26 @@ class Settings(BaseSettings):
     def _exposes_tokens(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 (a validator)
         _require(
             not value or info.data.get("expose_tokens", True),
-            "hands out tokens, which AIRTABLE_OAUTH_EXPOSE_TOKENS=false forbids",
+            f"hands tokens to browsers, which {cls.variable('expose_tokens')}=false forbids",
         )
         return value
 
 
 def faults(error: ValidationError) -> list[str]:
     """One readable line per wrong or missing variable, naming it and never its value."""
+    settings = _class_named(error.title)
     return [
-        f"{PREFIX}{'_'.join(str(part) for part in fault['loc'][:1]).upper()}: {_sentence(fault)}"
+        f"{settings.variable(str(fault['loc'][0]))}: {_sentence(fault)}"
         for fault in error.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+def _class_named(name: str) -> type[Settings]:
+    """The class that could not be read: pydantic's error knows its name only."""
+    classes = [Settings]
+    for each in classes:
+        classes.extend(each.__subclasses__())
+    return next((each for each in reversed(classes) if each.__name__ == name), Settings)
 
 
 def decode_key(text: str) -> bytes:
@@ -303,7 +324,7 @@ def _sentence(fault: Any) -> str:
     if fault["type"] == "missing":
         return "is missing"
     if fault["type"] == "string_pattern_mismatch":
-        return "holds characters that are not allowed, or none"
+        return "is empty, or contains characters that are not allowed"
     message = str(fault["msg"]).removeprefix("Value error, ")
     return message[0].lower() + message[1:]
 
@@ -332,43 +353,14 @@ def _is_printable(text: str) -> bool:
     return all("\x21" <= character <= "\x7e" for character in text)
 
 
-def _split_url(url: str) -> SplitResult | None:
-    """The parts of an absolute http(s) URL of printable ASCII, or None."""
-    if not _is_printable(url):
-        return None
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 (raises on a port that is none)
-    except ValueError:
-        return None
-    return parts if parts.scheme in ("http", "https") and parts.hostname else None
-
-
 def _is_origin(text: str) -> bool:
-    parts = _split_url(text)
-    if parts is None or text != f"{parts.scheme}://{parts.netloc}" or "@" in text:
-        return False
-    default_port = {"http": 80, "https": 443}[parts.scheme]
-    return text == text.lower() and parts.port != default_port
+    parts = split_url(text)
+    return parts is not None and parts.path in ("", "/") and not re.search(r"[?#@]", text)
 
 
 def _is_https_or_local(url: str) -> bool:
-    parts = _split_url(url)
-    return parts is not None and (parts.scheme == "https" or _is_loopback(parts.hostname or ""))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    address = _address(host)
-    return address is not None and address.is_loopback
-
-
-def _address(host: str) -> Any:
-    try:
-        return ip_address(host)
-    except ValueError:
-        return None
+    parts = split_url(url)
+    return parts is not None and (parts.scheme == "https" or is_loopback(parts.hostname or ""))
 
 
 def _is_network(text: str) -> bool:
@@ -381,7 +373,7 @@ def _is_network(text: str) -> bool:
 
 def _is_name_or_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
-    return _is_loopback(host) or (_address(host) is None and "." in host.strip("."))
+    return is_loopback(host) or (address_of(host) is None and "." in host.strip("."))
 
 
 def _has_parent_segment(url: str) -> bool:
@@ -391,14 +383,14 @@ def _has_parent_segment(url: str) -> bool:
 
 # https://airtable.com/developers/web/api/oauth-reference, "Redirect URI requirements"
 _REDIRECT_URI_RULES: Iterable[tuple[Any, str]] = (
-    (_is_printable, "holds characters that are not printable"),
-    (lambda uri: _split_url(uri) is not None, "must be an absolute http(s) URL"),
-    (_is_https_or_local, "must use https, except for localhost and loopback"),
-    (lambda uri: "#" not in uri, "takes no fragment"),
-    (lambda uri: "*" not in uri, "takes no wildcard"),
-    (lambda uri: "@" not in urlsplit(uri).netloc, "takes no user name or password"),
-    (_is_name_or_loopback, "needs a public host name; of addresses only loopback ones work"),
-    (lambda uri: not _BAD_PERCENT.search(uri), "holds an invalid percent-encoding"),
-    (lambda uri: "%00" not in uri, "takes no %00"),
-    (lambda uri: not _has_parent_segment(uri), "takes no .. in its path"),
+    (_is_printable, _PRINTABLE),
+    (lambda uri: "*" not in uri, "must not contain a wildcard (*)"),
+    (lambda uri: split_url(uri) is not None, _URL),
+    (_is_https_or_local, _HTTPS),
+    (lambda uri: "#" not in uri, "must not contain a fragment (#)"),
+    (lambda uri: "@" not in urlsplit(uri).netloc, "must not contain a user name or password"),
+    (_is_name_or_loopback, "must have a public host name, or a loopback address"),
+    (lambda uri: not _BAD_PERCENT.search(uri), "contains an invalid percent-encoding"),
+    (lambda uri: "%00" not in uri, "must not contain %00"),
+    (lambda uri: not _has_parent_segment(uri), "must not contain .. in its path"),
 )

@@ -5,6 +5,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 SCHEMES = ("memory", "redis", "rediss", "sqlite", "postgresql")
 
+_ALIASES = {
+    "postgres": "postgresql",  # as hosting companies print it
+    "postgresql+asyncpg": "postgresql",  # as SQLAlchemy writes it
+    "sqlite+aiosqlite": "sqlite",
+}
+
 # https://www.postgresql.org/docs/current/libpq-connect.html, "Parameter Key Words"
 _ASYNCPG = {
     *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl"),
@@ -42,17 +48,24 @@ class PostgresTarget(NamedTuple):
     """Seconds to connect, if the URL limits them."""
 
 
+def normal_store_url(url: str) -> str:
+    """A store's URL with its scheme as in `SCHEMES`, for the names that other software uses."""
+    scheme, separator, place = url.partition("://")
+    scheme = scheme.lower()
+    return f"{_ALIASES.get(scheme, scheme)}{separator}{place}"
+
+
 def fault_of(url: str) -> str | None:
     """What is wrong with a store's URL, in words that show no part of it but a parameter's name."""
-    scheme, separator, place = url.partition("://")
-    if not separator or scheme not in (*SCHEMES, "postgres"):
+    scheme, separator, place = normal_store_url(url).partition("://")
+    if not separator or scheme not in SCHEMES:
         return "must begin with " + ", ".join(f"{each}://" for each in SCHEMES)
     if scheme == "memory":
         return None
     if scheme == "sqlite":
         return _fault_of_file(place)
     if not _has_host_and_port(url):
-        return "must be a URL with a host name, and a valid port if any"
+        return "must be a URL with a host name and, optionally, a valid port"
     return _fault_of_parameters(url, scheme)
 
 
@@ -70,10 +83,10 @@ def postgres_target(url: str) -> PostgresTarget:
 
 def _fault_of_file(place: str) -> str | None:
     if ":memory:" in place or "mode=memory" in place:
-        return "is a SQLite in memory, which each connection has for itself: use memory://"
+        return "is a SQLite database in memory, which connections cannot share: use memory://"
     if len(place) < len("/x") or not place.startswith("/"):
-        return "needs a file: sqlite:///path/to/file.db"
-    return "takes no parameters with sqlite://" if "?" in place else None
+        return "must name a file: sqlite:///path/to/file.db"
+    return "must not have parameters with sqlite://" if "?" in place else None
 
 
 def _fault_of_parameters(url: str, scheme: str) -> str | None:
@@ -82,9 +95,9 @@ def _fault_of_parameters(url: str, scheme: str) -> str | None:
     for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
         if name not in known:
             shown = name if name.isidentifier() and len(name) <= 40 else "with an unusual name"  # noqa: PLR2004
-            return f"has the parameter {shown}, which this store does not know"
+            return f"has the parameter {shown}, which is not supported for this store"
         if not _is_valid("sslmode" if name == "ssl" else name, value, is_redis=is_redis):
-            return f"has a value of the parameter {name} that is not allowed"
+            return f"has an invalid value for the parameter {name}"
     return None
 
 

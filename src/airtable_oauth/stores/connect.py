@@ -1,6 +1,6 @@
 """From the settings to a store."""
 
-from airtable_oauth.settings import PREFIX, Settings, decode_key
+from airtable_oauth.settings import Settings, decode_key
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.encrypted import EncryptedStore
 from airtable_oauth.stores.memory import MemoryStore
@@ -30,8 +30,9 @@ def open_store(settings: Settings) -> Store:
 
         return SqlStore(url, timeout=timeout, pool_size=size)
     except ImportError as error:
+        variable = settings.variable("store_url")
         raise ModuleNotFoundError(
-            f"{PREFIX}STORE_URL needs a driver: pip install 'airtable-oauth[{extra}]'"
+            f"{variable} needs a driver: pip install 'airtable-oauth[{extra}]'"
         ) from error
 
 
@@ -46,7 +47,8 @@ def sealed(store: Store, settings: Settings, *, unencrypted: bool = False) -> St
         return EncryptedStore(store, keys)
     if unencrypted or isinstance(store, MemoryStore | EncryptedStore):
         return store
+    variable = settings.variable("encryption_keys")
     raise ValueError(
-        f"{PREFIX}ENCRYPTION_KEYS is missing, and this store needs it: make one with "
+        f"{variable} is missing, and this store needs it: create one with "
         "`airtable-oauth keys new`, or pass unencrypted=True if the store encrypts what it holds"
     )

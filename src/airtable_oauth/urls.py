@@ -1,0 +1,67 @@
+"""Pure: http(s) URLs, their normal form, and their origin as a browser sends it."""
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import SplitResult, urlsplit
+
+_PRINTABLE = re.compile(r"[\x21-\x7e]+")
+_NAME = re.compile(r"[a-z0-9._-]+")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def split_url(url: str) -> SplitResult | None:
+    """The parts of an http(s) URL of printable ASCII with a host, or None."""
+    if not _PRINTABLE.fullmatch(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 (raises on a port that is not a number)
+    except ValueError:
+        return None
+    return parts if parts.scheme in _DEFAULT_PORTS and _is_host(parts.hostname or "") else None
+
+
+def origin_of(url: str) -> str:
+    """The origin of a URL, as a browser sends it: lower case, without the default port.
+
+    Raises:
+        ValueError: it is not an http(s) URL with a host.
+    """
+    parts = split_url(url)
+    if parts is None:
+        raise ValueError("not an http(s) URL with a host")
+    host = parts.hostname or ""
+    if ":" in host:
+        host = f"[{ip_address(host)}]"
+    port = parts.port
+    written = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{host}{written}"
+
+
+def normal_base_url(url: str) -> str:
+    """A URL without a query, its origin in normal form, without slashes at the end.
+
+    Raises:
+        ValueError: it is not an http(s) URL with a host.
+    """
+    return f"{origin_of(url)}{urlsplit(url).path}".rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address = address_of(host)
+    return address is not None and address.is_loopback
+
+
+def address_of(host: str) -> IPv4Address | IPv6Address | None:
+    """The IP address that a host is written as, or None for a name."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _is_host(host: str) -> bool:
+    return bool(_NAME.fullmatch(host)) or (":" in host and address_of(host) is not None)
