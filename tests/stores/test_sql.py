@@ -1,9 +1,9 @@
 """What only a database can do wrong."""
 
 import asyncio
+import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -278,15 +278,29 @@ async def test_database_that_is_gone_is_an_error_in_time(
         await store.close()
 
 
+async def test_sqlite_files_are_readable_by_their_user_alone(tmp_path: Path) -> None:
+    """Under the usual umask, while the database is open; the mode of an existing file stays."""
+    existing = tmp_path / "existing.db"
+    existing.touch(mode=0o640)
+    before = os.umask(0o022)
+    try:
+        for name in ("store.db", existing.name):
+            store = SqlStore(f"sqlite:///{tmp_path}/{name}")
+            await store.put(KEY, b"v", 60)
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob(f"{name}*")}
+            assert len(modes) == 3, "the database, -wal and -shm"
+            assert set(modes.values()) == {0o640 if name == existing.name else 0o600}
+            await store.close()
+    finally:
+        os.umask(before)
+
+
 async def test_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     """The directory is not there."""
     store = SqlStore(f"sqlite:///{tmp_path}/missing/store.db")
     with pytest.raises(StoreUnavailable):
         await store.put(KEY, b"v", 60)
     await store.close()
-    # The driver's thread says goodbye to this loop, which must not be closed before.
-    while any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):
-        await asyncio.sleep(0.01)
 
 
 async def test_writer_that_is_locked_out_gives_up_in_time(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -277,6 +278,7 @@ def _has_failed(task: asyncio.Task[None]) -> bool:
 
 async def _create_in_sqlite(engine: AsyncEngine) -> None:
     """Also let readers and a writer work at once: a switch that does not wait for its lock."""
+    _create_private_file(engine.url.database or "")
     async with engine.connect() as connection:
         while True:
             try:
@@ -288,6 +290,17 @@ async def _create_in_sqlite(engine: AsyncEngine) -> None:
                 await asyncio.sleep(0.05)
             else:
                 return
+
+
+def _create_private_file(path: str) -> None:
+    """Create an empty database for this user alone, if there is no file.
+
+    SQLite itself would create it as the umask says, which often lets everyone read it. SQLite gives
+    the `-wal` and `-shm` files next to it the same mode. An existing file is never opened here:
+    closing it would release the locks that SQLite holds on it for this process.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 async def _is_complete(engine: AsyncEngine) -> bool:
