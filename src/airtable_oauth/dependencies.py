@@ -13,6 +13,7 @@ from airtable_oauth.cookies import LoginCookies, SessionCookie
 from airtable_oauth.errors import CrossSiteRefused, InvalidInput, NotConnected
 from airtable_oauth.grants import Grants
 from airtable_oauth.login import Logins, UnboundLogins
+from airtable_oauth.readiness import Readiness
 from airtable_oauth.sessions import Session, Sessions
 from airtable_oauth.settings import Settings
 from airtable_oauth.stores import Store
@@ -49,6 +50,7 @@ class Services:
     sessions: Sessions
     session_cookie: SessionCookie
     connections: Connections
+    readiness: Readiness
     host: "Host | None" = None
     """Who says whose connections these are; None where users are sessions."""
 

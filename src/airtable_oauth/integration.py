@@ -26,6 +26,7 @@ from airtable_oauth.login import Logins, UnboundLogins
 from airtable_oauth.logs import logger
 from airtable_oauth.pkce import RandomBytes
 from airtable_oauth.protocol import Client, TokenSet
+from airtable_oauth.readiness import Readiness
 from airtable_oauth.records import Connection, ConnectionRecord, Records
 from airtable_oauth.rotation import Rotation
 from airtable_oauth.routers.authorization import authorization_router
@@ -117,13 +118,14 @@ class AirtableOAuth:
         self._sleep = parts.get("sleep", asyncio.sleep)
         self._random = parts.get("random", secrets.token_bytes)
         self._clock = parts.get("clock", time.time)
+        self._monotonic = parts.get("monotonic", time.monotonic)
         self.settings = settings
         self._store = sealed(
             open_store(settings) if store is None else store,
             settings,
             unencrypted=parts.get("unencrypted", False),
         )
-        self._store_clock = StoreClock(self._store, parts.get("monotonic", time.monotonic))
+        self._store_clock = StoreClock(self._store, self._monotonic)
         self._airtable = airtable_of(
             settings, new_transport(connections=0) if transport is None else transport
         )
@@ -138,7 +140,7 @@ class AirtableOAuth:
                 self._store,
                 settings.name,
                 self._store_clock,
-                parts.get("monotonic", time.monotonic),
+                self._monotonic,
                 self._sleep,
             ),
         )
@@ -400,6 +402,14 @@ class AirtableOAuth:
                 name=settings.name, secure=settings.secure, max_age=settings.session_max_ttl
             ),
             connections=self._connections,
+            readiness=Readiness(
+                store=self._store,
+                name=settings.name,
+                background=self._background,
+                seconds=settings.store_patience,
+                monotonic=self._monotonic,
+                random=self._random,
+            ),
             host=host,
         )
 
