@@ -10,7 +10,7 @@ import httpx
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
-from airtable_oauth import AirtableOAuth, Connection, Settings
+from airtable_oauth import AirtableOAuth, Connection, Settings, raise_for_error
 
 PASSWORDS = {"ann": "ann's secret", "bob": "bob's secret"}  # your user table
 
@@ -49,7 +49,7 @@ async def bases(
     client: Annotated[httpx.AsyncClient, Depends(airtable.current_client)],
 ) -> list[str]:
     """The names of the bases that the user has shared."""
-    answer = (await client.get("/v0/meta/bases")).raise_for_status()
+    answer = raise_for_error(await client.get("/v0/meta/bases"))
     return [base["name"] for base in answer.json()["bases"]]
 
 

@@ -5,7 +5,7 @@ import importlib
 import httpx
 import pytest
 
-from airtable_oauth.testing import AirtableSimulator
+from airtable_oauth.testing import AirtableSimulator, Fault
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +34,22 @@ async def test_second_click_on_connect_changes_nothing(
     await connect(browser, airtable_simulator)
     assert (await browser.get("/bases")).status_code == 200
     assert app.inbox[-1] == "ann: Airtable is connected again"
+
+
+async def test_error_of_airtable_is_the_answer(
+    browser: httpx.AsyncClient,
+    airtable_simulator: AirtableSimulator,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Ann removed the base while she looked at it. The worker goes on with the other users."""
+    worker = importlib.import_module("fastapi_app.worker")
+    await connect(browser, airtable_simulator)
+    fault = Fault("/v0/meta/bases", status=404, body='{"error": "NOT_FOUND"}', times=2)
+    airtable_simulator.faults.add(fault)
+    answer = await browser.get("/bases")
+    assert (answer.status_code, "NOT_FOUND" in answer.json()["detail"]) == (404, True)
+    await worker.count()
+    assert capsys.readouterr().out == "ann: NOT_FOUND\n"
 
 
 async def test_connect_browse_and_end(

@@ -5,7 +5,7 @@ It needs the app's variables, and a store that both see (`sqlite:///`, `redis://
 
 import asyncio
 
-from airtable_oauth import NotConnected, ReconnectRequired
+from airtable_oauth import AirtableOAuthError, NotConnected, ReconnectRequired, raise_for_error
 from fastapi_app.app import airtable
 
 
@@ -20,9 +20,12 @@ async def count() -> None:
     async for connection in airtable.all_connections():
         try:
             async with airtable.client(connection.id) as client:
-                answer = (await client.get("/v0/meta/bases")).raise_for_status()
+                answer = raise_for_error(await client.get("/v0/meta/bases"))
         except (NotConnected, ReconnectRequired):
             continue  # its user knows: on_reconnect_required has told them
+        except AirtableOAuthError as error:
+            print(f"{connection.owner}: {error.error}")  # the others have their turn all the same
+            continue
         print(f"{connection.owner}: {len(answer.json()['bases'])} bases")
 
 

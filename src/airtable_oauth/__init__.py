@@ -15,6 +15,7 @@ from airtable_oauth.integration import AirtableOAuth
 from airtable_oauth.protocol import TokenSet
 from airtable_oauth.records import Connection, Reason, Status, User
 from airtable_oauth.settings import Settings
+from airtable_oauth.web_api_errors import raise_for_error
 
 __all__ = [
     "AirtableOAuth",
@@ -30,4 +31,5 @@ __all__ = [
     "TokenSet",
     "User",
     "create_app",
+    "raise_for_error",
 ]

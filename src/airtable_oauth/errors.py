@@ -28,6 +28,7 @@ AirtableOAuthError
 │   ├── UpstreamError              502  an answer that makes no sense, or none at all
 │   │   └── NotSent                502  the request certainly did not reach Airtable
 │   └── UpstreamTimeout            504  no complete answer in time
+├── WebApiError                    502  Airtable's Web API answered with an error; a 4xx stays 4xx
 ├── ForeignOrigin                  500  a host app's request would take the token elsewhere
 ├── ServerError                    500  a defect of ours
 └── Unavailable                    503
@@ -355,6 +356,37 @@ class UpstreamTimeout(AirtableError):
     error = "airtable_timeout"
     action = Action.RETRY
     description = "Airtable did not answer in time."
+
+
+class WebApiError(AirtableOAuthError):
+    """Airtable's Web API answered with an error: see `airtable_oauth.raise_for_error`.
+
+    `status` is Airtable's own if that is 4xx, else 502. `error` is Airtable's error type, such as
+    `INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND`. `message` is Airtable's own sentence, if it sent one:
+    it may quote what was sent, so it is not part of the answer.
+    """
+
+    status = 502
+    error = "airtable_error"
+    action = Action.RETRY
+    description = "Airtable answered with an error."
+
+    def __init__(
+        self,
+        status: int,
+        *,
+        error: str,
+        action: Action,
+        description: str,
+        message: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        self.status = status
+        self.error = error
+        self.action = action
+        self.message = message
+        self.retry_after = retry_after
+        super().__init__(description)
 
 
 class ForeignOrigin(AirtableOAuthError):

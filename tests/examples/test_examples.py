@@ -39,7 +39,7 @@ def test_app_passes_its_own_tests(tmp_path: Path) -> None:
     """With the plugin, as an app of somebody else's does."""
     shutil.copytree(EXAMPLES / "fastapi_app", tmp_path / "fastapi_app")
     output = run(tmp_path, "-m", "pytest", "-q", "-W", "error", "fastapi_app", PYTHONPATH=".")
-    assert "3 passed" in output
+    assert "4 passed" in output
 
 
 def test_app_is_short() -> None:
