@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -52,6 +52,11 @@ class Settings(BaseSettings):
         validate_default=True,
         str_strip_whitespace=True,
     )
+
+    if TYPE_CHECKING:  # type checkers otherwise demand every field that has no default
+
+        def __init__(self, **values: Any) -> None:
+            """Read what `values` leaves out from the environment."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] = "airtable"
     """Part of cookie names and store keys, so that two integrations can share a host and a store"""

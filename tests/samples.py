@@ -1,0 +1,63 @@
+"""The samples of README.md and of docs/, as the documents print them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")))
+
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_NAMED = re.compile(r"(?:# |// |<!-- )([\w./-]+\.\w+)\b")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A code block with a language."""
+
+    document: str
+    number: int
+    """Its place among the samples of its document, from 1."""
+    language: str
+    text: str
+
+    @property
+    def title(self) -> str:
+        """Its first line."""
+        return self.text.partition("\n")[0]
+
+    @property
+    def path(self) -> str:
+        """The file that its first line names, or one named after the document."""
+        named = _NAMED.match(self.title)
+        if named:
+            return named[1]
+        ending = {"python": "py"}.get(self.language, self.language)
+        return f"{Path(self.document).stem.lower()}_{self.number}.{ending}"
+
+
+def samples(*languages: str) -> list[Sample]:
+    """The samples in these languages, in the order of the documents; all if none is named."""
+    return [
+        each
+        for document in DOCUMENTS
+        for each in _samples_of(document)
+        if not languages or each.language in languages
+    ]
+
+
+def sample(document: str, start: str) -> Sample:
+    """The one sample of a document that has a line which starts like this."""
+    found = [
+        each
+        for each in samples()
+        if each.document == document
+        and any(line.startswith(start) for line in each.text.splitlines())
+    ]
+    assert len(found) == 1, f"{len(found)} samples of {document} have a line like {start!r}"
+    return found[0]
+
+
+def _samples_of(document: str) -> list[Sample]:
+    blocks = _FENCE.findall((ROOT / document).read_text())
+    return [Sample(document, number, *block) for number, block in enumerate(blocks, 1)]

@@ -1,0 +1,269 @@
+"""The samples of README.md and docs/ are code that runs, and that type checkers accept."""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import ModuleType
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from airtable_oauth import AirtableOAuth, AirtableOAuthError, errors
+from airtable_oauth.testing import AirtableSimulator, Fault
+from tests.helpers import CSRF
+from tests.samples import ROOT, Sample, sample, samples
+
+EMBEDDING = "docs/embedding.md"
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+USERS = '''
+"""What the samples leave to the reader: users."""
+
+from typing import Annotated
+
+from fastapi import Header, HTTPException
+
+
+def current_user_id(x_user: Annotated[str | None, Header()] = None) -> str:
+    if x_user is None:
+        raise HTTPException(401, "Sign in first")
+    return x_user
+
+
+async def may_use(user: str, workspace: int) -> bool:
+    return (user, workspace) == ("ann", 12)
+'''
+"""`myapp/users.py`."""
+
+
+def write_python_samples(directory: Path) -> None:
+    """Every Python sample at the path that it names, and the reader's own users."""
+    files = {each.path: each.text for each in samples("python")}
+    assert len(files) == len(samples("python")), "two samples name the same file"
+    for path, text in {"myapp/__init__.py": "", "myapp/users.py": USERS, **files}.items():
+        (directory / path).parent.mkdir(exist_ok=True)
+        (directory / path).write_text(text)
+
+
+def checked(words: Sequence[str], directory: Path) -> str:
+    """What a type checker says; empty if it is content."""
+    done = subprocess.run(words, cwd=directory, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+@pytest.mark.integration
+def test_mypy_accepts_every_python_sample(tmp_path: Path) -> None:
+    """`mypy --strict` without any plugin, as a reader runs it."""
+    write_python_samples(tmp_path)
+    (tmp_path / "mypy.ini").write_text("[mypy]\n")
+    cache = f"--cache-dir={ROOT / '.mypy_cache/samples'}"
+    words = [sys.executable, "-m", "mypy", "--strict", "--config-file=mypy.ini", cache, "."]
+    assert checked(words, tmp_path) == ""
+
+
+@pytest.mark.integration
+def test_pyright_accepts_every_python_sample(tmp_path: Path) -> None:
+    """As VS Code shows them to a reader."""
+    write_python_samples(tmp_path)
+    words = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "."]
+    assert checked(words, tmp_path) == ""
+
+
+@pytest.fixture
+def reader(
+    tmp_path: Path, airtable_simulator: AirtableSimulator, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A directory that holds the samples, on Python's path, with a simulated Airtable to call."""
+    write_python_samples(tmp_path)
+    known = set(sys.modules)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name, value in airtable_simulator.environment.items():
+        monkeypatch.setenv(name, value)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def run(the_sample: Sample) -> ModuleType:
+    """Import it."""
+    return importlib.import_module(the_sample.path.removesuffix(".py").replace("/", "."))
+
+
+@asynccontextmanager
+async def ann_at(app: FastAPI, airtable: AirtableOAuth) -> AsyncIterator[httpx.AsyncClient]:
+    """Ann's browser, within the lifespan of a sample's integration."""
+    async with (
+        airtable.lifespan(),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://localhost:3000",
+            headers={"X-User": "ann"},
+        ) as browser,
+    ):
+        yield browser
+
+
+async def connect(browser: httpx.AsyncClient, simulator: AirtableSimulator, prefix: str) -> str:
+    """Log in as the pages do; the id of the connection."""
+    begun = await browser.get(f"{prefix}/authorization-url")
+    callback = simulator.grant(begun.json()["authorizationUrl"])
+    answer = await browser.post(f"{prefix}/session", json=callback, headers=CSRF)
+    assert answer.status_code == 201, answer.text
+    connection_id: str = answer.json()["id"]
+    return connection_id
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("document", ["README.md", EMBEDDING])
+async def test_app_of_the_first_page_runs(
+    airtable_simulator: AirtableSimulator, document: str
+) -> None:
+    """A user connects, sees the bases, and an error of Airtable's is no 500."""
+    module = run(sample(document, "async def bases("))
+    async with ann_at(module.app, module.airtable) as ann:
+        assert (await ann.get("/bases")).status_code == 401
+        connection_id = await connect(ann, airtable_simulator, "/integrations/airtable")
+        assert len((await ann.get("/bases")).json()["bases"]) == 3
+        airtable_simulator.faults.add(Fault("/v0/meta/bases", status=403, body="{}"))
+        assert (await ann.get("/bases")).status_code == 403
+        if document == "README.md":
+            assert (await module.whoami(connection_id))["email"] == "mina@example.com"
+            token = await module.token_for_pyairtable(connection_id)
+            assert token in airtable_simulator.vault.access_tokens
+
+
+@pytest.mark.usefixtures("reader")
+async def test_worker_counts_bases(airtable_simulator: AirtableSimulator) -> None:
+    """Without a request."""
+    module = run(sample(EMBEDDING, "async def count_bases("))
+    connection = await module.airtable.adopt("ann", airtable_simulator.tokens())
+    assert await module.count_bases(connection.id) == 3
+
+
+@pytest.mark.usefixtures("reader")
+async def test_handler_tells_a_front_end_what_to_do() -> None:
+    """Sign in, or connect Airtable."""
+    run(sample(EMBEDDING, "@app.exception_handler(AirtableOAuthError)"))
+    main = importlib.import_module("myapp.main")
+    async with ann_at(main.app, main.airtable) as ann:
+        answer = await ann.get("/bases")
+    assert answer.status_code == 401
+    assert answer.json() == {
+        "error": "not_connected",
+        "action": "restart_login",
+        "detail": errors.NotConnected.description,
+    }
+
+
+def test_table_of_errors_is_right() -> None:
+    """Each class with its status and its code."""
+    page = (ROOT / EMBEDDING).read_text().partition("## What goes wrong")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`\w+`.*?) \| (.*?) \| (.*?) \|", page, re.MULTILINE)
+    assert len(rows) == 14
+    for names, status, code in rows:
+        for name in re.findall(r"`(\w+)`", names):
+            kind: type[AirtableOAuthError] = getattr(errors, name)
+            assert str(kind.status) in status, name
+            assert f"`{kind.error}`" == code or not code.startswith("`"), name
+
+
+@pytest.mark.usefixtures("reader")
+async def test_hooks_are_called(
+    airtable_simulator: AirtableSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each with the connection, and without an error in the log."""
+    module = run(sample(EMBEDDING, "@airtable.on_connected"))
+    async with module.airtable.lifespan():
+        connection = await module.airtable.adopt("ann", airtable_simulator.tokens())
+        await module.airtable.disconnect(connection.id)
+    assert "a hook failed" not in caplog.text
+
+
+@pytest.mark.usefixtures("reader")
+async def test_login_carries_data(airtable_simulator: AirtableSimulator) -> None:
+    """Of a workspace that the user may use."""
+    module = run(sample(EMBEDDING, "async def workspace("))
+    app = FastAPI()
+    app.include_router(module.airtable.router, prefix="/workspaces")
+    async with ann_at(app, module.airtable) as ann:
+        refused = await ann.get("/workspaces/authorization-url?workspace=13")
+        begun = await ann.get("/workspaces/authorization-url?workspace=12")
+        callback = airtable_simulator.grant(begun.json()["authorizationUrl"])
+        await ann.post("/workspaces/session", json=callback, headers=CSRF)
+        (connection,) = await module.airtable.connections("ann")
+    assert refused.status_code == 403
+    assert connection.data == {"workspace": 12}
+
+
+@pytest.mark.usefixtures("reader")
+async def test_night_shift_renews_and_reports(
+    airtable_simulator: AirtableSimulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An idle connection is renewed; one that has ended is listed with its owner."""
+    module = run(sample(EMBEDDING, "# myapp/nightly.py"))
+    airtable_simulator.vault.lifetimes.refresh_token = 86400
+    async with module.airtable.lifespan():
+        ended = await module.airtable.adopt("ann", airtable_simulator.tokens())
+        airtable_simulator.vault.revoke_all()
+        idle = await module.airtable.adopt("bob", airtable_simulator.tokens(user=1))
+        await module.main()
+    assert sorted(capsys.readouterr().out.splitlines()) == sorted(
+        [f"{ended.id} ended", f"{idle.id} renewed", "ann revoked"]
+    )
+
+
+@pytest.mark.usefixtures("reader")
+async def test_tokens_of_before_are_handed_over(airtable_simulator: AirtableSimulator) -> None:
+    """Also when the access token has expired: they are renewed before they are used."""
+    module = run(sample(EMBEDDING, "async def hand_over("))
+    tokens = airtable_simulator.tokens()
+    airtable_simulator.clock.advance(3601)
+    row = {"access_token": tokens.access_token, "refresh_token": tokens.refresh_token}
+    async with module.airtable.lifespan():
+        connection_id = await module.hand_over("ann", row)
+        async with module.airtable.client(connection_id) as client:
+            assert (await client.get("/v0/meta/bases")).status_code == 200
+        (connection,) = await module.airtable.connections("ann")
+        assert connection.user.email == "mina@example.com"
+        with pytest.raises(errors.UpstreamError):
+            await module.hand_over("ann", row)
+
+
+@pytest.mark.usefixtures("reader")
+async def test_two_integrations_keep_apart(
+    airtable_simulator: AirtableSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with its variables and its prefix."""
+    for name, value in airtable_simulator.environment.items():
+        for prefix in ("SALES", "SUPPORT"):
+            monkeypatch.setenv(name.replace("AIRTABLE_OAUTH", prefix, 1), value)
+    module = run(sample(EMBEDDING, "sales = AirtableOAuth("))
+    async with ann_at(module.app, module.sales) as ann:
+        await connect(ann, airtable_simulator, "/sales/airtable")
+        assert (await ann.get("/sales/airtable/session")).status_code == 200
+        assert (await ann.get("/support/airtable/session")).status_code == 401
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("unmeasured")
+def test_tests_of_an_app_pass(reader: Path) -> None:
+    """The guide's `conftest.py` and tests, against the guide's app."""
+    (reader / "myapp/users.py").write_text('def current_user_id() -> str:\n    return "ann"\n')
+    words = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:schemathesis"]
+    done = subprocess.run(
+        [*words, "test_myapp.py"],
+        cwd=reader,
+        env=os.environ | {"PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
