@@ -30,6 +30,7 @@ from airtable_oauth.app import create_app
 from airtable_oauth.errors import (
     AirtableOAuthError,
     DamagedRecord,
+    NotConnected,
     StoreUnavailable,
     UnknownEncryptionKey,
     UnknownRecordFormat,
@@ -307,7 +308,7 @@ def rotate() -> None:
     run = asyncio.run(_reseal(settings))
     click.echo(
         f"{run.seen} records: {run.resealed} encrypted with the first key now, {run.left_alone} "
-        f"already before, {run.changed} changed meanwhile and read again, "
+        f"already before, {run.changed} changed by another process and read again, "
         f"{run.unreadable.total()} that cannot be opened."
     )
     if run.complete:
@@ -394,7 +395,17 @@ def list_connections(owner: str | None, as_json: bool) -> None:  # noqa: FBT001 
 @click.argument("connection_id")
 def disconnect(connection_id: str) -> None:
     """Erase the tokens of a connection. Airtable lists it until its user removes it there."""
-    _within_integration(lambda airtable: airtable.disconnect(connection_id))
+
+    async def erase(airtable: AirtableOAuth) -> None:
+        try:
+            await airtable.disconnect(connection_id)
+        except NotConnected:
+            raise click.ClickException(
+                f"There is no connection {connection_id!r} in this store. "
+                "`airtable-oauth connections list` shows those that there are."
+            ) from None
+
+    _within_integration(erase)
     click.echo(f"{connection_id} is disconnected.")
 
 
