@@ -139,8 +139,9 @@ def _retrieve(task: asyncio.Task[Any]) -> None:
 async def until_stored(verb: Callable[[], Awaitable[T]], sleep: Sleep) -> T:
     """Repeat `verb` as long as the store is unavailable, and return its result.
 
-    For what would be lost otherwise. Every other error is raised at once: a record that this
-    process cannot read (`errors.UnreadableRecord`), say, becomes readable only if somebody acts.
+    For data that would be lost otherwise. Every other error is raised at once. Repeating would
+    not help: a record that this process cannot read (`errors.UnreadableRecord`), for example,
+    stays unreadable until an operator acts.
     """
     pause = _FIRST_PAUSE
     while True:

@@ -239,7 +239,7 @@ class ConnectionNotNamed(AirtableOAuthError):
 
 
 class OtherUser(AirtableOAuthError):
-    """A connection was to be made anew, and somebody else granted access than before."""
+    """A reconnect was granted by another Airtable user than before."""
 
     status = 403
     error = "other_airtable_user"
@@ -309,12 +309,12 @@ class TokenRequestRefused(AirtableError):
 
 
 class RefreshConflict(AirtableError):
-    """Airtable's 409: this refresh token was used a moment ago, somebody else has its pair."""
+    """Airtable's 409: this refresh token was used a moment ago; another client has its pair."""
 
     status = 409
     error = "already_refreshed"
     action = Action.RECONNECT
-    description = "This refresh token was used a moment ago; its successor went to somebody else."
+    description = "This refresh token was used a moment ago; its successor went to another client."
 
 
 class ClientRefused(AirtableError):

@@ -23,7 +23,7 @@ class RefreshOutcome(StrEnum):
     NOT_SENT = "not_sent"
     """Airtable could not be reached, or does not accept this service: nothing was spent."""
     CONFLICT = "conflict"
-    """Airtable says that somebody else has the new pair."""
+    """Airtable says that another client has the new pair."""
     UNKNOWN = "unknown"
     REVOKED = "revoked"
     EXPIRED = "expired"
@@ -37,7 +37,7 @@ class LeaseWait:
         self.began: float | None = None
 
     def begin(self) -> None:
-        """Somebody else has the lease."""
+        """Another process has the lease."""
         if self.began is None:
             self.began = time.monotonic()
 

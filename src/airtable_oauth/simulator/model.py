@@ -55,7 +55,7 @@ class Integration:
 
 @dataclass(frozen=True)
 class User:
-    """Somebody with an Airtable account."""
+    """A person with an Airtable account."""
 
     id: str
     email: str

@@ -23,7 +23,7 @@ class Resealed(Enum):
 
     NOW = "encrypted with the first key now"
     BEFORE = "already encrypted with the first key"
-    CHANGED = "changed or removed by somebody else meanwhile"
+    CHANGED = "changed or removed by another process"
     ABSENT = "not there"
 
 

@@ -1,4 +1,4 @@
-"""A lease on any store: somebody does something, and the others need not."""
+"""A lease on any store: one process does something, and the others need not."""
 
 import secrets
 from contextlib import suppress
