@@ -1,5 +1,6 @@
 import logging
 import re
+from importlib.metadata import version
 from typing import Any
 
 import httpx
@@ -242,10 +243,25 @@ async def test_docs_come_from_us_alone(browser: httpx.AsyncClient) -> None:
     assert (await browser.get("/docs/redoc.standalone.js")).status_code == 404
 
 
+async def test_root_points_to_the_docs(browser: httpx.AsyncClient) -> None:
+    """A person who opens the service's address finds out what answers there."""
+    answer = await browser.get("/")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "name": "airtable-oauth",
+        "version": version("airtable-oauth"),
+        "docs": "http://localhost:3000/docs",
+        "openapi": "http://localhost:3000/openapi.json",
+    }
+    assert (await browser.get(answer.json()["docs"])).status_code == 200
+    assert (await browser.get(answer.json()["openapi"])).status_code == 200
+    assert (await browser.get("/index.html")).status_code == 404
+
+
 async def test_docs_can_be_switched_off() -> None:
     """With everything that belongs to them."""
     async with client_of(create_app(make_settings(docs=False))) as client:
-        for path in ("/docs", "/openapi.json", "/docs/swagger-ui.css", "/redoc"):
+        for path in ("/", "/docs", "/openapi.json", "/docs/swagger-ui.css", "/redoc"):
             assert (await client.get(path)).status_code == 404
 
 

@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from airtable_oauth.headers import SecurityHeaders
 from airtable_oauth.integration import AirtableOAuth, Parts
 from airtable_oauth.logs import AccessLog
-from airtable_oauth.routers import docs
 from airtable_oauth.routers.direct import shorten
+from airtable_oauth.routers.docs import docs_router
 from airtable_oauth.routers.route import OAuthRoute, error_response
 from airtable_oauth.settings import Settings
 
@@ -55,9 +55,10 @@ def create_app(settings: Settings | None = None, **parts: Unpack[Parts]) -> Fast
         telemetry=_telemetry(settings),
         redirect_slashes=False,  # a redirect would repeat a code that is in the URL
     )
-    for router in (airtable.router, docs.router) if settings.docs else (airtable.router,):
-        # Not `include_router`: that would match each request twice.
-        app.router.routes.extend(router.routes)
+    # Not `include_router`: that would match each request twice.
+    app.router.routes.extend(airtable.router.routes)
+    if settings.docs:
+        app.router.routes.extend(docs_router(settings.public_url).routes)
     for route in airtable.router.routes:
         if isinstance(route, OAuthRoute):
             shorten(route)

@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     """Whether the Node service's two routes are served, whose logins any browser can finish"""
 
     docs: bool = True
-    """Whether `/docs` and `/openapi.json` are served"""
+    """Whether `/docs`, `/openapi.json` and `/`, which points to them, are served"""
 
     upstream_timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
     """Seconds for a whole call to Airtable"""

@@ -1,15 +1,14 @@
-"""`/docs` without a CDN or an inline script."""
+"""`/docs` without a CDN or an inline script, and `/`, which points to it."""
 
 import importlib.resources
+from importlib.metadata import version
 from typing import Final
 
 from fastapi import APIRouter
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from airtable_oauth.errors import NotFound
 from airtable_oauth.routers.route import OAuthRoute
-
-router = APIRouter(route_class=OAuthRoute, include_in_schema=False)
 
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -55,19 +54,36 @@ SwaggerUIBundle({
 """
 
 
-@router.get("/docs")
+def docs_router(public_url: str) -> APIRouter:
+    """The routes of this module, for a service that browsers reach at `public_url`."""
+    router = APIRouter(route_class=OAuthRoute, include_in_schema=False)
+    index = {
+        "name": "airtable-oauth",
+        "version": version("airtable-oauth"),
+        "docs": f"{public_url}/docs",
+        "openapi": f"{public_url}/openapi.json",
+    }
+    router.add_api_route("/docs", docs)
+    router.add_api_route("/docs/init.js", docs_script)
+    router.add_api_route("/docs/{asset}", docs_asset)
+
+    @router.get("/")
+    async def root() -> Response:
+        return JSONResponse(index)
+
+    return router
+
+
 async def docs() -> Response:
     """The page."""
     return HTMLResponse(_PAGE, headers={"Content-Security-Policy": CSP})
 
 
-@router.get("/docs/init.js")
 async def docs_script() -> Response:
     """What starts it."""
     return Response(_INIT, media_type="text/javascript")
 
 
-@router.get("/docs/{asset}")
 async def docs_asset(asset: str) -> Response:
     """A file of Swagger UI, as the package `fastapi-offline` carries it."""
     if asset not in _ASSETS:
