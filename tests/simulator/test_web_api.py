@@ -265,6 +265,16 @@ async def test_upsert_merges_on_fields(writer: httpx.AsyncClient) -> None:
             "INVALID_REQUEST_UNKNOWN",
         ),
         ("DELETE", None, "INVALID_REQUEST_UNKNOWN"),
+        *(
+            ("PATCH", {"performUpsert": upsert, "records": [{"fields": {}}]}, kind)
+            for upsert, kind in (
+                ([], "INVALID_REQUEST_UNKNOWN"),
+                (None, "INVALID_REQUEST_UNKNOWN"),
+                ({"fieldsToMergeOn": "SKU"}, "INVALID_REQUEST_UNKNOWN"),
+                ({"fieldsToMergeOn": [[]]}, "UNKNOWN_FIELD_NAME"),
+                ({"fieldsToMergeOn": ["Nonsense"]}, "UNKNOWN_FIELD_NAME"),
+            )
+        ),
     ],
 )
 async def test_change_that_makes_no_sense_is_422(
@@ -273,6 +283,42 @@ async def test_change_that_makes_no_sense_is_422(
     """With Airtable's type."""
     table = await products(writer)
     assert_error(await writer.request(method, table, json=body), 422, kind)
+
+
+async def test_record_that_a_request_names_twice_is_422(writer: httpx.AsyncClient) -> None:
+    """And nothing is changed or deleted."""
+    table = await products(writer)
+    first = (await get(writer, table))["records"][0]
+    twice = [("records[]", first["id"])] * 2
+    assert_error(await writer.delete(table, params=twice), 422, "INVALID_RECORDS")
+    change = {"id": first["id"], "fields": {"In stock": 1}}
+    answer = await writer.patch(table, json={"records": [change, change]})
+    assert_error(answer, 422, "INVALID_RECORDS")
+    assert (await get(writer, f"{table}/{first['id']}")) == first
+
+
+async def test_faulty_record_among_others_changes_nothing(writer: httpx.AsyncClient) -> None:
+    """A request is carried out as a whole, or not at all."""
+    table = await products(writer)
+    before = await get(writer, table)
+    faulty: list[dict[str, Any]] = [{"fields": {"Product": "Vase"}}, {"fields": {"Nonsense": 1}}]
+    answer = await writer.post(table, json={"records": faulty})
+    assert_error(answer, 422, "UNKNOWN_FIELD_NAME")
+    changes = [each | {"id": before["records"][0]["id"]} for each in faulty]
+    answer = await writer.patch(table, json={"records": changes})
+    assert answer.status_code == 422
+    assert await get(writer, table) == before
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 100_000, b'{"fields": {"Price": 1e999}}', b'{"fields": {"SKU": "\\ud800"}}']
+)
+async def test_body_that_no_answer_could_repeat_is_422(
+    writer: httpx.AsyncClient, content: bytes
+) -> None:
+    """Too deep, infinite, or not text."""
+    answer = await writer.post(await products(writer), content=content)
+    assert_error(answer, 422, "INVALID_REQUEST_BODY")
 
 
 async def test_typecast_takes_what_does_not_fit(writer: httpx.AsyncClient) -> None:

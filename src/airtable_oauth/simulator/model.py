@@ -6,6 +6,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from airtable_oauth.simulator.bounded import Bounded
+
+MOST_TOKENS = 50_000
+"""Codes, access tokens and refresh tokens that are remembered, of each."""
+
 REFRESHES_A_SECOND = 10
 """With one refresh token; more may end the grant, and here they do."""
 
@@ -132,9 +137,15 @@ class Vault:
 
     clock: Clock
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
-    codes: dict[str, Code] = field(default_factory=dict)
-    access_tokens: dict[str, AccessToken] = field(default_factory=dict)
-    refresh_tokens: dict[str, RefreshToken] = field(default_factory=dict)
+    codes: Bounded[Code] = field(init=False)
+    access_tokens: Bounded[AccessToken] = field(init=False)
+    refresh_tokens: Bounded[RefreshToken] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Remember what works, and forget what does not when there are too many."""
+        self.codes = Bounded(MOST_TOKENS, lambda code: code.expires_at <= self.clock())
+        self.access_tokens = Bounded(MOST_TOKENS, lambda token: not self._works(token))
+        self.refresh_tokens = Bounded(MOST_TOKENS, lambda token: not self._matters(token))
 
     def issue_code(self, request: AuthorizationRequest, grant: Grant) -> str:
         """A code for a grant: ten minutes, one attempt."""
@@ -170,13 +181,7 @@ class Vault:
     def live_access_token(self, token: str) -> AccessToken | None:
         """The access token, if it is known and has not expired."""
         access_token = self.access_tokens.get(token)
-        if (
-            access_token is None
-            or access_token.grant.revoked
-            or access_token.expires_at <= self.clock()
-        ):
-            return None
-        return access_token
+        return access_token if access_token is not None and self._works(access_token) else None
 
     def asks_too_often(self, token: RefreshToken) -> bool:
         """Note an attempt; whether there were too many within a second."""
@@ -200,5 +205,16 @@ class Vault:
 
     def revoke_all(self) -> None:
         """End every grant."""
-        for token in self.refresh_tokens.values():
-            self.revoke(token.grant)
+        grants = [token.grant for token in self.refresh_tokens.values()]
+        grants += [token.grant for token in self.access_tokens.values()]
+        for grant in grants:
+            self.revoke(grant)
+
+    def _works(self, token: AccessToken) -> bool:
+        return not token.grant.revoked and token.expires_at > self.clock()
+
+    def _matters(self, token: RefreshToken) -> bool:
+        """Whether its answer differs from that of an unknown token."""
+        now = self.clock()
+        in_grace = token.used_at is None or now < token.used_at + self.lifetimes.grace
+        return in_grace and not token.grant.revoked and token.expires_at > now

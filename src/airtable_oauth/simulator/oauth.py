@@ -1,7 +1,6 @@
 """Airtable's authorization server: every rule of its reference, with the documented error."""
 
 import base64
-import binascii
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from airtable_oauth import pkce
+from airtable_oauth.simulator.bounded import Bounded, bounded
 from airtable_oauth.simulator.model import (
     SCOPES,
     AuthorizationRequest,
@@ -30,6 +30,8 @@ from airtable_oauth.simulator.sample import Base
 _STATE = re.compile(r"[A-Za-z0-9._-]{16,1024}")
 _CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _CODE_VERIFIER = re.compile(r"[A-Za-z0-9._-]{43,128}")
+_MOST_CONSENTS = 10_000
+"""Consent pages that wait for an answer."""
 _FORM = "application/x-www-form-urlencoded"
 
 _templates = Environment(
@@ -78,7 +80,7 @@ class AuthorizationServer:
     users: Sequence[User]
     """Who may be signed in to Airtable; with more than one the consent page asks."""
     bases: Iterable[Base]
-    consents: dict[str, AuthorizationRequest] = field(default_factory=dict)
+    consents: Bounded[AuthorizationRequest] = field(default_factory=bounded(_MOST_CONSENTS))
     refusal: Refusal | None = None
 
     def routes(self) -> list[Route]:
@@ -263,7 +265,7 @@ def _basic(authorization: str) -> tuple[str, str]:
     try:
         decoded = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
         client_id, separator, secret = decoded.decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         separator = ""
     if scheme.lower() != "basic" or not separator:
         raise TokenError("invalid_client", "The Authorization header is malformed.", 401)

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from airtable_oauth.simulator.attachments import Attachment, Attachments
+from airtable_oauth.simulator.bounded import Bounded, bounded
 from airtable_oauth.simulator.model import AccessToken, Vault
 from airtable_oauth.simulator.sample import Base, Record, Table
 from airtable_oauth.simulator.writing import WriteError, create, delete, update
@@ -21,6 +22,10 @@ from airtable_oauth.simulator.writing import WriteError, create, delete, update
 _MAX_PAGE = 100
 _A_SECOND = 5
 _PAUSE_SECONDS = 30
+_MOST_ITERATIONS = 1000
+"""Listings that an offset can continue."""
+_MOST_COUNTED = 10_000
+"""Bases and users whose requests are counted."""
 
 
 class ApiError(Exception):
@@ -42,9 +47,9 @@ class WebApi:
     attachments: Attachments
     user_limit: int | None = None
     """Requests a second for each user, if there is such a limit."""
-    _iterations: dict[str, list[Record]] = field(default_factory=dict)
-    _recent: dict[str, deque[float]] = field(default_factory=dict)
-    _paused: dict[str, float] = field(default_factory=dict)
+    _iterations: Bounded[list[Record]] = field(default_factory=bounded(_MOST_ITERATIONS))
+    _recent: Bounded[deque[float]] = field(default_factory=bounded(_MOST_COUNTED))
+    _paused: Bounded[float] = field(default_factory=bounded(_MOST_COUNTED))
 
     def mount(self) -> Mount:
         """For a Starlette app."""
@@ -226,12 +231,14 @@ class WebApi:
 
 
 async def _json(request: Request) -> Any:
-    """The body, if there is one."""
+    """The body, if there is one: JSON that an answer can repeat."""
     body = await request.body()
     try:
-        return json.loads(body) if body else None
-    except ValueError:
+        parsed = json.loads(body) if body else None
+        json.dumps(parsed, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         raise ApiError(422, "INVALID_REQUEST_BODY", "Could not parse request body") from None
+    return parsed
 
 
 def _need(token: AccessToken, scope: str) -> None:

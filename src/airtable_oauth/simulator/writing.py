@@ -9,6 +9,9 @@ from typing import Any
 from airtable_oauth.simulator.sample import Record, Table
 
 _MOST = 10
+_MOST_MERGED = 3
+_MOST_RECORDS = 50_000
+"""In a table."""
 _ALPHABET = string.ascii_letters + string.digits
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("number", "percent", "currency", "duration", "rating"), (int, float)),
@@ -30,12 +33,12 @@ class WriteError(Exception):
 
 
 def create(table: Table, body: Any) -> list[Record]:
-    """New records, from `{"records": [{"fields"}]}` or `{"fields"}`."""
-    made = []
-    for item in _items(body):
-        record = Record(_new_id(), _now(), _cells(table, item, body))
-        table.records.append(record)
-        made.append(record)
+    """New records, from `{"records": [{"fields"}]}` or `{"fields"}`: all of them, or none."""
+    made = [Record(_new_id(), _now(), _cells(table, item, body)) for item in _items(body)]
+    if len(table.records) + len(made) > _MOST_RECORDS:
+        message = f"A table holds {_MOST_RECORDS} records at most."
+        raise WriteError("INVALID_REQUEST_UNKNOWN", message)
+    table.records.extend(made)
     return made
 
 
@@ -43,27 +46,25 @@ def update(table: Table, body: Any, *, record_id: str | None, clears: bool) -> l
     """Changed records; `clears` empties the cells that are not named (`PUT`)."""
     if isinstance(body, dict) and "performUpsert" in body:
         return _upsert(table, body)
-    changed = []
-    for item in _items(body):
-        record = _find(table, record_id or item.get("id"))
-        _change(record, _cells(table, item, body, null=True), clears=clears)
-        changed.append(record)
-    return changed
+    items = _items(body)
+    records = _find_all(table, [record_id or item.get("id") for item in items])
+    changes = [_cells(table, item, body, null=True) for item in items]
+    for record, cells in zip(records, changes, strict=True):
+        _change(record, cells, clears=clears)
+    return records
 
 
 def delete(table: Table, ids: Sequence[str]) -> list[str]:
     """The ids of what is gone."""
     if not 1 <= len(ids) <= _MOST:
         raise WriteError("INVALID_REQUEST_UNKNOWN", "Name one to ten records.")
-    for record in [_find(table, each) for each in ids]:
+    for record in _find_all(table, ids):
         table.records.remove(record)
     return list(ids)
 
 
 def _upsert(table: Table, body: Any) -> list[Record]:
-    merge_on = body["performUpsert"].get("fieldsToMergeOn") or []
-    if not 1 <= len(merge_on) <= 3:  # noqa: PLR2004 (Airtable's limit)
-        raise WriteError("INVALID_REQUEST_UNKNOWN", "fieldsToMergeOn takes one to three fields.")
+    merge_on = _merge_on(table, body["performUpsert"])
     ended = []
     for item in _items(body):
         cells = _cells(table, item, body, null=True)
@@ -80,6 +81,23 @@ def _upsert(table: Table, body: Any) -> list[Record]:
         else:
             ended += create(table, {"fields": {k: v for k, v in cells.items() if v is not None}})
     return ended
+
+
+def _merge_on(table: Table, upsert: Any) -> list[str]:
+    """The names of the fields that say which records are the same."""
+    wanted = upsert.get("fieldsToMergeOn") if isinstance(upsert, dict) else None
+    if not isinstance(wanted, list) or not 1 <= len(wanted) <= _MOST_MERGED:
+        message = "performUpsert.fieldsToMergeOn must be a list of one to three fields."
+        raise WriteError("INVALID_REQUEST_UNKNOWN", message)
+    names = [name for name in (_named(table, each) for each in wanted) if name is not None]
+    if len(names) < len(wanted):
+        raise WriteError("UNKNOWN_FIELD_NAME", "Unknown field name in fieldsToMergeOn.")
+    return names
+
+
+def _named(table: Table, name_or_id: Any) -> str | None:
+    found = (field.name for field in table.fields if name_or_id in (field.name, field.id))
+    return next(found, None)
 
 
 def _items(body: Any) -> list[dict[str, Any]]:
@@ -124,6 +142,13 @@ def _cells(
 def _change(record: Record, cells: dict[str, Any], *, clears: bool) -> None:
     merged = cells if clears else record.cells | cells
     record.cells = {name: value for name, value in merged.items() if value is not None}
+
+
+def _find_all(table: Table, ids: Sequence[Any]) -> list[Record]:
+    records = [_find(table, each) for each in ids]
+    if len({record.id for record in records}) < len(records):
+        raise WriteError("INVALID_RECORDS", "A request can name each record only once.")
+    return records
 
 
 def _find(table: Table, record_id: Any) -> Record:
