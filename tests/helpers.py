@@ -18,6 +18,8 @@ SCOPES = ("data.records:read", "schema.bases:read", "user.email:read")
 REDIRECT_URI = "http://localhost:4200/auth-callback"
 ORIGIN = "http://localhost:4200"
 AIRTABLE = "https://airtable.com"
+CONTROL = "http://localhost:4300/_simulator"
+"""The control API of a simulator in this process, which answers its own host alone."""
 CSRF = {"X-CSRF": "1"}
 
 
@@ -63,7 +65,10 @@ def make_simulator(*, user_limit: int | None = None, users: int = 1, **overrides
         "scopes": SCOPES,
     }
     return Simulator(
-        [Integration(**(values | overrides))], users=some_users(users), user_limit=user_limit
+        [Integration(**(values | overrides))],
+        users=some_users(users),
+        user_limit=user_limit,
+        record_secrets=True,
     )
 
 

@@ -88,6 +88,7 @@ def stack(
         *("simulator", "--port", str(airtable_port)),
         *("--client-id", "test-client", "--client-secret", "test-secret"),
         *("--redirect-uri", environment["REDIRECT_URI"], "--users", str(users)),
+        "--record-secrets",
     ]
     serve = ["serve", "--host", "localhost", "--port", str(api_port), "--workers", str(workers)]
     pages = [

@@ -51,7 +51,7 @@ async def product(clock: FakeClock) -> AsyncIterator[Product]:
         clock.advance(seconds)
 
     integration = Integration("test-client", (REDIRECT_URI,), SCOPES, "test-secret")
-    simulator = Simulator([integration], clock=Clock(clock))
+    simulator = Simulator([integration], clock=Clock(clock), record_secrets=True)
     store = FaultyStore(MemoryStore(clock=clock))
     airtable = AirtableOAuth(
         make_settings(),

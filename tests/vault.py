@@ -156,7 +156,7 @@ class World:
         self.clock = clock or FakeClock()
         self.store = store or MemoryStore(clock=self.clock)
         integration = Integration("test-client", (REDIRECT_URI,), SCOPES, "test-secret")
-        self.simulator = Simulator([integration], clock=Clock(self.clock))
+        self.simulator = Simulator([integration], clock=Clock(self.clock), record_secrets=True)
         self.first = self.process()
 
     def process(self, *, ahead: float = 0.0) -> Process:

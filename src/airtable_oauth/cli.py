@@ -168,6 +168,18 @@ def worker() -> FastAPI:
     type=click.IntRange(1, 1000),
     help="How many people may be signed in; the consent page asks which of them it is.",
 )
+@click.option(
+    "--control-host",
+    "control_hosts",
+    multiple=True,
+    metavar="NAME[:PORT]",
+    help="A Host header, beside localhost, that may use page and control API; may be repeated.",
+)
+@click.option(
+    "--record-secrets",
+    is_flag=True,
+    help="Record tokens, codes and secrets of requests as they came, for tests of where they go.",
+)
 def simulator(
     host: str,
     port: int,
@@ -176,10 +188,26 @@ def simulator(
     redirect_uris: tuple[str, ...],
     scopes: str,
     users: int,
+    control_hosts: tuple[str, ...],
+    record_secrets: bool,  # noqa: FBT001 (an option)
 ) -> None:
-    """Run an Airtable to develop against: OAuth, a consent page, three sample bases."""
+    """Run an Airtable to develop against: OAuth, a consent page, three sample bases.
+
+    Its page, at the root, shows recent requests and has buttons for what can go wrong.
+    """
     _free(host, port)
-    _simulator(host, port, client_id, client_secret, redirect_uris, scopes, users, announced=True)
+    _simulator(
+        host,
+        port,
+        client_id,
+        client_secret,
+        redirect_uris,
+        scopes,
+        users,
+        control_hosts=control_hosts,
+        record_secrets=record_secrets,
+        announced=True,
+    )
 
 
 @main.command()
@@ -560,12 +588,15 @@ def _simulator(
     scopes: str = _DEMO_SCOPES,
     users: int = 1,
     *,
+    control_hosts: tuple[str, ...] = (),
+    record_secrets: bool = False,
     announced: bool = False,
 ) -> None:
     try:
         from airtable_oauth.simulator import (  # noqa: PLC0415 (an extra)
             Integration,
             Simulator,
+            is_loopback,
             some_users,
         )
     except ModuleNotFoundError as error:
@@ -578,10 +609,24 @@ def _simulator(
         redirect_uris=redirect_uris,
         scopes=tuple(scopes.split()),
     )
-    url = None if host in ("0.0.0.0", "::") else f"http://{host}:{port}"  # noqa: S104 (none of ours)
-    subject = Simulator([integration], users=some_users(users), url=url)
+    everywhere = host in ("0.0.0.0", "::")  # noqa: S104 (compared, not listened on)
+    own_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    subject = Simulator(
+        [integration],
+        users=some_users(users),
+        url=None if everywhere else own_url,
+        control_hosts=control_hosts,
+        record_secrets=record_secrets,
+    )
+    if not is_loopback(host):
+        click.echo(
+            f"Warning: the simulator listens on {host}. Every machine that reaches it can log in "
+            "as its users and use its Web API. Its page and control API answer this machine"
+            f"{' and requests to ' + ', '.join(control_hosts) if control_hosts else ''} only.",
+            err=True,
+        )
     if announced:
-        click.echo(f"Airtable simulator: http://{host}:{port}")
+        click.echo(f"Airtable simulator: {own_url}")
     _run(subject.app, host=host, port=port, log_level="warning")
 
 

@@ -53,7 +53,7 @@ class AirtableSimulator(Simulator):
 
     def __init__(self, server: "_Server") -> None:
         integration = Integration(CLIENT_ID, (REDIRECT_URI,), SCOPES, CLIENT_SECRET)
-        super().__init__([integration], users=some_users(3))
+        super().__init__([integration], users=some_users(3), record_secrets=True)
         self._server = server
 
     @property

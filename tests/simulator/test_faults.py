@@ -10,7 +10,7 @@ import pytest
 
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.simulator.faults import JUNK
-from tests.helpers import AIRTABLE, make_simulator, query_of
+from tests.helpers import AIRTABLE, CONTROL, make_simulator, query_of
 from tests.simulator.test_oauth import (
     AUTHORIZATION,
     assert_refused,
@@ -110,7 +110,7 @@ async def test_latency_and_dripping(person: httpx.AsyncClient, simulator: Simula
 async def test_revoked_grant(person: httpx.AsyncClient, simulator: Simulator) -> None:
     """Both tokens are dead at once."""
     tokens = await connect(person)
-    await person.post("/_simulator/revocation")
+    await person.post(f"{CONTROL}/revocation")
     assert await whoami(person, tokens["access_token"]) == 401
     assert_refused(await send(person, refresh_form(tokens)), 400, "invalid_grant")
     assert await whoami(person, (await connect(person))["access_token"]) == 200
@@ -132,14 +132,14 @@ async def test_refreshing_too_often_ends_the_grant(
 
 async def test_enterprise_that_forbids_the_integration(person: httpx.AsyncClient) -> None:
     """The browser comes back with `access_denied`, until that ends."""
-    await person.post("/_simulator/refusal", json={})
+    await person.post(f"{CONTROL}/refusal", json={})
     answer = await person.get("/oauth2/v1/authorize", params=AUTHORIZATION)
     assert answer.status_code == 200, "an empty refusal is none"
     refusal = {"error": "access_denied", "error_description": "Forbidden by your enterprise."}
-    await person.post("/_simulator/refusal", json=refusal)
+    await person.post(f"{CONTROL}/refusal", json=refusal)
     answer = await person.get("/oauth2/v1/authorize", params=AUTHORIZATION)
     assert query_of(answer.headers["location"]) == refusal | {"state": AUTHORIZATION["state"]}
-    await person.delete("/_simulator/refusal")
+    await person.delete(f"{CONTROL}/refusal")
     answer = await person.get("/oauth2/v1/authorize", params=AUTHORIZATION)
     assert answer.status_code == 200
 
@@ -178,12 +178,12 @@ async def test_control_api_plans_faults(
     person: httpx.AsyncClient, simulator: Simulator, body: dict[str, Any]
 ) -> None:
     """It says what it does not know, counts what fired, and forgets on demand."""
-    assert (await person.post("/_simulator/faults", json=body)).status_code == 422
-    await person.post("/_simulator/faults", json={"status": 500})
+    assert (await person.post(f"{CONTROL}/faults", json=body)).status_code == 422
+    await person.post(f"{CONTROL}/faults", json={"status": 500})
     await send(person, exchange_form("c"))
-    planned = (await person.get("/_simulator/faults")).json()
+    planned = (await person.get(f"{CONTROL}/faults")).json()
     assert [(fault["status"], fault["fired"]) for fault in planned] == [(500, 1)]
-    await person.delete("/_simulator/faults")
+    await person.delete(f"{CONTROL}/faults")
     assert simulator.faults.planned == []
 
 
@@ -202,7 +202,7 @@ async def test_control_api_says_what_it_does_not_understand(
     person: httpx.AsyncClient, path: str, body: Any
 ) -> None:
     """422, and nothing breaks."""
-    answer = await person.post(f"/_simulator/{path}", json=body)
+    answer = await person.post(f"{CONTROL}/{path}", json=body)
     assert answer.status_code == 422
     assert answer.json()["error"]
 
@@ -211,16 +211,16 @@ async def test_lifetimes_and_access_of_one_grant(
     person: httpx.AsyncClient, simulator: Simulator
 ) -> None:
     """For tests whose service lives in real time."""
-    await person.post("/_simulator/lifetimes", json={"access_token": 5, "grace": 1})
+    await person.post(f"{CONTROL}/lifetimes", json={"access_token": 5, "grace": 1})
     code = await new_code(person)
     tokens = (await send(person, exchange_form(code))).json()
     other = await connect(person)
     assert tokens["expires_in"] == 5
-    await person.delete(f"/_simulator/grants/{code}/access")
+    await person.delete(f"{CONTROL}/grants/{code}/access")
     assert await whoami(person, tokens["access_token"]) == 401
     assert await whoami(person, other["access_token"]) == 200
     renewed = (await send(person, refresh_form(tokens))).json()
-    grant = (await person.get(f"/_simulator/grants/{code}")).json()
+    grant = (await person.get(f"{CONTROL}/grants/{code}")).json()
     assert grant == {"refresh_tokens": [tokens["refresh_token"], renewed["refresh_token"]]}
     simulator.clock.advance(1)
     assert_refused(await send(person, refresh_form(tokens)), 400, "invalid_grant")

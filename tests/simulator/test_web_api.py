@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from airtable_oauth.simulator import Integration, Simulator, some_users
-from tests.helpers import AIRTABLE, REDIRECT_URI, SCOPES, decide, make_simulator
+from tests.helpers import AIRTABLE, CONTROL, REDIRECT_URI, SCOPES, decide, make_simulator
 from tests.simulator.test_oauth import AUTHORIZATION, connect, exchange_form, send
 
 
@@ -173,10 +173,10 @@ async def test_control_api(api: httpx.AsyncClient, simulator: Simulator) -> None
     assert {"/oauth2/v1/authorize", "/oauth2/v1/token"} <= {
         seen.path for seen in simulator.requests
     }
-    assert len((await api.get("/_simulator/requests")).json()) == len(simulator.requests)
-    await api.delete("/_simulator/requests")
+    assert len((await api.get(f"{CONTROL}/requests")).json()) == len(simulator.requests)
+    await api.delete(f"{CONTROL}/requests")
     assert not simulator.requests
-    await api.post("/_simulator/clock", json={"advance": 3600})
+    await api.post(f"{CONTROL}/clock", json={"advance": 3600})
     assert (await api.get("/v0/meta/whoami")).status_code == 401
     assert [(seen.path, seen.status) for seen in simulator.requests] == [("/v0/meta/whoami", 401)]
 
@@ -210,7 +210,7 @@ async def test_record_is_created_changed_and_deleted(writer: httpx.AsyncClient) 
     assert changed.json()["fields"] == {"Product": "Vase", "In stock": 3}
     replaced = await writer.put(path, json={"fields": {"Product": "Bowl", "Discontinued": False}})
     assert replaced.json()["fields"] == {"Product": "Bowl"}
-    await writer.post("/_simulator/clock", json={"advance": 2})  # five requests a second
+    await writer.post(f"{CONTROL}/clock", json={"advance": 2})  # five requests a second
     assert (await writer.delete(path)).json() == {"id": made["id"], "deleted": True}
     assert (await writer.get(path)).status_code == 403
 

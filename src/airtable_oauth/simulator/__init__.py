@@ -5,6 +5,7 @@ It follows Airtable's public reference strictly and forgets everything when it s
 
 from airtable_oauth.simulator.app import Simulator, some_users
 from airtable_oauth.simulator.faults import Fault
+from airtable_oauth.simulator.guard import is_loopback
 from airtable_oauth.simulator.model import Clock, Integration, User
 
-__all__ = ["Clock", "Fault", "Integration", "Simulator", "User", "some_users"]
+__all__ = ["Clock", "Fault", "Integration", "Simulator", "User", "is_loopback", "some_users"]

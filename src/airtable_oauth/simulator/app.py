@@ -1,23 +1,26 @@
 """The simulator as one object: its ASGI app, its clock, and what it has seen."""
 
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from collections.abc import Collection, Sequence
 
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airtable_oauth.simulator.attachments import Attachments
+from airtable_oauth.simulator.bodies import Capped
 from airtable_oauth.simulator.control import Control
 from airtable_oauth.simulator.faults import Droppable, Faults
+from airtable_oauth.simulator.guard import Guard
 from airtable_oauth.simulator.model import Clock, Integration, User, Vault
 from airtable_oauth.simulator.oauth import AuthorizationServer
+from airtable_oauth.simulator.recording import Recorder, RequestLog, SeenRequest
 from airtable_oauth.simulator.sample import identifier, sample_bases
 from airtable_oauth.simulator.web_api import WebApi
 
-_LOG_SIZE = 10_000
+_MOST_BODY = 8 * 1024 * 1024
+"""Bytes of a request to Airtable: an upload of 5 MB in base64 fits."""
+_MOST_CONTROL = 64 * 1024
+"""Bytes of a request to the control API."""
 DEMO_USER = User(identifier("usr", "demo"), "mina@example.com", "Mina Okafor")
 
 
@@ -30,31 +33,17 @@ def some_users(count: int) -> list[User]:
     return [DEMO_USER, *others]
 
 
-@dataclass
-class SeenRequest:
-    """A request that the simulator saw, and how it answered."""
-
-    method: str
-    path: str
-    query: str
-    headers: dict[str, str]
-    body: str
-    status: int = 0
-
-    @property
-    def form(self) -> dict[str, str]:
-        """The fields of a form body."""
-        return dict(parse_qsl(self.body))
-
-
 class Simulator:
     """Airtable for a few integrations and users.
 
     `app` is an ASGI app for any server; `clock` can be moved; `requests` holds the last 10,000
     requests; `faults` makes things go wrong. Each base takes five requests a second, and each user
     `user_limit`, if it is given (Airtable: 50, for personal access tokens). `url` is where browsers
-    find the files in cells, if not where the Web API is asked for them. `/_simulator/…` offers the
-    same over HTTP: see `simulator.control`.
+    find the files in cells, if not where the Web API is asked for them.
+
+    `/_simulator/…` offers the same over HTTP: see `simulator.control`. It answers this machine, and
+    requests to one of `control_hosts`: see `simulator.guard`. With `record_secrets` the tokens,
+    codes and secrets of requests are recorded as they came; else they are masked.
     """
 
     def __init__(
@@ -65,9 +54,11 @@ class Simulator:
         clock: Clock | None = None,
         user_limit: int | None = None,
         url: str | None = None,
+        control_hosts: Collection[str] = (),
+        record_secrets: bool = False,
     ) -> None:
         self.clock = clock or Clock()
-        self.requests: deque[SeenRequest] = deque(maxlen=_LOG_SIZE)
+        self.requests = RequestLog()
         self.bases = sample_bases()
         self.vault = Vault(self.clock)
         self.authorization_server = AuthorizationServer(
@@ -82,47 +73,27 @@ class Simulator:
             routes=[*self.authorization_server.routes(), *attachments.routes(), api.mount()]
         )
         self.faults = Faults(airtable)
+        recorded = Recorder(
+            Capped(self.faults, _MOST_BODY), self.requests, self.clock, secrets=record_secrets
+        )
         control = Control(self.requests, self.faults, self.authorization_server)
-        routes = [
-            Mount("/_simulator", routes=control.routes()),
-            Mount("/", app=_RequestLog(self.faults, self.requests)),
-        ]
-        self.app: ASGIApp = Droppable(Starlette(routes=routes))
+        own = Starlette(routes=[Mount("/_simulator", routes=control.routes())])
+        guarded = Guard(Capped(own, _MOST_CONTROL), control_hosts)
+        self.app: ASGIApp = Droppable(_Split(own=guarded, airtable=recorded))
 
     def token_requests(self) -> list[SeenRequest]:
         """The token requests seen, oldest first."""
         return [seen for seen in self.requests if seen.path == "/oauth2/v1/token"]
 
 
-class _RequestLog:
-    """Keeps every request."""
+class _Split:
+    """Tells the simulator's own routes from Airtable's."""
 
-    def __init__(self, app: ASGIApp, log: deque[SeenRequest]) -> None:
-        self._app = app
-        self._log = log
+    def __init__(self, own: ASGIApp, airtable: ASGIApp) -> None:
+        self._own = own
+        self._airtable = airtable
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        seen = SeenRequest(
-            method=scope["method"],
-            path=scope["path"],
-            query=scope["query_string"].decode("latin-1"),
-            headers={name.decode(): value.decode("latin-1") for name, value in scope["headers"]},
-            body="",
-        )
-        self._log.append(seen)
-
-        async def receive_and_note() -> Message:
-            message = await receive()
-            seen.body += message.get("body", b"").decode("utf-8", "replace")
-            return message
-
-        async def send_and_note(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                seen.status = message["status"]
-            await send(message)
-
-        await self._app(scope, receive_and_note, send_and_note)
+        is_own = scope.get("path", "").startswith("/_simulator/")
+        await (self._own if is_own else self._airtable)(scope, receive, send)

@@ -1,34 +1,41 @@
-"""The simulator's strings to pull, over HTTP.
+"""The simulator's control API. `docs/simulator.md` shows it in use; `guard` says who may use it.
 
 | request | what it does |
 |---|---|
-| `GET /_simulator/requests` | what was seen, oldest first; `DELETE` forgets it |
+| `GET /_simulator/requests` | the recorded requests, oldest first; `DELETE` forgets them |
 | `POST /_simulator/clock` `{"advance": 3600}` | lets seconds pass |
 | `POST /_simulator/faults` | plans a fault: the fields of `simulator.faults.Fault` |
 | `GET /_simulator/faults` | the planned ones, and how often each fired; `DELETE` forgets them |
 | `POST /_simulator/faults/release` | lets requests go on that faults with `held` have stopped |
 | `POST /_simulator/refusal` | authorization requests bring this `error` back; `DELETE` ends it |
 | `POST /_simulator/revocation` | ends every grant, as when the user removes the integration |
+| `DELETE /_simulator/access` | ends every access token; the refresh tokens still work |
 | `POST /_simulator/lifetimes` `{"access_token": 5}` | how long new tokens live |
 | `POST /_simulator/grants` `{"count": 100}` | makes so many grants; the token answer of each |
 | `GET /_simulator/grants/{code}` | the refresh tokens of the grant that began with this code |
 | `DELETE /_simulator/grants/{code}/access` | ends its access tokens, as a refresh elsewhere does |
 """
 
-from collections.abc import Awaitable, Callable, MutableSequence
+import math
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from airtable_oauth.simulator.faults import Fault, Faults
+from airtable_oauth.simulator.model import Lifetimes
 from airtable_oauth.simulator.oauth import AuthorizationServer, Refusal
+from airtable_oauth.simulator.recording import RequestLog
 
 _NOTHING = 204
 _MOST_GRANTS = 10_000
+_UNPROCESSABLE = 422
 
+T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -36,24 +43,24 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Control:
     """The routes below `/_simulator`."""
 
-    log: MutableSequence[Any]
-    """The requests that were seen, as dataclasses."""
+    log: RequestLog
     faults: Faults
     server: AuthorizationServer
 
     def routes(self) -> list[Route]:
         """For a Starlette app."""
         return [
-            Route("/requests", _told(self._requests), methods=["GET", "DELETE"]),
-            Route("/clock", _told(self._clock), methods=["POST"]),
-            Route("/faults", _told(self._faults), methods=["GET", "POST", "DELETE"]),
-            Route("/faults/release", _told(self._release), methods=["POST"]),
-            Route("/refusal", _told(self._refusal), methods=["POST", "DELETE"]),
-            Route("/revocation", _told(self._revocation), methods=["POST"]),
-            Route("/lifetimes", _told(self._lifetimes), methods=["POST"]),
-            Route("/grants", _told(self._new_grants), methods=["POST"]),
-            Route("/grants/{code}", _told(self._grant), methods=["GET"]),
-            Route("/grants/{code}/access", _told(self._access), methods=["DELETE"]),
+            Route("/requests", _answered(self._requests), methods=["GET", "DELETE"]),
+            Route("/clock", _answered(self._clock), methods=["POST"]),
+            Route("/faults", _answered(self._faults), methods=["GET", "POST", "DELETE"]),
+            Route("/faults/release", _answered(self._release), methods=["POST"]),
+            Route("/refusal", _answered(self._refusal), methods=["POST", "DELETE"]),
+            Route("/revocation", _answered(self._revocation), methods=["POST"]),
+            Route("/access", _answered(self._all_access), methods=["DELETE"]),
+            Route("/lifetimes", _answered(self._lifetimes), methods=["POST"]),
+            Route("/grants", _answered(self._new_grants), methods=["POST"]),
+            Route("/grants/{code}", _answered(self._grant), methods=["GET"]),
+            Route("/grants/{code}/access", _answered(self._access), methods=["DELETE"]),
         ]
 
     async def _requests(self, request: Request) -> Response:
@@ -64,14 +71,17 @@ class Control:
 
     async def _clock(self, request: Request) -> Response:
         clock = self.server.vault.clock
-        clock.advance(float((await request.json())["advance"]))
+        seconds = float((await request.json())["advance"])
+        if not math.isfinite(seconds):
+            raise ValueError("advance must be a number of seconds")
+        clock.advance(seconds)
         return JSONResponse({"now": clock()})
 
     async def _faults(self, request: Request) -> Response:
         if request.method == "DELETE":
             self.faults.clear()
         elif request.method == "POST":
-            self.faults.add(Fault(**await request.json()))
+            self.faults.add(_parse(Fault, await request.json()))
         return JSONResponse([asdict(fault) for fault in self.faults.planned])
 
     async def _release(self, _request: Request) -> Response:
@@ -80,19 +90,21 @@ class Control:
 
     async def _refusal(self, request: Request) -> Response:
         wanted = await request.json() if request.method == "POST" else None
-        self.server.refusal = Refusal(**wanted) if wanted else None
+        self.server.refusal = _parse(Refusal, wanted) if wanted else None
         return Response(status_code=_NOTHING)
 
     async def _revocation(self, _request: Request) -> Response:
         self.server.vault.revoke_all()
         return Response(status_code=_NOTHING)
 
+    async def _all_access(self, _request: Request) -> Response:
+        self.server.vault.expire_all()
+        return Response(status_code=_NOTHING)
+
     async def _lifetimes(self, request: Request) -> Response:
-        lifetimes = self.server.vault.lifetimes
-        for name, seconds in (await request.json()).items():
-            getattr(lifetimes, name)  # raises on what there is not
-            setattr(lifetimes, name, seconds)
-        return JSONResponse(asdict(lifetimes))
+        vault = self.server.vault
+        vault.lifetimes = _parse(Lifetimes, asdict(vault.lifetimes) | await request.json())
+        return JSONResponse(asdict(vault.lifetimes))
 
     async def _new_grants(self, request: Request) -> Response:
         server, count = self.server, int((await request.json())["count"])
@@ -112,13 +124,24 @@ class Control:
         return Response(status_code=_NOTHING)
 
 
-def _told(endpoint: Endpoint) -> Endpoint:
-    """Says what is wrong with what it was told, instead of failing."""
+def _parse(kind: type[T], body: Any) -> T:
+    """A dataclass from JSON. Raises ValueError if a field is unknown or has the wrong type."""
+    try:
+        return TypeAdapter(kind).validate_python(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None
 
-    async def told(request: Request) -> Response:
+
+def _answered(endpoint: Endpoint) -> Endpoint:
+    """Answer 422 with the reason if the request does not make sense."""
+
+    async def answered(request: Request) -> Response:
         try:
             return await endpoint(request)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 422)
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+            body = {"error": f"{type(error).__name__}: {error}"}
+            return JSONResponse(body, _UNPROCESSABLE)
 
-    return told
+    return answered

@@ -2,10 +2,12 @@
 
 import asyncio
 import gzip
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import httpx
+from pydantic import ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 JUNK: dict[str, bytes] = {
@@ -27,6 +29,13 @@ JUNK: dict[str, bytes] = {
 }
 """Bodies that are no answer, by name."""
 
+MOST_PLANNED = 1000
+"""Faults that have not fired as often as planned."""
+
+_Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=0)]
+_Status = Annotated[int, Field(ge=200, le=599)]
+
 
 @dataclass
 class Fault:
@@ -37,31 +46,43 @@ class Fault:
     `junk`, `headers`, `gzip`, `drip`). With only `delay` set it is plain latency.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     path: str = "/oauth2/v1/token"
     only: str = ""
     """What the body must contain, a refresh token say."""
-    times: int = 1
+    times: _Count = 1
     held: bool = False
     """Wait until it is released before anything happens."""
-    delay: float = 0.0
+    delay: _Seconds = 0.0
     """Seconds to wait then."""
     commit: bool = False
     """Whether the request is carried out all the same."""
-    hold: float = 0.0
+    hold: _Seconds = 0.0
     """Seconds after that."""
     drop: bool = False
     """Close the connection without an answer."""
-    status: int | None = None
+    status: _Status | None = None
     body: str | None = None
     junk: str | None = None
     """A name in `JUNK`."""
-    headers: Iterable[tuple[str, str]] = ()
+    headers: Sequence[tuple[str, str]] = ()
     gzip: bool = False
     """Compress the body, and say so."""
-    drip: float = 0.0
+    drip: _Seconds = 0.0
     """Seconds between single bytes of the body."""
-    fired: int = 0
+    fired: _Count = 0
     """How many requests it has hit."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if there is no such junk."""
+        if self.junk is not None and self.junk not in JUNK:
+            raise ValueError(f"junk must be one of {', '.join(JUNK)}")
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it has fired as often as planned."""
+        return self.fired >= self.times
 
     @property
     def answers(self) -> bool:
@@ -98,7 +119,14 @@ class Faults:
         self._released = asyncio.Event()
 
     def add(self, fault: Fault) -> Fault:
-        """Plan a fault; those of one path take turns in the order they were planned."""
+        """Plan a fault; those of one path take turns in the order they were planned.
+
+        Raises ValueError if a thousand are planned that have not fired yet.
+        """
+        if len(self.planned) >= MOST_PLANNED:
+            self.planned = [each for each in self.planned if not each.is_spent]
+        if len(self.planned) >= MOST_PLANNED:
+            raise ValueError(f"{MOST_PLANNED} faults are planned already: clear them first")
         self.planned.append(fault)
         if fault.held:
             self._released.clear()
@@ -118,9 +146,9 @@ class Faults:
         if scope["type"] != "http" or not self.planned:
             await self._app(scope, receive, send)
             return
-        body = await _body(receive)
+        body = (await receive()).get("body", b"")  # whole: see `bodies.Capped`
         receive = _again(body)
-        fault = self._next(scope["path"], body)
+        fault = self._next(scope, body)
         if fault is None:
             await self._app(scope, receive, send)
             return
@@ -139,12 +167,14 @@ class Faults:
             return
         await _answer(fault, send)
 
-    def _next(self, path: str, body: bytes) -> Fault | None:
+    def _next(self, scope: Scope, body: bytes) -> Fault | None:
+        if scope["method"] == "OPTIONS":
+            return None  # a browser's preflight is not the request that a fault is meant for
         for fault in self.planned:
             if (
-                path.startswith(fault.path)
+                scope["path"].startswith(fault.path)
                 and fault.only.encode() in body
-                and fault.fired < fault.times
+                and not fault.is_spent
             ):
                 return fault
         return None
@@ -152,16 +182,6 @@ class Faults:
 
 async def _swallow(_message: Message) -> None:
     """Where an answer goes that nobody gets."""
-
-
-async def _body(receive: Receive) -> bytes:
-    """The whole body: a fault may go by it, and the log holds all of it."""
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return body
 
 
 def _again(body: bytes) -> Receive:

@@ -5,6 +5,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
 
 from airtable_oauth.simulator.bounded import Bounded
 
@@ -82,10 +85,12 @@ class AuthorizationRequest:
 class Lifetimes:
     """How long things live, in seconds."""
 
-    code: int = 600
-    access_token: int = 3600
-    refresh_token: int = 60 * 24 * 3600
-    grace: float = 10.0
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    code: Annotated[int, Field(ge=0)] = 600
+    access_token: Annotated[int, Field(ge=0)] = 3600
+    refresh_token: Annotated[int, Field(ge=0)] = 60 * 24 * 3600
+    grace: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
     """How long a refresh token that was just used answers 409 and not yet `invalid_grant`."""
 
 
@@ -194,6 +199,10 @@ class Vault:
         for token, issued in list(self.access_tokens.items()):
             if issued.grant.code == code:
                 del self.access_tokens[token]
+
+    def expire_all(self) -> None:
+        """End every access token; the refresh tokens still work."""
+        self.access_tokens.clear()
 
     def tokens_of(self, code: str) -> list[str]:
         """The refresh tokens of that grant, oldest first."""

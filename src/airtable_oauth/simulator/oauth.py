@@ -6,9 +6,11 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import parse_qsl, urlencode
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
+from pydantic import ConfigDict
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -66,6 +68,8 @@ class _BrokenRequest(Exception):
 @dataclass(frozen=True)
 class Refusal:
     """What every authorization request comes back with, whatever it asks for."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     error: str = "access_denied"
     error_description: str = "Your enterprise does not allow this integration."
