@@ -46,7 +46,7 @@ def test_serve_names_every_fault_on_a_line() -> None:
         f"{PREFIX}CLIENT_ID: is missing",
         f"{PREFIX}REDIRECT_URI: is missing",
         f"{PREFIX}SCOPES: is missing",
-        f"{PREFIX}ALLOWED_ORIGINS: takes origins as browsers send them: https://host[:port]",
+        f"{PREFIX}ALLOWED_ORIGINS: must list origins, without a path: https://app.example.com",
     ]
 
 

@@ -165,7 +165,7 @@ def parse_token_response(
     try:
         answer = _TokenAnswer.model_validate_json(body)
     except ValidationError:
-        raise UpstreamError(cause=f"HTTP {status} without tokens") from None  # the cause quotes the body
+        raise UpstreamError(cause=f"HTTP {status} without tokens") from None  # it quotes the body
     refresh_token = answer.refresh_token or sent_refresh_token
     if refresh_token is None:
         raise UpstreamError(cause=f"HTTP {status} without tokens")
