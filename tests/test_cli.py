@@ -90,7 +90,7 @@ def test_settings_come_from_a_dotenv_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("\n".join([*lines, f"{PREFIX}STORE_URL=redis://localhost"]))
     result = CliRunner().invoke(main, ["serve"])
     assert result.stderr.splitlines() == [
-        f"{PREFIX}ENCRYPTION_KEYS: is missing, and this store needs it: make one with "
+        f"{PREFIX}ENCRYPTION_KEYS: is missing, and this store needs it: create one with "
         "`airtable-oauth keys new`"
     ]
 

@@ -431,7 +431,7 @@ async def test_hooks_are_told_once_with_what_was_handed_over(host: Host) -> None
         assert connection.data == {"workspace": "w1"}
         assert connection.scopes == SCOPES
         assert connection.user is not None
-        tokens = host.simulator.vault.access_tokens | host.simulator.vault.refresh_tokens
+        tokens = {*host.simulator.vault.access_tokens, *host.simulator.vault.refresh_tokens}
         assert not [token for token in tokens if token in repr(connection)]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import httpx
@@ -52,8 +53,10 @@ def test_token_answer_is_tokens_or_an_error_that_quotes_nothing(
     found = judged(status, body, grant_type)
     if isinstance(found, AirtableError):
         assert found.__cause__ is None
-        assert set(vars(found)) <= {"error", "action", "description", *vars(HTTPException(500))}
+        own = {"error", "action", "description", "cause"}
+        assert set(vars(found)) <= own | set(vars(HTTPException(500)))
         assert found.detail == found.description
+        assert found.cause is None or re.fullmatch(r"HTTP \d{3}( [\w-]+)*", found.cause)
     else:
         assert 200 <= status < 300
         assert found.expires_in > 0

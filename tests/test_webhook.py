@@ -101,7 +101,7 @@ async def test_event_is_signed_and_tells_no_token(
     signed = f"{message_id}.{timestamp}.".encode() + request.content
     expected = base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
     assert request.headers["webhook-signature"] == f"v1,{expected}"
-    tokens = simulator.vault.access_tokens | simulator.vault.refresh_tokens
+    tokens = {*simulator.vault.access_tokens, *simulator.vault.refresh_tokens}
     sent = b"".join(seen.content + repr(seen.headers).encode() for seen in receiver.seen)
     assert not [token for token in tokens if token.encode() in sent]
     assert SECRET.encode() not in sent

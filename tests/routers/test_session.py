@@ -70,7 +70,7 @@ async def test_login_begins_a_session(browser: httpx.AsyncClient, simulator: Sim
     }
     again = await browser.get("/session")
     assert again.json() == answer.json()
-    tokens = simulator.vault.access_tokens | simulator.vault.refresh_tokens
+    tokens = {*simulator.vault.access_tokens, *simulator.vault.refresh_tokens}
     assert len(tokens) == 2
     assert not [token for token in tokens if token in f"{answer.text}{answer.headers}{again.text}"]
 
