@@ -7,12 +7,14 @@ import httpx
 import pytest
 
 from airtable_oauth import AirtableOAuth
+from airtable_oauth.airtable import new_transport
 from airtable_oauth.connections import Noted
 from airtable_oauth.errors import ForeignOrigin, InvalidPath, NotConnected, ReconnectRequired
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import SCOPES, FakeClock, make_settings, make_simulator
+from tests.test_transport import read_request, serve
 from tests.vault import World
 
 
@@ -28,6 +30,23 @@ async def airtable(
     )
     async with made.lifespan():
         yield made
+
+
+class Split(httpx.AsyncBaseTransport):
+    """One transport for the token endpoint and a real one for the Web API."""
+
+    def __init__(
+        self, tokens: httpx.AsyncBaseTransport, web_api: httpx.AsyncBaseTransport, url: str
+    ) -> None:
+        self._tokens, self._web_api, self._url = tokens, web_api, url
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if str(request.url).startswith(self._url):
+            return await self._web_api.handle_async_request(request)
+        return await self._tokens.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._web_api.aclose()
 
 
 async def connect(
@@ -91,20 +110,17 @@ async def test_text_of_a_user_cannot_lead_the_client_out_of_the_web_api(text: st
     seen: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        seen.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-        writer.close()
+        seen.append(await read_request(reader))
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}")
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    airtable = AirtableOAuth(make_settings(airtable_api_url=url))
-    tokens = World().grant()
-    async with server, airtable.lifespan():
-        connection = (await airtable.adopt("ann", tokens)).id
-        seen.clear()
-        async with airtable.client(connection) as client:
-            with pytest.raises(InvalidPath) as caught:
-                await client.get(f"/v0/{text}")
+    async with serve(answer) as url:
+        airtable = AirtableOAuth(make_settings(airtable_api_url=url))
+        async with airtable.lifespan():
+            connection = (await airtable.adopt("ann", World().grant())).id
+            seen.clear()
+            async with airtable.client(connection) as client:
+                with pytest.raises(InvalidPath) as caught:
+                    await client.get(f"/v0/{text}")
     assert caught.value.status == 400
     assert seen == []
 
@@ -136,6 +152,38 @@ async def test_client_survives_the_rotation(
         simulator.vault.access_tokens.clear()
         assert (await client.get("/v0/meta/whoami")).status_code == 200
     assert len(simulator.token_requests()) == 2
+
+
+async def test_streamed_body_is_sent_again_after_a_401() -> None:
+    """It is read before it is sent the first time, and each time it has a length."""
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head, _, body = (await read_request(reader)).partition(b"\r\n\r\n")
+        if b" /v0/appX/T " not in head:
+            status = b"200 OK"
+        else:
+            seen.append((head, body))
+            status = b"401 Unauthorized" if len(seen) == 1 else b"200 OK"
+        writer.write(b"HTTP/1.1 " + status + b"\r\nConnection: close\r\n\r\n{}")
+
+    async def parts() -> AsyncIterator[bytes]:
+        for part in (b'{"records"', b": []}"):
+            yield part
+
+    world = World()
+    async with serve(answer) as url:
+        airtable = AirtableOAuth(
+            make_settings(airtable_api_url=url),
+            transport=Split(httpx.ASGITransport(world.simulator.app), new_transport(), url),
+        )
+        async with airtable.lifespan():
+            connection = (await airtable.adopt("ann", world.grant())).id
+            async with airtable.client(connection) as client:
+                response = await client.post("/v0/appX/T", content=parts())
+    assert response.status_code == 200
+    assert [body for _, body in seen] == [b'{"records": []}'] * 2
+    assert all(b"transfer-encoding" not in head.lower() for head, _ in seen)
 
 
 async def test_client_of_a_connection_that_ended_raises(

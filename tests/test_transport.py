@@ -45,7 +45,10 @@ async def get(transport: httpx.AsyncBaseTransport, url: str) -> bytes:
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
+    """Head and body of a request; a chunked body stays in its chunks."""
     head = await reader.readuntil(b"\r\n\r\n")
+    if b"transfer-encoding: chunked" in head.lower():
+        return head + await reader.readuntil(b"0\r\n\r\n")
     length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
     return head + await reader.readexactly(int(length or 0))
 

@@ -1,4 +1,4 @@
-"""Calling Airtable's Web API as a connection, whose token goes to nobody else."""
+"""Calls Airtable's Web API as a connection, and sends its token nowhere else."""
 
 from collections.abc import AsyncGenerator
 
@@ -9,13 +9,11 @@ from airtable_oauth.web_api import WebApi
 
 
 class ConnectionAuth(httpx.Auth):
-    """Attaches the access token of a connection, and a newer one where Airtable rejects it.
+    """Attaches the access token of a connection, and a newer one if Airtable rejects it.
 
-    A 401 is given before anything is carried out, so a request of any method may be sent again:
-    once.
+    Airtable answers 401 before it carries anything out, so a request of any method may be sent
+    again, once. For that a streamed body is read first, whole, into memory.
     """
-
-    requires_request_body = True
 
     def __init__(self, connections: Connections, connection_id: str) -> None:
         self._connections = connections
@@ -29,6 +27,7 @@ class ConnectionAuth(httpx.Auth):
         Raises:
             NotConnected, ReconnectRequired, Unavailable, ClientRefused: see `Connections.access`.
         """
+        await _read_body(request)
         used = await self._connections.access(self._connection_id)
         request.headers["Authorization"] = f"Bearer {used.access_token}"
         response = yield request
@@ -41,6 +40,13 @@ class ConnectionAuth(httpx.Auth):
             response = yield request
         if response.status_code != httpx.codes.UNAUTHORIZED:
             self._connections.mark_accepted(used)
+
+
+async def _read_body(request: httpx.Request) -> None:
+    body = await request.aread()
+    if "Transfer-Encoding" in request.headers:
+        del request.headers["Transfer-Encoding"]
+        request.headers["Content-Length"] = str(len(body))
 
 
 def client_of(connections: Connections, web_api: WebApi, connection_id: str) -> httpx.AsyncClient:
