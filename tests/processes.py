@@ -82,6 +82,7 @@ def stack(
         "AIRTABLE_URL": made.airtable,
         # By name: a cookie jar would ignore an address.
         "AIRTABLE_API_URL": made.airtable.replace("127.0.0.1", "localhost"),
+        "AIRTABLE_CONTENT_URL": made.airtable.replace("127.0.0.1", "localhost"),
     } | settings
     made.environment = {PREFIX + name: value for name, value in environment.items()}
     simulator = [

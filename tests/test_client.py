@@ -13,6 +13,7 @@ from airtable_oauth.errors import ForeignOrigin, InvalidPath, NotConnected, Reco
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.memory import MemoryStore
+from airtable_oauth.web_api import base_of
 from tests.helpers import SCOPES, FakeClock, make_settings, make_simulator
 from tests.test_transport import read_request, serve
 from tests.vault import World
@@ -184,6 +185,15 @@ async def test_streamed_body_is_sent_again_after_a_401() -> None:
     assert response.status_code == 200
     assert [body for _, body in seen] == [b'{"records": []}'] * 2
     assert all(b"transfer-encoding" not in head.lower() for head, _ in seen)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v0/appX/T/listRecords", "/v0/appX/recX/fldX/uploadAttachment", "/v0/appX/T/recX"],
+)
+def test_every_request_about_a_base_counts_for_it(path: str) -> None:
+    """Airtable counts long listings and uploads in the same five requests a second."""
+    assert base_of(path) == "appX"
 
 
 async def test_client_of_a_connection_that_ended_raises(

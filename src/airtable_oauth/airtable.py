@@ -1,7 +1,7 @@
 """The only code that talks to Airtable: sends what `protocol` wrote and hands it the answer."""
 
 import zlib
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -22,6 +22,7 @@ from airtable_oauth.protocol import (
 _MAX_ANSWER_BYTES = 64 * 1024
 _FIRST_FINAL_STATUS = 200
 _LAST_STATUS = 599
+_PIECE_BYTES = 64 * 1024
 _ZLIB_OR_GZIP = 47  # zlib's `wbits` that recognise either header
 _KEEP_ALIVE_SECONDS = 4.0
 """Shorter than any server's: a POST on a connection that the server just closed cannot be told
@@ -152,7 +153,7 @@ class _Transport(AiohttpTransport):
             httpx.TransportError: There is no answer, or it is not HTTP.
         """
         try:
-            response = await super().handle_async_request(request)
+            response = await super().handle_async_request(_in_pieces(request))
         except aiohttp.ClientError as error:
             raise httpx.RemoteProtocolError(type(error).__name__) from None
         if not _FIRST_FINAL_STATUS <= response.status_code <= _LAST_STATUS:
@@ -174,6 +175,34 @@ class _Transport(AiohttpTransport):
             trust_env=False,
             middlewares=(_send_once,),
         )
+
+
+def _in_pieces(request: httpx.Request) -> httpx.Request:
+    """The same request, in pieces if its body is large: aiohttp copies bytes in one go."""
+    try:
+        body = request.content
+    except httpx.RequestNotRead:
+        return request
+    if len(body) <= _PIECE_BYTES:
+        return request
+    return httpx.Request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        stream=_Pieces(body),
+        extensions=request.extensions,
+    )
+
+
+class _Pieces(httpx.AsyncByteStream):
+    """A body that is sent piece by piece, so that other requests get their turns."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._body), _PIECE_BYTES):
+            yield self._body[start : start + _PIECE_BYTES]
 
 
 class _ConnectionDropped(aiohttp.ClientConnectionError):

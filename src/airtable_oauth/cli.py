@@ -257,6 +257,7 @@ def demo(port: int, api_port: int, simulator_port: int, tokens: str) -> None:
                     "PUBLIC_URL": api,
                     "AIRTABLE_URL": airtable,
                     "AIRTABLE_API_URL": airtable,
+                    "AIRTABLE_CONTENT_URL": airtable,
                 },
             ),
         ),

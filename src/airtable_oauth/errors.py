@@ -35,6 +35,7 @@ AirtableOAuthError
     ├── StoreUnavailable           503  the store does not answer
     ├── TooManyLogins              503  the login cache is full
     ├── TokenEndpointBusy          503  too many token requests are under way
+    ├── TooManyUploads             503  too many uploads are under way
     ├── ClockSkew                  503  the store's clock and this machine's disagree
     ├── AccessUnavailable          503  the access token has ended and could not be renewed yet
     └── UnreadableRecord           503  a record is there, and this process cannot read it
@@ -428,6 +429,12 @@ class TokenEndpointBusy(Unavailable):
     """Too many token requests are under way in this process; this one was not sent."""
 
     description = "Too many token requests are under way. Try again in a few seconds."
+
+
+class TooManyUploads(Unavailable):
+    """Too many uploads are under way in this process; this one was not read."""
+
+    description = "Too many uploads are under way. Try again in a few seconds."
 
 
 class ClockSkew(Unavailable):

@@ -134,6 +134,7 @@ class AirtableOAuth:
         self._webhook = self._webhook_of(parts.get("webhook_transport"))
         self._web_api = WebApi(
             url=settings.airtable_api_url,
+            content_url=settings.airtable_content_url,
             transport=new_transport(connections=0) if transport is None else transport,
             deadline=settings.upstream_timeout,
             pauses=Pauses(
@@ -258,7 +259,8 @@ class AirtableOAuth:
     def client(self, connection_id: str) -> httpx.AsyncClient:
         """An `httpx.AsyncClient` for Airtable's Web API, as this connection.
 
-        Its token is always fresh; it refuses every origin but `AIRTABLE_API_URL`. Use it as a
+        Its token is always fresh; it refuses every origin but `AIRTABLE_API_URL` and, for uploads,
+        `AIRTABLE_CONTENT_URL`. Use it as a
         context manager or not, as you like: closing it closes nothing that others use. Calls
         raise what `access_token` raises, and `errors.RateLimited`.
         """

@@ -8,6 +8,7 @@ from airtable_oauth.errors import InvalidPath
 
 _MAX_PATH_CHARACTERS = 8 * 1024
 _MAX_DECODINGS = 3
+_UPLOAD_SEGMENTS = 5
 _REFUSED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffd]")
 """Control characters, line separators, and what remains of bytes that are not UTF-8."""
 
@@ -29,6 +30,12 @@ def require_plain_path(path: str) -> None:
         raise InvalidPath
     if not all(_is_plain(segment) for segment in segments):
         raise InvalidPath
+
+
+def is_upload_path(path: str) -> bool:
+    """Whether a path is `v0/{baseId}/{recordId}/{attachmentFieldIdOrName}/uploadAttachment`."""
+    parts = path.split("/")
+    return len(parts) == _UPLOAD_SEGMENTS and parts[-1] == "uploadAttachment"
 
 
 def decode_nested(text: str) -> str | None:

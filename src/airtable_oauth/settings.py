@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     airtable_api_url: str = "https://api.airtable.com"
     """Airtable's Web API"""
 
+    airtable_content_url: str = "https://content.airtable.com"
+    """The part of Airtable's Web API that accepts uploads of attachments"""
+
     store_url: SecretStr = SecretStr("memory://")
     """`memory://`, `redis://…`, `rediss://…`, `sqlite:///file` or `postgresql://…`"""
 
@@ -210,7 +213,7 @@ class Settings(BaseSettings):
         _require(all(_is_network(each) for each in value), "must list IP addresses or networks")
         return value
 
-    @field_validator("public_url", "airtable_url", "airtable_api_url")
+    @field_validator("public_url", "airtable_url", "airtable_api_url", "airtable_content_url")
     @classmethod
     def _base_url(cls, value: str) -> str:
         _require(split_url(value) is not None, _URL)

@@ -97,6 +97,7 @@ class AirtableSimulator(Simulator):
             "scopes": " ".join(SCOPES),
             "airtable_url": self.url,
             "airtable_api_url": self.url,
+            "airtable_content_url": self.url,
         }
 
     async def _decide(self, authorization_url: str, user: int, decision: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from airtable_oauth.errors import (
     Unavailable,
     UpstreamTimeout,
 )
-from airtable_oauth.paths import require_plain_path
+from airtable_oauth.paths import is_upload_path, require_plain_path
 from airtable_oauth.records import User
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
@@ -35,20 +35,28 @@ _ASK_SECONDS = 1.0
 _PATIENCE_SECONDS = 2.0
 """How long a request waits for its turn before it is refused."""
 _BASES = 1000
+_UPLOAD_SECONDS = 60.0
 
 
 class WebApi(httpx.AsyncBaseTransport):
-    """A transport to one origin, Airtable's, for the proxy as for `httpx.AsyncClient`.
+    """A transport to Airtable's two origins, for the proxy and for `httpx.AsyncClient`.
 
     Five requests a second go to each base; when Airtable answers 429 all processes let the base
     alone for thirty seconds. A request that would wait too long is refused.
     """
 
     def __init__(
-        self, *, url: str, transport: httpx.AsyncBaseTransport, deadline: float, pauses: "Pauses"
+        self,
+        *,
+        url: str,
+        content_url: str,
+        transport: httpx.AsyncBaseTransport,
+        deadline: float,
+        pauses: "Pauses",
     ) -> None:
-        self._origin = _origin(httpx.URL(url))
-        self._prefix = httpx.URL(url).path.rstrip("/") + "/"
+        """`url`: the origin of the Web API; `content_url`: the one that accepts uploads."""
+        self._api = httpx.URL(url)
+        self._content = httpx.URL(content_url)
         self.url = url
         self._transport = transport
         self._deadline = deadline
@@ -59,14 +67,12 @@ class WebApi(httpx.AsyncBaseTransport):
         """Send a request when its turn comes; the answer's body is still to be read.
 
         Raises:
-            ForeignOrigin: The URL has another origin, which must not see the token.
+            ForeignOrigin: The URL has an origin that must not see the token.
             InvalidPath: The path could lead out of `v0/`.
             RateLimited: its turn is too far off.
             UpstreamError, UpstreamTimeout: there is no answer.
         """
-        if _origin(request.url) != self._origin:
-            raise ForeignOrigin
-        require_plain_path(_raw_path(request.url).removeprefix(self._prefix))
+        self._direct(request)
         base = base_of(request.url.path)
         if base is not None:
             await self._pauses.heed(base)
@@ -107,13 +113,30 @@ class WebApi(httpx.AsyncBaseTransport):
         """Close the connections."""
         await self._transport.aclose()
 
+    def _direct(self, request: httpx.Request) -> None:
+        """Check the URL of a request, and send an upload to the origin that accepts uploads.
+
+        A caller may name either origin for an upload. On a repeat after a 401 it names the second.
+        """
+        upload = _is_upload(request)
+        if _origin(request.url) == _origin(self._api):
+            path = _path_below(self._api, request.url)
+        elif upload and _origin(request.url) == _origin(self._content):
+            path = _path_below(self._content, request.url)
+        else:
+            raise ForeignOrigin
+        require_plain_path(path)
+        if upload:
+            prefix = self._content.path.rstrip("/")
+            query = request.url.raw_path[len(_raw_path(request.url)) :]
+            request.url = self._content.copy_with(raw_path=f"{prefix}/{path}".encode() + query)
+            request.headers["Host"] = self._content.netloc.decode("ascii")
+
     async def _send(self, request: httpx.Request) -> httpx.Response:
-        request.extensions["timeout"] = {
-            "connect": self._deadline / 2,
-            "read": self._deadline,
-        }
+        deadline = _UPLOAD_SECONDS if _is_upload(request) else self._deadline
+        request.extensions["timeout"] = {"connect": self._deadline / 2, "read": deadline}
         try:
-            async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout(deadline):
                 return await self._transport.handle_async_request(request)
         except TimeoutError as error:
             raise UpstreamTimeout(cause=cause_of(error)) from None
@@ -247,6 +270,16 @@ def base_of(path: str) -> str | None:
     if parts[2:4] == ["meta", "bases"]:
         return parts[4] if len(parts) > 4 and parts[4] else None  # noqa: PLR2004
     return parts[2] if len(parts) > 2 and parts[2].startswith("app") else None  # noqa: PLR2004
+
+
+def _is_upload(request: httpx.Request) -> bool:
+    parts = _raw_path(request.url).rsplit("/", 5)
+    return request.method == "POST" and is_upload_path("/".join(parts[1:]))
+
+
+def _path_below(base: httpx.URL, url: httpx.URL) -> str:
+    """The path of a URL without that of its server's base URL, and without a leading slash."""
+    return _raw_path(url).removeprefix(base.path.rstrip("/") + "/")
 
 
 def _raw_path(url: httpx.URL) -> str:

@@ -4,10 +4,12 @@ import asyncio
 import gc
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
+from urllib.parse import parse_qsl, quote, unquote
 
 import httpx
 import pytest
@@ -15,17 +17,20 @@ import uvicorn
 from fastapi import FastAPI, Header
 
 from airtable_oauth import AirtableOAuth
-from airtable_oauth.errors import TooManyUnderWay
+from airtable_oauth.errors import ForeignOrigin, InvalidPath, TooManyUnderWay, TooManyUploads
 from airtable_oauth.logs import AccessLog
-from airtable_oauth.routers.proxy import Places
+from airtable_oauth.routers.places import Places, UploadPlaces
 from airtable_oauth.routers.relay import Relayed
 from airtable_oauth.server import LimitedProtocol
-from tests.helpers import free_port, make_settings
+from tests.helpers import CSRF, free_port, make_settings
 from tests.test_transport import read_request, serve
 from tests.vault import World
 
 CHUNK = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
 ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+_TOKENS = b'{"access_token": "a", "refresh_token": "r", "expires_in": 3600, "scope": ""}'
+TOKENS = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(_TOKENS), _TOKENS)
+UPLOAD = "v0/appX/recX/fldX/uploadAttachment"
 SMALL = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -34,6 +39,8 @@ class Airtable:
     """A Web API that answers as told, by path, and counts the connections that were closed."""
 
     answers: dict[str, bytes] = field(default_factory=dict)
+    refusals: int = 0
+    """How many requests get 401 first."""
     asked: list[bytes] = field(default_factory=list)
     streaming: int = 0
     """Answers that are under way."""
@@ -45,7 +52,14 @@ class Airtable:
             if path == "/v0/meta/whoami":
                 writer.write(SMALL)
                 continue
+            if path == "/oauth2/v1/token":
+                writer.write(TOKENS)
+                continue
             self.asked.append(request)
+            if self.refusals:
+                self.refusals -= 1
+                writer.write(b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n{}")
+                return
             if path.startswith("/v0/slow"):
                 await self._stream(path, reader, writer)
                 return
@@ -83,6 +97,9 @@ class Service:
     url: str
     port: int
     airtable: Airtable
+    content: Airtable
+    """The origin that accepts uploads."""
+    library: AirtableOAuth
 
     async def open(self, path: str, user: int = 0) -> asyncio.StreamWriter:
         """Send a request and read nothing."""
@@ -92,6 +109,15 @@ class Service:
             f"GET /airtable/{path} HTTP/1.1\r\nHost: localhost\r\nX-User: {user}\r\n\r\n".encode()
         )
         return writer
+
+    async def upload(
+        self, content: Any, path: str = UPLOAD, user: int = 0, method: str = "POST"
+    ) -> httpx.Response:
+        headers = CSRF | {"Content-Type": "application/json", "X-User": str(user)}
+        async with httpx.AsyncClient(base_url=self.url) as client:
+            return await client.request(
+                method, f"/airtable/{path}", content=content, headers=headers
+            )
 
     async def get(self, path: str, user: int = 0, **headers: str) -> httpx.Response:
         async with httpx.AsyncClient(base_url=self.url) as client:
@@ -103,9 +129,14 @@ async def running(*, users: int = 1, deadline: float = 5) -> AsyncIterator[Servi
     async def owner(x_user: Annotated[str, Header()]) -> str:
         return x_user
 
-    upstream = Airtable()
-    async with serve(upstream) as url:
-        settings = make_settings(airtable_api_url=url, upstream_timeout=deadline)
+    upstream, content = Airtable(), Airtable()
+    async with serve(upstream) as url, serve(content) as content_url:
+        settings = make_settings(
+            airtable_url=url,
+            airtable_api_url=url,
+            airtable_content_url=content_url,
+            upstream_timeout=deadline,
+        )
         library = AirtableOAuth(settings, owner=owner)
         for user in range(users):
             await library.adopt(str(user), World().grant())
@@ -120,7 +151,7 @@ async def running(*, users: int = 1, deadline: float = 5) -> AsyncIterator[Servi
         while not server.started:
             await asyncio.sleep(0.01)
         try:
-            yield Service(f"http://127.0.0.1:{port}", port, upstream)
+            yield Service(f"http://127.0.0.1:{port}", port, upstream, content, library)
         finally:
             server.should_exit = server.force_exit = True
             await serving
@@ -232,6 +263,20 @@ async def test_header_that_is_not_ascii_is_a_clear_error(accept: bytes) -> None:
         assert service.airtable.asked == []
 
 
+@pytest.mark.parametrize("encode", [quote, partial(quote, safe="")])
+async def test_names_and_values_reach_airtable(encode: Callable[[str], str]) -> None:
+    """However they are encoded on the way, they decode to what the client meant."""
+    names = ["A, B; (c)'s!", "50%", "50%25", "a+b=c&d", "#?@:", "👩\u200d💻", "a b~*$"]
+    async with running() as service:
+        for name in names:
+            answer = await service.get(f"v0/{encode(name)}/T?fields%5B%5D={quote(name, safe='')}")
+            assert answer.status_code == 200
+        for name, asked in zip(names, service.airtable.asked, strict=True):
+            path, _, query = asked.split(b" ")[1].decode().partition("?")
+            assert [unquote(part) for part in path.split("/")] == ["", "v0", name, "T"]
+            assert parse_qsl(query) == [("fields[]", name)]
+
+
 @pytest.mark.parametrize("status", ["999 Odd", "600 Odd", "101 Switching Protocols", "099 Odd"])
 async def test_status_that_ends_no_request_is_502(status: str) -> None:
     """No server could send it on."""
@@ -281,3 +326,103 @@ async def test_answer_that_breaks_off_is_not_completed() -> None:
         with pytest.raises(httpx.RemoteProtocolError):
             await service.get("v0/odd/x")
         assert (await service.get("v0/meta/bases")).status_code == 200
+
+
+# Uploads
+
+
+async def test_upload_goes_to_its_own_origin() -> None:
+    """The whole body, the query, that origin's name, and again after a 401."""
+    body = b"x" * 6_700_000
+    async with running() as service:
+        service.content.refusals = 1
+        answer = await service.upload(body, UPLOAD + "?a=b%26")
+        assert answer.status_code == 200
+        assert service.airtable.asked == []
+        first, second = service.content.asked
+        for asked in (first, second):
+            head, _, received = asked.partition(b"\r\n\r\n")
+            assert head.startswith(f"POST /{UPLOAD}?a=b%26 HTTP/1.1".encode())
+            assert received == body
+
+
+@pytest.mark.parametrize(
+    ("size", "path", "method"),
+    [
+        (7 * 1024 * 1024 + 1, UPLOAD, "POST"),
+        (2 * 1024 * 1024 + 1, UPLOAD, "PUT"),
+        (2 * 1024 * 1024 + 1, "v0/appX/recX/uploadAttachment", "POST"),
+        (2 * 1024 * 1024 + 1, "v0/appX/T", "POST"),
+    ],
+)
+async def test_only_an_upload_may_have_seven_mebibytes(size: int, path: str, method: str) -> None:
+    """Every other body has two at most."""
+    async with running() as service:
+        answer = await service.upload(b"x" * size, path, method=method)
+        assert (answer.status_code, answer.json()["error"]) == (413, "content_too_large")
+        assert service.airtable.asked + service.content.asked == []
+
+
+async def test_other_requests_do_not_go_to_the_origin_of_uploads() -> None:
+    """Only `POST` to the one path, by its plain name."""
+    async with running() as service:
+        for path, method in (
+            (UPLOAD, "PUT"),
+            ("v0/appX/recX/uploadAttachment", "POST"),
+            ("v0/appX/recX/fldX/%75ploadAttachment", "POST"),
+            ("v0/appX/recX/fldX/uploadAttachment%2F", "POST"),
+        ):
+            assert (await service.upload(b"{}", path, method=method)).status_code == 200
+        assert len(service.airtable.asked) == 4
+        assert service.content.asked == []
+
+
+async def test_uploads_under_way_are_bounded() -> None:
+    """Four in a process, two of them of one connection: their bodies are in memory."""
+    places = UploadPlaces(patience=0.01)
+    held = [await places.take(connection) for connection in ("con_1", "con_1", "con_2", "con_3")]
+    with pytest.raises(TooManyUnderWay):
+        await places.take("con_1")
+    with pytest.raises(TooManyUploads):
+        await places.take("con_4")
+    held[0].close()
+    await places.take("con_4")
+
+
+async def test_upload_waits_for_a_place_before_its_body_is_read() -> None:
+    """Two slow uploads of a connection hold up its third, and nothing else."""
+    finish = asyncio.Event()
+
+    async def unfinished() -> AsyncIterator[bytes]:
+        yield b"x"
+        await finish.wait()
+
+    async with running() as service:
+        slow = [asyncio.ensure_future(service.upload(unfinished())) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        third = asyncio.ensure_future(service.upload(b"{}"))
+        assert (await service.get("v0/meta/bases")).status_code == 200
+        await asyncio.sleep(0.1)
+        assert service.content.asked == []
+        finish.set()
+        answers = await asyncio.gather(*slow, third)
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+
+
+async def test_client_of_a_host_uploads_by_either_origin() -> None:
+    """It is the only path of the second origin that gets the token."""
+    async with running() as service:
+        (connection,) = await service.library.connections("0")
+        content_url = service.library.settings.airtable_content_url
+        async with service.library.client(connection.id) as client:
+            for url in (f"/{UPLOAD}", f"{content_url}/{UPLOAD}"):
+                assert (await client.post(url, json={})).status_code == 200
+            for method, path in (("GET", UPLOAD), ("POST", "v0/appX/T"), ("POST", UPLOAD + "/x")):
+                with pytest.raises(ForeignOrigin):
+                    await client.request(method, f"{content_url}/{path}", json={})
+            with pytest.raises(InvalidPath):
+                await client.post("/v0/appX/recX/%2e%2e/uploadAttachment", json={})
+        for asked in service.content.asked:
+            assert f"\r\nhost: {content_url.removeprefix('http://')}\r\n".encode() in asked
+        assert len(service.content.asked) == 2
+        assert service.airtable.asked == []

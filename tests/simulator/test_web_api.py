@@ -1,5 +1,6 @@
 """The Web API, as far as it is simulated."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -350,3 +351,76 @@ async def test_consent_page_asks_who_is_signed_in() -> None:
         tokens = (await send(person, exchange_form(code))).json()
         headers = {"Authorization": f"Bearer {tokens['access_token']}"}
         assert (await person.get("/v0/meta/whoami", headers=headers)).json()["id"] == wanted.id
+
+
+async def test_long_listing_is_asked_for_by_post(api: httpx.AsyncClient) -> None:
+    """`listRecords` takes the parameters of a listing as JSON."""
+    table = await table_of(api, "Product launch", "Tasks")
+    sort = [{"field": "Task", "direction": "desc"}]
+    body = {"pageSize": 2, "fields": ["Task", "Due"], "sort": sort, "maxRecords": 3}
+    page = (await api.post(f"{table}/listRecords", json=body)).json()
+    query = {"pageSize": 2, "fields[]": ["Task", "Due"], "maxRecords": 3}
+    query |= {"sort[0][field]": "Task", "sort[0][direction]": "desc"}
+    assert page["records"] == (await get(api, table, **query))["records"]
+    assert len(page["records"]) == 2
+    last = await api.post(f"{table}/listRecords", json=body | {"offset": page["offset"]})
+    assert len(last.json()["records"]) == 1
+    refused = await api.post(f"{table}/listRecords", json={"filterByFormula": "1"})
+    assert_error(refused, 422, "INVALID_FILTER_BY_FORMULA")
+
+
+async def test_file_is_uploaded(writer: httpx.AsyncClient) -> None:
+    """It appears in the record, and can be downloaded; the answer has ids for names."""
+    table = await products(writer)
+    schema = (await get(writer, f"/v0/meta/bases/{table.split('/')[2]}/tables"))["tables"]
+    fields = next(each["fields"] for each in schema if each["name"] == "Products")
+    photos = next(each for each in fields if each["name"] == "Photos")
+    record = (await get(writer, table, pageSize=1))["records"][0]
+    file = {"contentType": "text/html", "file": b64encode(b"<b>").decode(), "filename": "ü/?.html"}
+    path = f"{table.rpartition('/')[0]}/{record['id']}/{{}}/uploadAttachment"
+    answer = await writer.post(path.format("Photos"), json=file)
+    assert answer.status_code == 200, answer.text
+    uploaded = answer.json()["fields"][photos["id"]][-1]
+    shown = [uploaded[name] for name in ("filename", "size", "type")]
+    assert shown == ["ü/?.html", 3, "text/html"]
+    assert len(answer.json()["fields"][photos["id"]]) == len(record["fields"]["Photos"]) + 1
+    downloaded = await writer.get(uploaded["url"])
+    assert (downloaded.content, downloaded.status_code) == (b"<b>", 200)
+    assert downloaded.headers["content-type"] == "application/octet-stream"
+    await writer.post("/_simulator/clock", json={"advance": 2})  # five requests a second
+    changed = await get(writer, f"{table}/{record['id']}")
+    assert changed["fields"]["Photos"][-1]["id"] == uploaded["id"]
+
+
+@pytest.mark.parametrize(
+    ("field", "change", "kind"),
+    [
+        ("Nonsense", {}, "UNKNOWN_FIELD_NAME"),
+        ("Product", {}, "INVALID_VALUE_FOR_COLUMN"),
+        ("Photos", {"file": "%"}, "INVALID_REQUEST_UNKNOWN"),
+        ("Photos", {"file": "A" * 7_000_004}, "INVALID_REQUEST_UNKNOWN"),
+        ("Photos", {"filename": ""}, "INVALID_REQUEST_MISSING_FIELDS"),
+        ("Photos", {"contentType": None}, "INVALID_REQUEST_MISSING_FIELDS"),
+    ],
+)
+async def test_upload_that_makes_no_sense_is_refused(
+    writer: httpx.AsyncClient, field: str, change: dict[str, Any], kind: str
+) -> None:
+    """Unknown or unsuitable fields, and files that are malformed or too large."""
+    table = await products(writer)
+    record = (await get(writer, table, pageSize=1))["records"][0]["id"]
+    file = {"contentType": "text/plain", "file": "", "filename": "a"} | change
+    path = f"{table.rpartition('/')[0]}/{record}/{field}/uploadAttachment"
+    assert_error(await writer.post(path, json=file), 422, kind)
+    missing = path.replace(record, "recNone")
+    await writer.post("/_simulator/clock", json={"advance": 2})
+    refused = await writer.post(missing, json=file)
+    assert_error(refused, 403, "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND")
+
+
+async def test_upload_needs_the_scope_for_writing(api: httpx.AsyncClient) -> None:
+    """As every change does."""
+    table = await products(api)
+    path = f"{table.rpartition('/')[0]}/recX/Photos/uploadAttachment"
+    refused = await api.post(path, json={})
+    assert_error(refused, 403, "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND")

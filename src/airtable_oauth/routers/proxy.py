@@ -1,6 +1,5 @@
 """Airtable's Web API for a browser that holds no token."""
 
-import asyncio
 import re
 from contextlib import ExitStack
 from importlib.metadata import version
@@ -8,7 +7,6 @@ from inspect import cleandoc
 from itertools import islice
 from typing import Annotated
 from urllib.parse import unquote_to_bytes
-from weakref import WeakValueDictionary
 
 import httpx
 from fastapi import APIRouter, Depends, Request, Response
@@ -31,22 +29,24 @@ from airtable_oauth.errors import (
     ReconnectRequired,
     StoreUnavailable,
     TooManyUnderWay,
+    TooManyUploads,
     UnknownEncryptionKey,
     UnknownRecordFormat,
     UnsupportedMediaType,
     UpstreamError,
     UpstreamTimeout,
 )
-from airtable_oauth.paths import require_plain_path
+from airtable_oauth.paths import is_upload_path, require_plain_path
+from airtable_oauth.routers.places import Places, UploadPlaces
 from airtable_oauth.routers.relay import Relayed, StopOnDisconnect
 from airtable_oauth.routers.route import cookie_route, documented, read_body, require_json
 
 _METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 _MAX_BODY_BYTES = 2 * 1024 * 1024
-_PLACES = 10
-"""Requests of one connection at the same time in this process."""
-_PATIENCE_SECONDS = 2.0
-"""How long a request waits for one of them to end."""
+_BODY_SECONDS = 10.0
+_MAX_UPLOAD_BYTES = 7 * 1024 * 1024
+"""A file of 5 MB, which is Airtable's limit, in base64 within JSON."""
+_UPLOAD_SECONDS = 60.0
 _BYTE_OR_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}|.", re.DOTALL)
 """One byte of a path, plain or percent-encoded."""
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -65,6 +65,7 @@ _RESPONSES = documented(
     UpstreamError,
     NotSent,
     AccessUnavailable,
+    TooManyUploads,
     StoreUnavailable,
     UnknownEncryptionKey,
     UnknownRecordFormat,
@@ -80,13 +81,17 @@ _RESPONSES[200] = _RESPONSES["default"] = {
 def proxy_router(services: Services) -> APIRouter:
     """The routes of this module, for one integration."""
     router = APIRouter(route_class=cookie_route(services), tags=["Airtable"])
-    places = Places(_PLACES, patience=_PATIENCE_SECONDS)
+    places = Places(10, patience=2)
+    uploads = UploadPlaces(patience=10)
 
     async def airtable(path: str, request: Request) -> Response:
         """Call Airtable's Web API as the caller's connection.
 
         Whatever Airtable answers comes back, its errors included; our own errors have the one
         error body. Unsafe methods need the header `X-CSRF: 1`.
+
+        `POST …/{recordId}/{attachmentFieldIdOrName}/uploadAttachment` goes to the origin that
+        accepts uploads, with a body of up to 7 MiB; other bodies have 2 MiB at most.
         """
         session = await services.session_of(request)
         return await forward(path, request, session.connection_id)
@@ -104,7 +109,11 @@ def proxy_router(services: Services) -> APIRouter:
         target = f"{services.web_api.url}/{raw_path}"
         with ExitStack() as held:
             held.enter_context(await places.take(connection_id))
-            body = await _body(request)
+            if request.method == "POST" and is_upload_path(raw_path):
+                held.enter_context(await uploads.take(connection_id))
+                body = await _body(request, _MAX_UPLOAD_BYTES, _UPLOAD_SECONDS)
+            else:
+                body = await _body(request, _MAX_BODY_BYTES, _BODY_SECONDS)
             upstream = _upstream_request(request, target, body)
             async with StopOnDisconnect(request.receive):
                 response = await send_as(
@@ -124,45 +133,6 @@ def proxy_router(services: Services) -> APIRouter:
             responses=responses,
         )
     return router
-
-
-class Places:
-    """Bounds how many requests of one connection are under way in this process.
-
-    One user whose downloads stall holds no more than that of sockets and memory. A request beyond
-    that waits for a place, so that a page may send many at once.
-    """
-
-    def __init__(self, most: int, *, patience: float) -> None:
-        """`patience`: seconds that a request waits for a place."""
-        self._most = most
-        self._patience = patience
-        self._places = WeakValueDictionary[str, asyncio.Semaphore]()
-        """By connection, as long as one of its requests is under way or waits."""
-
-    async def take(self, connection_id: str) -> ExitStack:
-        """Wait for a place. Closing the returned stack, once or more, gives it back.
-
-        Raises:
-            TooManyUnderWay: No place became free in time.
-        """
-        places = self._places.get(connection_id)
-        if places is None:
-            places = self._places[connection_id] = asyncio.Semaphore(self._most)
-        if places.locked():
-            await self._wait(places)
-        else:
-            await places.acquire()
-        held = ExitStack()
-        held.callback(places.release)
-        return held
-
-    async def _wait(self, places: asyncio.Semaphore) -> None:
-        try:
-            async with asyncio.timeout(self._patience):
-                await places.acquire()
-        except TimeoutError:
-            raise TooManyUnderWay from None
 
 
 def raw_suffix(scope: Scope, path: str) -> str:
@@ -216,9 +186,9 @@ def _percent_encode(byte: re.Match[bytes]) -> bytes:
     return b"%%%02X" % byte[0][0]
 
 
-async def _body(request: Request) -> bytes:
-    """The body, which a repeat after a rotation needs again."""
-    body = await read_body(request, _MAX_BODY_BYTES)
+async def _body(request: Request, most: int, seconds: float) -> bytes:
+    """The whole body, which must be sent again after a 401."""
+    body = await read_body(request, most, seconds)
     if body:
         require_json(request)
     return body

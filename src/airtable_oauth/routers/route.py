@@ -196,14 +196,14 @@ def _headers(known: AirtableOAuthError, error: Exception) -> dict[str, str]:
     return headers
 
 
-async def read_body(request: Request, most: int) -> bytes:
-    """A body of so many bytes at most, sent without dawdling.
+async def read_body(request: Request, most: int, seconds: float = _BODY_SECONDS) -> bytes:
+    """A body of at most `most` bytes that arrives within `seconds`.
 
     Raises:
         ContentTooLarge, InvalidRequest: it is not like that.
     """
     try:
-        async with asyncio.timeout(_BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             body = bytearray()
             async for chunk in request.stream():
                 body += chunk

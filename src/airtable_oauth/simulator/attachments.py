@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+_MOST_UPLOADS = 20
 _LIFE_SECONDS = 2 * 3600
 _COLOURS = ("#d97b4a", "#3f8f86", "#7a6bb5", "#b5893f", "#4f7fb0", "#a3566b")
 
@@ -20,10 +22,14 @@ class Attachment:
     id: str
     filename: str
     type: str
+    data: bytes | None = None
+    """What was uploaded, or None for a file of the sample."""
 
     @property
     def content(self) -> bytes:
-        """A picture in colours of its own, or a line of text."""
+        """What was uploaded, or a picture in colours of its own, or a line of text."""
+        if self.data is not None:
+            return self.data
         if self.type == "image/svg+xml":
             return _picture(self.filename).encode()
         return f"{self.filename}: a sample.\n".encode()
@@ -36,16 +42,25 @@ class Attachments:
     clock: Callable[[], float]
     url: str | None = None
     """Where this server is reached by browsers; where it is asked, if nobody says."""
+    _uploaded: dict[str, Attachment] = field(default_factory=dict)
+    """The last uploads, by id. The file of an older one is no longer served."""
 
     def routes(self) -> list[Route]:
         """For a Starlette app."""
-        return [Route("/attachments/{until:int}/{id}/{filename}", self._file)]
+        return [Route("/attachments/{until:int}/{id}/{filename:path}", self._file)]
+
+    def add(self, attachment: Attachment) -> None:
+        """Serve an uploaded file from now on."""
+        self._uploaded[attachment.id] = attachment
+        if len(self._uploaded) > _MOST_UPLOADS:
+            del self._uploaded[next(iter(self._uploaded))]
 
     def described(self, attachment: Attachment, request: Request) -> dict[str, Any]:
         """As a cell of the Web API shows it."""
         until = int(self.clock()) + _LIFE_SECONDS
         base = self.url or str(request.base_url).removesuffix("/")
-        place = f"{base}/attachments/{until}/{attachment.id}/{attachment.filename}"
+        name = quote(attachment.filename, safe="")
+        place = f"{base}/attachments/{until}/{attachment.id}/{name}"
         shown = {
             "id": attachment.id,
             "url": place,
@@ -65,6 +80,10 @@ class Attachments:
         parameters = request.path_params
         if parameters["until"] <= self.clock():
             return Response("This address has ended.", 410)
+        if parameters["id"] in self._uploaded:
+            uploaded = self._uploaded[parameters["id"]]
+            # Whatever was uploaded is downloaded: a browser must not run it as a page.
+            return Response(uploaded.content, media_type="application/octet-stream")
         kind = "image/svg+xml" if parameters["filename"].endswith(".svg") else "text/plain"
         attachment = Attachment(parameters["id"], parameters["filename"], kind)
         return Response(attachment.content, media_type=kind)

@@ -3,10 +3,11 @@
 import json
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.datastructures import QueryParams
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -17,7 +18,7 @@ from airtable_oauth.simulator.attachments import Attachment, Attachments
 from airtable_oauth.simulator.bounded import Bounded, bounded
 from airtable_oauth.simulator.model import AccessToken, Vault
 from airtable_oauth.simulator.sample import Base, Record, Table
-from airtable_oauth.simulator.writing import WriteError, create, delete, update
+from airtable_oauth.simulator.writing import WriteError, create, delete, update, uploaded
 
 _MAX_PAGE = 100
 _A_SECOND = 5
@@ -61,6 +62,16 @@ class WebApi:
             Route("/{base}/{table}", self._answered(self._create), methods=["POST"]),
             Route("/{base}/{table}", self._answered(self._update), methods=["PATCH", "PUT"]),
             Route("/{base}/{table}", self._answered(self._delete), methods=["DELETE"]),
+            Route(
+                "/{base}/{table}/listRecords",
+                self._answered(self._list_records),
+                methods=["POST"],
+            ),
+            Route(
+                "/{base}/{record}/{field}/uploadAttachment",
+                self._answered(self._upload),
+                methods=["POST"],
+            ),
             Route("/{base}/{table}/{record}", self._answered(self._get_record)),
             Route(
                 "/{base}/{table}/{record}", self._answered(self._update), methods=["PATCH", "PUT"]
@@ -81,6 +92,7 @@ class WebApi:
                 token = self._token(request)
                 self._pace(request, token)
                 request.state.body = await _json(request)
+                request.state.parameters = _parameters(request)
                 response = JSONResponse(verb(request, token))
             except ApiError as error:
                 body = {"error": {"type": error.kind, "message": error.message}}
@@ -139,7 +151,7 @@ class WebApi:
     def _list_records(self, request: Request, token: AccessToken) -> dict[str, Any]:
         _need(token, "data.records:read")
         table = self._table(request, token)
-        if "filterByFormula" in request.query_params:
+        if "filterByFormula" in request.state.parameters:
             raise ApiError(422, "INVALID_FILTER_BY_FORMULA", "The simulator evaluates no formulas.")
         start, iteration, records = self._iteration(request, table)
         end = start + _page_size(request)
@@ -181,9 +193,26 @@ class WebApi:
         gone = [{"id": each, "deleted": True} for each in ids]
         return gone[0] if one else {"records": gone}
 
+    def _upload(self, request: Request, token: AccessToken) -> dict[str, Any]:
+        """Add a file to a cell. The answer has the record's cells by the ids of their fields."""
+        _need(token, "data.records:write")
+        table, record = self._record(request, token)
+        attachment = uploaded(table, record, request.path_params["field"], request.state.body)
+        self.attachments.add(attachment)
+        ids = {column.name: column.id for column in table.fields}
+        cells = {ids[name]: self._cell(cell, request) for name, cell in record.cells.items()}
+        return {"id": record.id, "createdTime": record.created_time, "fields": cells}
+
+    def _record(self, request: Request, token: AccessToken) -> tuple[Table, Record]:
+        for table in self._base(request, token).tables:
+            for record in table.records:
+                if record.id == request.path_params["record"]:
+                    return table, record
+        raise _not_found()
+
     def _iteration(self, request: Request, table: Table) -> tuple[int, str, list[Record]]:
         """Where a listing stands: a fresh one, or the one that an offset continues."""
-        if offset := request.query_params.get("offset"):
+        if offset := request.state.parameters.get("offset"):
             iteration, _, position = offset.partition("/")
             if iteration not in self._iterations or not position.isdecimal():
                 raise ApiError(
@@ -200,7 +229,7 @@ class WebApi:
         return {"records": shown} if "records" in request.state.body else shown[0]
 
     def _shown(self, record: Record, request: Request) -> dict[str, Any]:
-        wanted = request.query_params.getlist("fields[]")
+        wanted = request.state.parameters.getlist("fields[]")
         cells = {
             title: self._cell(cell, request)
             for title, cell in record.cells.items()
@@ -241,6 +270,29 @@ async def _json(request: Request) -> Any:
     return parsed
 
 
+def _parameters(request: Request) -> QueryParams:
+    """The parameters of a listing: in the query, or for `listRecords` in the body."""
+    body = request.state.body
+    if not request.url.path.endswith("/listRecords") or not isinstance(body, dict):
+        return request.query_params
+    pairs: list[tuple[str, str]] = []
+    for name, value in body.items():
+        if name == "fields" and isinstance(value, list):
+            pairs += (("fields[]", str(each)) for each in value)
+        elif name == "sort" and isinstance(value, list):
+            pairs += _sort_parameters(value)
+        else:
+            pairs.append((name, str(value)))
+    return QueryParams(pairs)
+
+
+def _sort_parameters(sort: list[Any]) -> Iterator[tuple[str, str]]:
+    for number, each in enumerate(sort):
+        if isinstance(each, dict):
+            for name, value in each.items():
+                yield f"sort[{number}][{name}]", str(value)
+
+
 def _need(token: AccessToken, scope: str) -> None:
     if scope not in token.scopes:
         raise _not_found()
@@ -256,7 +308,7 @@ def _not_found() -> ApiError:
 
 
 def _page_size(request: Request) -> int:
-    text = request.query_params.get("pageSize", str(_MAX_PAGE))
+    text = request.state.parameters.get("pageSize", str(_MAX_PAGE))
     if not text.isdecimal() or not 1 <= int(text) <= _MAX_PAGE:
         raise ApiError(422, "INVALID_REQUEST_UNKNOWN", "pageSize must be from 1 to 100.")
     return int(text)
@@ -264,13 +316,13 @@ def _page_size(request: Request) -> int:
 
 def _sorted(request: Request, table: Table) -> list[Record]:
     records = list(table.records)
-    title = request.query_params.get("sort[0][field]")
+    title = request.state.parameters.get("sort[0][field]")
     if title is not None:
         if title not in {column.name for column in table.fields}:
             raise ApiError(422, "UNKNOWN_FIELD_NAME", "Unknown field name in sort.")
-        descending = request.query_params.get("sort[0][direction]") == "desc"
+        descending = request.state.parameters.get("sort[0][direction]") == "desc"
         records.sort(key=lambda record: _order(record.cells.get(title)), reverse=descending)
-    limit = request.query_params.get("maxRecords", "")
+    limit = request.state.parameters.get("maxRecords", "")
     return records[: int(limit)] if limit.isdecimal() else records
 
 

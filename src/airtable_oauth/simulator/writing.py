@@ -1,17 +1,20 @@
 """Changes of records, by Airtable's rules: create, update, upsert, delete, ten at a time."""
 
+import base64
 import secrets
 import string
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from airtable_oauth.simulator.attachments import Attachment
 from airtable_oauth.simulator.sample import Record, Table
 
 _MOST = 10
 _MOST_MERGED = 3
 _MOST_RECORDS = 50_000
 """In a table."""
+_MOST_FILE_BYTES = 5 * 1024 * 1024
 _ALPHABET = string.ascii_letters + string.digits
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("number", "percent", "currency", "duration", "rating"), (int, float)),
@@ -61,6 +64,30 @@ def delete(table: Table, ids: Sequence[str]) -> list[str]:
     for record in _find_all(table, ids):
         table.records.remove(record)
     return list(ids)
+
+
+def uploaded(table: Table, record: Record, field: str, body: Any) -> Attachment:
+    """A file from `{"contentType", "file", "filename"}`, which is in its cell now."""
+    column = next((each for each in table.fields if field in (each.id, each.name)), None)
+    if column is None:
+        raise WriteError("UNKNOWN_FIELD_NAME", f"Unknown field name: {field!r}")
+    if column.type != "multipleAttachments":
+        raise WriteError("INVALID_VALUE_FOR_COLUMN", f"Field {column.name!r} holds no files.")
+    parts = body if isinstance(body, dict) else {}
+    kind, encoded, name = (parts.get(each) for each in ("contentType", "file", "filename"))
+    if not (isinstance(kind, str) and isinstance(encoded, str) and isinstance(name, str) and name):
+        raise WriteError(
+            "INVALID_REQUEST_MISSING_FIELDS", "Send contentType, file and filename as text."
+        )
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        raise WriteError("INVALID_REQUEST_UNKNOWN", "The file must be base64.") from None
+    if len(data) > _MOST_FILE_BYTES:
+        raise WriteError("INVALID_REQUEST_UNKNOWN", "A file may have 5 MB.")
+    attachment = Attachment(_new_id("att"), name, kind, data)
+    record.cells[column.name] = [*record.cells.get(column.name, []), attachment]
+    return attachment
 
 
 def _upsert(table: Table, body: Any) -> list[Record]:
@@ -158,8 +185,8 @@ def _find(table: Table, record_id: Any) -> Record:
     raise WriteError("ROW_DOES_NOT_EXIST", "Record ID does not exist in this table.")
 
 
-def _new_id() -> str:
-    return "rec" + "".join(secrets.choice(_ALPHABET) for _ in range(14))
+def _new_id(prefix: str = "rec") -> str:
+    return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(14))
 
 
 def _now() -> str:
