@@ -193,9 +193,7 @@ def sqlite_on_a_full_disk() -> Iterator[BrokenStore]:
 def sqlite_without_a_folder() -> Iterator[BrokenStore]:
     """The folder of the file does not exist."""
     with tempfile.TemporaryDirectory() as directory:
-        yield BrokenStore(
-            f"sqlite:///{directory}/nowhere/store.db", ("OperationalError SQLITE_CANTOPEN",)
-        )
+        yield BrokenStore(f"sqlite:///{directory}/nowhere/store.db", ("FileNotFoundError ENOENT",))
 
 
 SQLITE: dict[str, Callable[[], Broken]] = {

@@ -1,14 +1,22 @@
+import asyncio
+import ssl
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from pydantic_settings import SettingsConfigDict
 
-from airtable_oauth.doctor import Finding, Level, examine
+from airtable_oauth.doctor import examine, examine_environment
 from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.findings import Finding, Level
+from airtable_oauth.settings import Settings
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores.memory import MemoryStore
+from tests.certificates import self_signed_certificate
 from tests.helpers import make_settings
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
@@ -70,9 +78,16 @@ async def test_sound_settings_have_no_fault() -> None:
         ),
         (PRODUCTION | {"public_url": "http://localhost:3000"}, "fault", "is http while the pages"),
         ({"scopes": "data.record:read"}, "fault", "Did you mean data.records:read?"),
-        ({"scopes": "zzz"}, "fault", "zzz is no scope of Airtable's."),
+        ({"scopes": "zzz"}, "fault", "Airtable does not have the scope zzz."),
         ({"client_secret": ""}, "warning", "AIRTABLE_OAUTH_CLIENT_SECRET: is empty"),
         ({"node_compat": True}, "warning", "AIRTABLE_OAUTH_NODE_COMPAT: is on"),
+        ({"scopes": "a:read,b:read"}, "fault", "SCOPES: scopes are separated by spaces"),
+        (
+            {"redirect_uri": "http://localhost:3000/auth-callback"},
+            "warning",
+            "REDIRECT_URI: is below http://localhost:3000, where `airtable-oauth serve` has no",
+        ),
+        ({"webhook_secret": "whsec_x"}, "warning", "WEBHOOK_SECRET: is set and AIRTABLE_OAUTH_"),
     ],
 )
 async def test_fault_is_named_with_its_remedy(
@@ -92,6 +107,89 @@ async def test_hosts_below_one_domain_are_one_site(host: str) -> None:
         "public_url": f"https://{host}",
     }
     assert await troubles(**settings) == []
+
+
+HOSTING = (
+    *("vercel.app", "onrender.com", "github.io", "herokuapp.com", "fly.dev", "netlify.app"),
+    *("up.railway.app", "pages.dev"),
+)
+
+
+@pytest.mark.parametrize("domain", HOSTING)
+async def test_customers_of_a_hosting_company_are_two_sites(domain: str) -> None:
+    """Browsers keep no cookie between them; one customer's own subdomains are one site."""
+    settings = {
+        "redirect_uri": f"https://app.{domain}/cb",
+        "allowed_origins": f"https://app.{domain}",
+    }
+    (trouble,) = await troubles(**settings, public_url=f"https://api.{domain}")
+    assert "are two sites to a browser" in trouble
+    assert await troubles(**settings, public_url=f"https://api.app.{domain}") == []
+
+
+@pytest.mark.parametrize("added", [False, True])
+async def test_advice_for_a_loopback_address_leads_to_working_settings(added: bool) -> None:  # noqa: FBT001
+    """To add the origin would only lead to the next fault: two sites."""
+    settings = {"redirect_uri": "http://127.0.0.1:4200/auth-callback", "allowed_origins": ""}
+    if added:
+        settings["allowed_origins"] = "http://127.0.0.1:4200"
+    (trouble,) = await troubles(**settings)
+    assert "http://127.0.0.1:4200 and http://localhost:3000 are two sites" in trouble
+    assert "Use localhost here, in AIRTABLE_OAUTH_REDIRECT_URI" in trouble
+    advised = {name: text.replace("127.0.0.1", "localhost") for name, text in settings.items()}
+    if added:
+        assert await troubles(**advised) == []
+
+
+async def test_service_and_pages_on_one_origin_are_sound() -> None:
+    """As `deploy/nginx.conf` serves them: the service below a path, the pages beside it."""
+    one_origin = {
+        "redirect_uri": "https://app.example.com/auth-callback",
+        "allowed_origins": "",
+        "public_url": "https://app.example.com/api",
+    }
+    assert await troubles(**one_origin) == []
+    one_origin["redirect_uri"] = "HTTPS://App.Example.com:443/auth-callback"
+    assert await troubles(**one_origin) == []
+
+
+class Acme(Settings):
+    """Settings of an app with variables of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="ACME_", env_file=None)
+
+
+async def test_malformed_settings_do_not_stop_the_other_checks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Faults of form and of substance in one run, each under the variable that is read."""
+    environment = {
+        "ACME_CLIENT_ID": "an-id",
+        "ACME_SCOPES": "data.record:read",
+        "ACME_REDIRECT_URI": "http://localhost:4200/cb",
+        "ACME_PUBLIC_URL": "http://api.example.com",
+        "ACME_ALOWED_ORIGINS": "http://localhost:4200",
+        "ACME_STORE_URL": "redis://127.0.0.1:1",
+        "ACME_NODE_COMPAT": "true",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    found = [each async for each in examine_environment(environment, settings=Acme)]
+    assert [str(each) for each in found if each.level is not Level.OK] == [
+        "fault    ACME_PUBLIC_URL: must use https, except for localhost and loopback addresses",
+        "fault    ACME_ENCRYPTION_KEYS: is missing, and this store needs it: create one with "
+        "`airtable-oauth keys new`",
+        "warning  ACME_ALOWED_ORIGINS: there is no such setting; did you mean "
+        "ACME_ALLOWED_ORIGINS?",
+        "fault    ACME_SCOPES: Airtable does not have the scope data.record:read. Did you mean "
+        "data.records:read?",
+        "warning  ACME_CLIENT_SECRET: is empty, which is right only if the integration has no "
+        "secret. Generate one in Airtable",
+        "warning  ACME_NODE_COMPAT: is on: any browser that has the URL of such a login can "
+        "finish it",
+        "warning  some checks did not run, because they need settings that are malformed or "
+        "missing: correct those, then run this again",
+    ]
 
 
 async def test_several_workers_need_a_shared_store() -> None:
@@ -129,7 +227,8 @@ class OtherStore(MemoryStore):
 
 async def test_store_that_is_gone_or_lives_in_another_time() -> None:
     """The one is a fault, the other a warning."""
-    assert "the store does not answer" in (await troubles(store=OtherStore(None)))[0]
+    gone = (await troubles(store=OtherStore(None)))[0]
+    assert gone == "fault    AIRTABLE_OAUTH_STORE_URL: the store does not work (store_unavailable)"
     assert "s apart" in (await troubles(store=OtherStore(1000.0)))[0]
 
 
@@ -145,7 +244,7 @@ async def test_online_asks_airtable(simulator: Simulator) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (503, {}, "no usable answer (airtable_error)"),
+        (503, {}, "Airtable did not give a usable answer. (HTTP 503)"),
         (
             200,
             {"access_token": "a", "refresh_token": "r", "token_type": "Bearer", "expires_in": 1},
@@ -157,6 +256,31 @@ async def test_online_meets_something_else(status: int, body: Any, words: str) -
     """Down, or no Airtable at all."""
     transport = httpx.MockTransport(lambda _: httpx.Response(status, json=body))
     assert words in (await troubles(transport=transport))[0]
+
+
+@asynccontextmanager
+async def untrusted_server(directory: Path) -> AsyncIterator[str]:
+    """An https server whose certificate is signed with its own key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed_certificate(directory))
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_online_names_why_airtable_cannot_be_reached(tmp_path: Path) -> None:
+    """A refused connection, a name that does not exist, a certificate that is not trusted."""
+
+    async def trouble(url: str) -> str:
+        settings = make_settings(airtable_url=url)
+        found = [each async for each in examine(settings, {}, online=True)]
+        (fault,) = (str(each) for each in found if each.level is Level.FAULT)
+        return fault
+
+    assert "(ConnectionRefusedError ECONNREFUSED)" in await trouble("http://127.0.0.1:1")
+    assert "(gaierror EAI_" in await trouble("https://airtable.invalid")
+    async with untrusted_server(tmp_path) as url:
+        assert "(SSLCertVerificationError 18)" in await trouble(url)
 
 
 async def test_report_holds_no_secret(simulator: Simulator) -> None:

@@ -35,6 +35,7 @@ from airtable_oauth.errors import (
     UnknownEncryptionKey,
     UnknownRecordFormat,
 )
+from airtable_oauth.findings import Level
 from airtable_oauth.frontend import create_frontend
 from airtable_oauth.idle import IdleOutcome
 from airtable_oauth.integration import AirtableOAuth
@@ -284,19 +285,14 @@ def check(online: bool) -> None:  # noqa: FBT001 (an option)
     The output holds no secret: it is good to paste into an issue. Exit status 1 on a fault.
     """
 
-    async def report(settings: Settings) -> bool:
+    async def report() -> bool:
         healthy = True
-        async for finding in doctor.examine(settings, os.environ, online=online):
+        async for finding in doctor.examine_environment(os.environ, online=online):
             click.echo(str(finding))
-            healthy = healthy and finding.level is not doctor.Level.FAULT
+            healthy = healthy and finding.level is not Level.FAULT
         return healthy
 
-    try:
-        healthy = asyncio.run(report(Settings()))
-    except ValidationError as error:
-        click.echo("\n".join(str(finding) for finding in doctor.malformed(error)))
-        healthy = False
-    if not healthy:
+    if not asyncio.run(report()):
         raise SystemExit(1)
 
 

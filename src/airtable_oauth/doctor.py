@@ -1,26 +1,32 @@
-"""What `airtable-oauth check` finds: what is right, what is not, and what to do about it."""
+"""What `airtable-oauth check` finds: what is right, what is wrong, and what to do about it."""
 
 import difflib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from functools import cache
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from dotenv import dotenv_values
+from publicsuffixlist import PublicSuffixList
 from pydantic import ValidationError
 
 from airtable_oauth.airtable import Airtable, new_transport
+from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import AirtableOAuthError, ClientRefused
+from airtable_oauth.findings import Finding, Level, fault, ok, warning
 from airtable_oauth.integration import airtable_of
-from airtable_oauth.pkce import code_verifier
+from airtable_oauth.pkce import base64url, code_verifier
 from airtable_oauth.protocol import parse_token_response
-from airtable_oauth.settings import PREFIX, Settings, faults
+from airtable_oauth.settings import Settings, faults
+from airtable_oauth.store_check import check_store
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.connect import open_store
+from airtable_oauth.urls import address_of, origin_of
 
-_MAX_SKEW_SECONDS = 30
 _AIRTABLE_SCOPES = {
     *(
         f"data.{what}:{verb}"
@@ -35,28 +41,53 @@ _AIRTABLE_SCOPES = {
     *("enterprise.scim.usersAndGroups:manage", "enterprise.auditLogs:read"),
     *("enterprise.changeEvents:read", "hyperDB.records:read", "hyperDB.records:write"),
 }
-_SECOND_LEVEL = {"ac", "co", "com", "edu", "gov", "net", "org"}
 _OTLP = "OTEL_EXPORTER_OTLP_"
 _KUBERNETES = ("_SERVICE_HOST", "_SERVICE_PORT", "_PORT")
+_LOOPBACK_NAMES = {"localhost", "127.0.0.1"}
+_STAND_INS = {
+    "client_id": "unknown",
+    "redirect_uri": "https://app.example.com/",
+    "scopes": "unknown",
+    "encryption_keys": base64url(bytes(range(32))),
+    "webhook_secret": "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+}
+"""Valid values for malformed settings that have no valid default. No check looks at them."""
+_STORE_FIELDS = {
+    *("name", "store_url", "store_timeout", "store_pool_size", "encryption_keys"),
+    "max_pending_logins",
+}
+_CLIENT_FIELDS = {
+    *("client_id", "client_secret", "redirect_uri", "scopes", "airtable_url"),
+    "upstream_timeout",
+}
 
 
-class Level(StrEnum):
-    """How a finding weighs."""
+async def examine_environment(
+    environment: Mapping[str, str],
+    *,
+    online: bool = False,
+    settings: type[Settings] = Settings,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> AsyncIterator[Finding]:
+    """Everything worth saying about the settings that this process would read.
 
-    OK = "ok"
-    WARNING = "warning"
-    FAULT = "fault"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A line of the report. None of them holds a secret."""
-
-    level: Level
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.level:8} {self.text}"
+    Malformed settings do not stop the checks that do not depend on them.
+    """
+    malformed: dict[str, Any] = {}
+    while True:
+        try:
+            read = settings(**malformed)
+        except ValidationError as error:
+            for line in faults(error):
+                yield Finding(Level.FAULT, line)
+            malformed |= {name: _stand_in(settings, name) for name in _fields(error)}
+        else:
+            break
+    stream = examine(
+        read, environment, online=online, malformed=set(malformed), transport=transport
+    )
+    async for finding in stream:
+        yield finding
 
 
 async def examine(
@@ -65,50 +96,73 @@ async def examine(
     *,
     online: bool = False,
     store: Store | None = None,
+    malformed: Collection[str] = (),
     transport: httpx.AsyncBaseTransport | None = None,
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Finding]:
-    """Everything worth saying about these settings, in the order of a login."""
-    for check in (
-        *(_variables, _redirect_uri, _origins, _site, _scheme, _scopes),
-        *(_client, _workers, _telemetry),
-    ):
-        for finding in check(settings, environment):
-            yield finding
-    try:
-        yield await _store(store or open_store(settings), settings, clock)
-    except ModuleNotFoundError as error:
-        yield Finding(Level.FAULT, str(error))
-    if online:
-        yield await _airtable(airtable_of(settings, transport or new_transport()))
+    """Everything worth saying about these settings, in the order of a login.
+
+    Checks that need one of the `malformed` fields do not run.
+    """
+    if not malformed:
+        yield ok("every setting has a valid form")
+    skips = False
+    for check, needs in _CHECKS.items():
+        if needs.isdisjoint(malformed):
+            for finding in check(settings, environment):
+                yield finding
+        else:
+            skips = True
+    if _STORE_FIELDS.isdisjoint(malformed):
+        try:
+            async for finding in check_store(settings, store or open_store(settings), clock):
+                yield finding
+        except ModuleNotFoundError as error:
+            yield Finding(Level.FAULT, str(error))
+    else:
+        skips = True
+    if online and _CLIENT_FIELDS.isdisjoint(malformed):
+        yield await _airtable(settings, airtable_of(settings, transport or new_transport()))
+    if skips:
+        yield Finding(
+            Level.WARNING,
+            "some checks did not run, because they need settings that are malformed or missing: "
+            "correct those, then run this again",
+        )
 
 
-def malformed(error: ValidationError) -> list[Finding]:
-    """What is wrong with settings that could not even be read."""
-    return [Finding(Level.FAULT, fault) for fault in faults(error)]
+def _fields(error: ValidationError) -> set[str]:
+    return {str(each["loc"][0]) for each in error.errors(include_url=False, include_input=False)}
 
 
-def _ok(text: str) -> Finding:
-    return Finding(Level.OK, text)
+def _stand_in(settings: type[Settings], field: str) -> Any:
+    return _STAND_INS.get(field, settings.model_fields[field].default)
 
 
-def _warning(setting: str, text: str) -> Finding:
-    return Finding(Level.WARNING, f"{PREFIX}{setting}: {text}")
-
-
-def _fault(setting: str, text: str) -> Finding:
-    return Finding(Level.FAULT, f"{PREFIX}{setting}: {text}")
-
-
-def _variables(_settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
-    yield _ok("every setting has a valid form")
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    for name in sorted({*environment, *dotenv_values(".env")}):
-        if not name.startswith(PREFIX) or name in known or _is_of_kubernetes(name):
+def _unknown_variables(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
+    prefix = settings.variable("")
+    known = [settings.variable(name) for name in type(settings).model_fields]
+    names = {name.upper() for name in (*environment, *_names_in_files(settings))}
+    for name in sorted(names):
+        if not name.startswith(prefix) or name in known or _is_of_kubernetes(name):
             continue
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
         hint = f"; did you mean {close[0]}?" if close else ""
-        yield Finding(Level.WARNING, f"{name}: there is no such setting{hint}")
+        yield warning(name, f"there is no such setting{hint}")
+
+
+def _names_in_files(settings: Settings) -> Iterator[str]:
+    """The variables in the `.env` file, and the secrets, which are files named like them."""
+    for file in _paths(settings.model_config.get("env_file")):
+        yield from dotenv_values(file)
+    for folder in _paths(settings.model_config.get("secrets_dir")):
+        yield from (path.name for path in folder.iterdir())
+
+
+def _paths(configured: Any) -> Iterator[Path]:
+    """The existing ones: pydantic-settings accepts a path, several, or None."""
+    several = [configured] if isinstance(configured, str | PathLike) else configured or ()
+    yield from (Path(each).expanduser() for each in several if Path(each).expanduser().exists())
 
 
 def _is_of_kubernetes(name: str) -> bool:
@@ -117,148 +171,193 @@ def _is_of_kubernetes(name: str) -> bool:
 
 
 def _redirect_uri(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
-    yield _ok(
-        f"redirect URI {settings.redirect_uri} keeps Airtable's rules; register it exactly so"
+    yield ok(
+        f"redirect URI {settings.redirect_uri} keeps Airtable's rules; register exactly this one"
     )
 
 
-def _origins(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
-    origin = _origin(urlsplit(settings.redirect_uri))
-    if origin in (*settings.allowed_origins, settings.own_origin):
-        yield _ok(f"the callback route's origin {origin} may call this service")
-        return
-    yield _fault(
-        "ALLOWED_ORIGINS",
-        f"lacks {origin}, where the callback route is: it could not finish a login. Add it",
-    )
+def _callback_page(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
+    """The service's own paths have no page. With one origin, it is below another path."""
+    callback, api = urlsplit(settings.redirect_uri), urlsplit(settings.public_url)
+    same_origin = origin_of(settings.redirect_uri) == settings.own_origin
+    if same_origin and f"{callback.path}/".startswith(f"{api.path}/"):
+        yield warning(
+            settings.variable("redirect_uri"),
+            f"is below {settings.public_url}, where `airtable-oauth serve` has no pages and would "
+            "answer 404. Use the address of a page of your app. Ignore this if your app includes "
+            "the routes and serves that page",
+        )
 
 
-def _site(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
-    api = urlsplit(settings.public_url)
-    for origin in settings.allowed_origins:
-        spa = urlsplit(origin)
-        if _site_of(spa) == _site_of(api):
-            yield _ok(
-                f"{origin} and {settings.public_url} are one site: the login's cookie is kept"
-            )
-        elif {spa.hostname, api.hostname} == {"localhost", "127.0.0.1"}:
-            yield _fault(
-                "PUBLIC_URL",
-                f"{origin} and {settings.public_url} are two sites to a browser, and the login's "
-                "cookie would be lost. Use localhost for both, or 127.0.0.1 for both",
-            )
+def _sites(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
+    callback = origin_of(settings.redirect_uri)
+    for origin in dict.fromkeys((callback, *settings.allowed_origins)):
+        if _site_of(origin) == _site_of(settings.public_url):
+            yield ok(f"{origin} and {settings.public_url} are one site: browsers keep the cookies")
         else:
-            yield _fault(
-                "PUBLIC_URL",
-                f"{origin} and {settings.public_url} are two sites: browsers would not keep the "
-                "login's cookie. Serve both below one domain and scheme, or on one origin",
-            )
+            yield fault(settings.variable("public_url"), _two_sites(settings, origin))
+    if callback in (*settings.allowed_origins, settings.own_origin):
+        yield ok(f"pages at {callback}, where the callback route is, may call this service")
+    elif _site_of(callback) == _site_of(settings.public_url):
+        yield fault(
+            settings.variable("allowed_origins"),
+            f"lacks {callback}, where the callback route is, so no login could finish. Add it",
+        )
+
+
+def _two_sites(settings: Settings, origin: str) -> str:
+    hosts = {urlsplit(origin).hostname, urlsplit(settings.public_url).hostname}
+    if hosts == _LOOPBACK_NAMES:
+        variables = ", ".join(
+            settings.variable(each) for each in ("redirect_uri", "allowed_origins")
+        )
+        return (
+            f"{origin} and {settings.public_url} are two sites to a browser, which would drop the "
+            f"login's cookie. Use localhost here, in {variables} and in the browser"
+        )
+    return (
+        f"{origin} and {settings.public_url} are two sites to a browser, which would drop the "
+        "login's cookie. Serve both below one domain of your own and with one scheme, or on one "
+        "origin"
+    )
 
 
 def _scheme(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
     if settings.secure:
-        yield _ok("cookies are Secure and named __Host-…")
-    elif settings.redirect_uri.startswith("https://"):
-        yield _fault(
-            "PUBLIC_URL",
-            "is http while the pages are https. Behind a proxy that ends TLS it is the https "
-            "address that browsers use",
+        yield ok("cookies are Secure and named __Host-…")
+    elif origin_of(settings.redirect_uri).startswith("https://"):
+        yield fault(
+            settings.variable("public_url"),
+            "is http while the pages are https. Set it to the https address that browsers use, "
+            "also if a proxy ends TLS",
         )
     else:
-        yield _ok("cookies are plain, as http on this machine needs them")
+        yield ok("cookies are not Secure, because this service is reached by http on this machine")
 
 
 def _scopes(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
+    variable = settings.variable("scopes")
+    if any("," in scope for scope in settings.scopes):
+        yield fault(variable, "scopes are separated by spaces, not by commas")
+        return
     unknown = [scope for scope in settings.scopes if scope not in _AIRTABLE_SCOPES]
     if not unknown:
-        yield _ok(f"scopes: {len(settings.scopes)}, all known; each must be enabled in Airtable")
+        yield ok(f"scopes: {len(settings.scopes)}, all known; each must be enabled in Airtable")
     for scope in unknown:
         close = difflib.get_close_matches(scope, _AIRTABLE_SCOPES, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
-        yield _fault("SCOPES", f"{scope} is no scope of Airtable's.{hint}")
+        yield fault(variable, f"Airtable does not have the scope {scope}.{hint}")
 
 
 def _client(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
     if settings.client_secret.get_secret_value():
-        yield _ok("a confidential client: it authenticates with its secret")
+        yield ok("a confidential client: it authenticates with its secret")
     else:
-        yield _warning(
-            "CLIENT_SECRET",
-            "is empty: right only if the integration has no secret. Generate one in Airtable",
+        yield warning(
+            settings.variable("client_secret"),
+            "is empty, which is right only if the integration has no secret. Generate one in "
+            "Airtable",
         )
+
+
+def _node_compat(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
     if settings.node_compat:
-        yield _warning(
-            "NODE_COMPAT",
-            "is on: logins of its routes can be finished by any browser that has their URL",
+        yield warning(
+            settings.variable("node_compat"),
+            "is on: any browser that has the URL of such a login can finish it",
         )
 
 
 def _workers(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
     if not settings.store_url.get_secret_value().startswith("memory:"):
-        yield _ok(f"encryption keys: {len(settings.encryption_keys)}, none of them weak")
-    elif environment.get("WEB_CONCURRENCY", "1") != "1":
-        yield _fault(
-            "STORE_URL",
+        return
+    if environment.get("WEB_CONCURRENCY", "1") != "1":
+        yield fault(
+            settings.variable("store_url"),
             "memory:// belongs to one process, and WEB_CONCURRENCY asks for several: use "
             "sqlite:///…, redis://… or postgresql://…",
         )
     else:
-        yield _ok("memory:// with one process: a restart ends every login and connection")
+        yield ok("memory:// with one process: a restart ends every login and connection")
+
+
+def _keys(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
+    if settings.encryption_keys:
+        yield ok(f"encryption keys: {len(settings.encryption_keys)}, none of them weak")
+
+
+def _webhook(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
+    has_url = bool(settings.webhook_url.get_secret_value())
+    if has_url:
+        yield ok("events of connections are posted to the webhook, signed")
+    elif settings.webhook_secret.get_secret_value():
+        yield warning(
+            settings.variable("webhook_secret"),
+            f"is set and {settings.variable('webhook_url')} is not, so nothing is posted",
+        )
 
 
 def _telemetry(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
     if settings.telemetry and not any(name.startswith(_OTLP) for name in environment):
-        yield _warning("TELEMETRY", f"is on, and no {_OTLP} variable says where to send it")
-
-
-async def _store(store: Store, settings: Settings, clock: Callable[[], float]) -> Finding:
-    try:
-        skew = abs(await store.now() - clock())
-    except AirtableOAuthError:
-        return _fault(
-            "STORE_URL",
-            "the store does not answer: is it running, are host and password right, and if it is "
-            f"far away, is {PREFIX}STORE_TIMEOUT long enough?",
+        yield warning(
+            settings.variable("telemetry"), f"is on, and no {_OTLP} variable says where to send it"
         )
-    finally:
-        await store.close()
-    if skew > _MAX_SKEW_SECONDS:
-        return _warning(
-            "STORE_URL", f"the store's clock and ours are {skew:.0f} s apart: set both by NTP"
-        )
-    scheme = settings.store_url.get_secret_value().partition(":")[0]
-    return _ok(f"the store ({scheme}) answers, and its clock agrees with ours")
 
 
-async def _airtable(airtable: Airtable) -> Finding:
+async def _airtable(settings: Settings, airtable: Airtable) -> Finding:
     """Ask with a code that cannot exist: all that matters is whether the client is refused."""
     form = airtable.client.exchange_form(code="airtable-oauth-check", code_verifier=code_verifier())
     try:
         status, body = await airtable.token_request(form)
         parse_token_response(status, body, grant_type=form["grant_type"], requested_scope="")
     except ClientRefused as error:
-        return _fault(
-            "CLIENT_ID",
+        return fault(
+            settings.variable("client_id"),
             f"Airtable does not accept it with this secret ({error.error}): compare both with the "
             "integration's page",
         )
     except AirtableOAuthError as error:
         if error.status == 400:  # noqa: PLR2004 (the code is refused, as it should be)
-            return _ok("Airtable accepts client ID and secret")
-        return _fault("AIRTABLE_URL", f"no usable answer ({error.error}): {error.description}")
+            return ok("Airtable accepts client ID and secret")
+        return fault(settings.variable("airtable_url"), f"{error.description} ({cause_of(error)})")
     finally:
         await airtable.aclose()
-    return _fault("AIRTABLE_URL", "gives tokens for a made-up code: that is no Airtable")
+    return fault(
+        settings.variable("airtable_url"),
+        "this server gives tokens for a made-up code, so it is not Airtable",
+    )
 
 
-def _origin(parts: SplitResult) -> str:
-    return f"{parts.scheme}://{parts.netloc}"
+def _site_of(url: str) -> tuple[str, str]:
+    """Scheme and registrable domain, as browsers tell sites apart.
+
+    Customers of one hosting company are different sites: the private section of the Public Suffix
+    List has the domains under which they live.
+    """
+    parts = urlsplit(origin_of(url))
+    host = parts.hostname or ""
+    if address_of(host) is not None:
+        return parts.scheme, host
+    return parts.scheme, _public_suffixes().privatesuffix(host) or host
 
 
-def _site_of(parts: SplitResult) -> tuple[str, str]:
-    """Scheme and registrable domain, near enough without the list of public suffixes."""
-    labels = (parts.hostname or "").split(".")
-    if labels[-1].isdecimal() or ":" in (parts.hostname or ""):
-        return parts.scheme, parts.hostname or ""
-    long = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL  # noqa: PLR2004
-    return parts.scheme, ".".join(labels[-3 if long else -2 :])
+@cache
+def _public_suffixes() -> PublicSuffixList:
+    return PublicSuffixList()
+
+
+_CHECKS: dict[Callable[[Settings, Mapping[str, str]], Iterator[Finding]], set[str]] = {
+    _unknown_variables: set(),
+    _redirect_uri: {"redirect_uri"},
+    _callback_page: {"redirect_uri", "public_url"},
+    _sites: {"redirect_uri", "public_url", "allowed_origins"},
+    _scheme: {"redirect_uri", "public_url"},
+    _scopes: {"scopes"},
+    _client: {"client_secret"},
+    _node_compat: {"node_compat", "expose_tokens"},
+    _workers: {"store_url"},
+    _keys: {"encryption_keys", "store_url"},
+    _webhook: {"webhook_url", "webhook_secret"},
+    _telemetry: {"telemetry"},
+}
+"""In the order of a login, each with the fields that it needs."""

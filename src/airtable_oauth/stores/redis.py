@@ -95,6 +95,16 @@ class RedisStore:
         seconds, microseconds = await self._answer(self._redis.time())
         return float(seconds) + float(microseconds) / 1e6
 
+    async def configuration(self) -> dict[str, str]:
+        """What decides whether the server loses records: eviction and persistence.
+
+        Raises:
+            StoreUnavailable: it does not answer, or its `CONFIG` command is forbidden.
+        """
+        names = ("maxmemory-policy", "appendonly", "appendfsync", "save")
+        answer = await self._answer(self._redis.config_get(*names))
+        return {_text(name): _text(value) for name, value in answer.items()}
+
     async def ping(self) -> None:
         """See `Store.ping`."""
         await self._answer(self._redis.ping())
@@ -110,6 +120,10 @@ class RedisStore:
                 return await command
         except (RedisError, OSError) as error:
             raise StoreUnavailable(cause=cause_of(error)) from error
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _milliseconds(ttl: float) -> int:
