@@ -1,5 +1,6 @@
 """`check` and `/health/ready` notice a store that does not work, also if it can still be read."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -125,6 +126,21 @@ async def test_sqlite_that_does_not_work_is_noticed(name: str) -> None:
 @pytest.mark.parametrize("scheme", ["redis", "postgresql"])
 async def test_store_that_cannot_be_reached_is_noticed(scheme: str, name: str) -> None:
     await assert_noticed(broken_stores.unreachable(scheme)[name].url, ADDRESSES[name])
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+async def test_server_that_is_not_a_redis_is_noticed(answer: bytes) -> None:
+    """It answers something else, or hangs up, as a server that expects TLS does."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        await assert_noticed(f"redis://127.0.0.1:{port}", "does not speak Redis's protocol")
 
 
 async def test_redis_that_may_lose_records_is_reported(own_redis_url: str) -> None:

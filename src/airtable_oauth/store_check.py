@@ -45,6 +45,11 @@ _ADVICE = {
     "MISCONF": "Redis refuses writes because it cannot save to its disk",
     "NOREPLICAS": "Redis refuses writes because too few of its replicas are connected",
     "ERR": "Redis refuses a command: is it 6.2 or newer, and does the database number exist?",
+    **dict.fromkeys(
+        ("redis.InvalidResponse", "redis.ConnectionError"),
+        "what answers does not speak Redis's protocol: compare host and port, and use rediss:// if "
+        "it expects TLS",
+    ),
     "SQLITE_NOTADB": "the file is not a SQLite database",
     "TimeoutError": (
         "the store does not answer in time: is the address right, does a firewall let the "
