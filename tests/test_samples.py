@@ -22,7 +22,7 @@ from airtable_oauth.settings import decode_webhook_secret
 from airtable_oauth.testing import AirtableSimulator, Fault
 from airtable_oauth.webhook import sign
 from tests.helpers import CSRF, free_port
-from tests.processes import listens, process, wait_until
+from tests.processes import command, listens, process, wait_until
 from tests.samples import ROOT, Sample, sample, samples
 
 EMBEDDING = "docs/embedding.md"
@@ -341,3 +341,33 @@ def test_tests_of_an_app_pass(reader: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """`airtable-oauth demo`, as a process: its origins by those that the README prints."""
+    ports = {"4200": "--port", "3000": "--api-port", "4300": "--simulator-port"}
+    free = {printed: str(free_port()) for printed in ports}
+    options = [word for printed, option in ports.items() for word in (option, free[printed])]
+    with command(["demo", *options], tmp_path):
+        wait_until(lambda: "Open http" in (tmp_path / "demo.log").read_text())
+        yield {
+            f"{host}:{printed}": f"{host}:{port}"
+            for printed, port in free.items()
+            for host in ("localhost", "127.0.0.1")
+        }
+
+
+@pytest.mark.integration
+def test_login_with_curl_works_as_printed(demo: dict[str, str], tmp_path: Path) -> None:
+    """Each comment that shows an answer is what the demo answers, where `…` stands for anything."""
+    script = sample("README.md", "# Begin: where to send the browser").text
+    for printed, ours in demo.items():
+        script = script.replace(printed, ours)
+    shell = ["sh", "-eu", "-c", script]
+    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shown = re.findall(r"^# (\{.*|http.*)$", script, re.MULTILINE)
+    assert len(shown) == 9
+    wanted = ".*".join(re.escape(line).replace("…", ".*?") for line in shown)
+    assert re.search(wanted, done.stdout, re.DOTALL), done.stdout
