@@ -1,11 +1,15 @@
-"""The samples of README.md and of docs/, as the documents print them."""
+"""The samples of the README files and of docs/, as the documents print them."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")))
+DOCUMENTS = (
+    "README.md",
+    *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")),
+    "examples/README.md",
+)
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAMED = re.compile(r"(?:# |// |<!-- )([\w./-]+\.\w+)\b")

