@@ -1,7 +1,9 @@
 """What Airtable's own errors become in a host's route."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import httpx
@@ -9,7 +11,7 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from airtable_oauth import AirtableOAuth, raise_for_error
-from airtable_oauth.errors import Action, WebApiError
+from airtable_oauth.errors import Action, UpstreamError, WebApiError
 from airtable_oauth.testing import AirtableSimulator, Fault
 
 SECRET = "patSecret.0123456789"
@@ -95,6 +97,42 @@ async def test_status_decides_where_the_body_was_not_read(
     airtable_simulator.faults.add(Fault("/v0/meta/bases", status=404, body='{"error": "X"}'))
     got = await host.get("/stream")
     assert (got.status_code, got.json()["detail"][:22]) == (404, "Airtable answered 404.")
+
+
+@asynccontextmanager
+async def api_that_sends(answer: bytes) -> AsyncIterator[str]:
+    """The URL of a Web API that sends these bytes and closes the connection."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\njunk",
+    ],
+    ids=["cut", "chunk", "not gzip"],
+)
+async def test_body_that_breaks_off_is_our_error(
+    airtable_simulator: AirtableSimulator, answer: bytes
+) -> None:
+    """A route answers 502 then; an exception of httpx's would be a 500."""
+    async with api_that_sends(answer) as url:
+        airtable = AirtableOAuth(airtable_simulator.settings(airtable_api_url=url))
+        async with airtable.lifespan():
+            connection = await airtable.adopt("ann", airtable_simulator.tokens())
+            async with airtable.client(connection.id) as client:
+                with pytest.raises(UpstreamError):
+                    await client.get("/v0/meta/bases")
 
 
 def error_of(status: int, body: str | bytes = b"", **headers: str) -> WebApiError:

@@ -1,10 +1,13 @@
 """Calls Airtable's Web API as a connection, and sends its token nowhere else."""
 
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import httpx
 
+from airtable_oauth.causes import cause_of
 from airtable_oauth.connections import Connections
+from airtable_oauth.errors import UpstreamError, UpstreamTimeout
 from airtable_oauth.web_api import WebApi
 
 
@@ -54,12 +57,29 @@ def client_of(connections: Connections, web_api: WebApi, connection_id: str) -> 
 
     It follows no redirects, keeps no cookies and reads nothing from the environment.
     """
-    return httpx.AsyncClient(
+    return _Client(
         base_url=web_api.url,
         auth=ConnectionAuth(connections, connection_id),
         transport=web_api,
         trust_env=False,
     )
+
+
+class _Client(httpx.AsyncClient):
+    """A client whose callers need to catch errors of this package only."""
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """See httpx. Reads the body too, unless the caller streams it.
+
+        Raises:
+            UpstreamError, UpstreamTimeout: the body breaks off, or takes too long.
+        """
+        try:
+            return await super().send(request, **options)
+        except httpx.ReadTimeout as error:
+            raise UpstreamTimeout(cause=cause_of(error)) from None
+        except httpx.RequestError as error:
+            raise UpstreamError(cause=cause_of(error)) from None
 
 
 async def send_as(
