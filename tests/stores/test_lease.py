@@ -76,6 +76,20 @@ async def test_clock_is_asked_again_after_a_minute(clock: FakeClock) -> None:
     assert await subject.now() == clock()
 
 
+async def test_clock_is_right_although_the_first_operation_must_connect(clock: FakeClock) -> None:
+    """Connecting may take seconds, and the store reads its clock after that."""
+    here = FakeClock()
+
+    class Distant(MemoryStore):
+        async def now(self) -> float:
+            clock.advance(3)
+            here.advance(3)
+            return await super().now()
+
+    subject = StoreClock(Distant(clock=clock), here)
+    assert await subject.now() == clock()
+
+
 async def test_clock_needs_a_store_once() -> None:
     """There is no time without one."""
     store = FaultyStore(MemoryStore(), down=True)

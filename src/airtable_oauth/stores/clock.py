@@ -33,8 +33,10 @@ class StoreClock:
         here = self.monotonic()
         if self._offset is None or here - self._asked >= _PERIOD:
             try:
-                self._offset = await self.store.now() - here
-                self._asked = here
+                now = await self.store.now()
+                # Read after the reply: the request may have had to connect first, which takes long.
+                here = self._asked = self.monotonic()
+                self._offset = now - here
             except StoreUnavailable:
                 if self._offset is None:
                     raise
