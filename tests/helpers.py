@@ -118,15 +118,24 @@ async def consent(
 
 
 async def decide(
-    person: httpx.AsyncClient, authorization_url: str, *, decision: str = "grant", user: str = ""
+    person: httpx.AsyncClient,
+    authorization_url: str,
+    *,
+    decision: str = "grant",
+    user: str = "",
+    without: str = "",
 ) -> dict[str, str]:
-    """The same over any client that reaches a simulator, as this user if there are several."""
+    """The same over any client that reaches a simulator, as this user if there are several.
+
+    `without`: the id of a base to which no access is granted.
+    """
     page = await person.get(authorization_url)
     assert page.status_code == 200, page.text
     fields = {"consent": _attribute(page.text, 'name="consent" value="'), "decision": decision}
     bases = [part.partition('"')[0] for part in page.text.split('name="base" value="')[1:]]
     answer = await person.post(
-        str(page.url.join("/oauth2/v1/authorize")), data=fields | {"base": bases, "user": user}
+        str(page.url.join("/oauth2/v1/authorize")),
+        data=fields | {"base": [base for base in bases if base != without], "user": user},
     )
     assert answer.status_code == 302, answer.text
     return query_of(answer.headers["location"])

@@ -8,7 +8,7 @@ import httpx
 from airtable_oauth.causes import cause_of
 from airtable_oauth.connections import Connections
 from airtable_oauth.errors import UpstreamError, UpstreamTimeout
-from airtable_oauth.web_api import WebApi
+from airtable_oauth.web_api import CONNECTION, WebApi
 
 
 class ConnectionAuth(httpx.Auth):
@@ -31,6 +31,7 @@ class ConnectionAuth(httpx.Auth):
             NotConnected, ReconnectRequired, Unavailable, ClientRefused: see `Connections.access`.
         """
         await _read_body(request)
+        request.extensions[CONNECTION] = self._connection_id
         used = await self._connections.access(self._connection_id)
         request.headers["Authorization"] = f"Bearer {used.access_token}"
         response = yield request

@@ -26,6 +26,7 @@ from airtable_oauth.login import Logins, UnboundLogins
 from airtable_oauth.logs import logger
 from airtable_oauth.pkce import RandomBytes
 from airtable_oauth.protocol import Client, TokenSet
+from airtable_oauth.rate_limit import RateLimiter
 from airtable_oauth.readiness import Readiness
 from airtable_oauth.records import Connection, ConnectionRecord, Records
 from airtable_oauth.rotation import Rotation
@@ -41,7 +42,7 @@ from airtable_oauth.settings import Settings, decode_webhook_secret
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.connect import open_store, sealed
-from airtable_oauth.web_api import Pauses, WebApi
+from airtable_oauth.web_api import WebApi
 from airtable_oauth.webhook import Webhook
 
 _DRAIN_SECONDS = 30.0
@@ -120,8 +121,9 @@ class AirtableOAuth:
         self._clock = parts.get("clock", time.time)
         self._monotonic = parts.get("monotonic", time.monotonic)
         self.settings = settings
+        plain_store = open_store(settings) if store is None else store
         self._store = sealed(
-            open_store(settings) if store is None else store,
+            plain_store,
             settings,
             unencrypted=parts.get("unencrypted", False),
         )
@@ -137,13 +139,13 @@ class AirtableOAuth:
             content_url=settings.airtable_content_url,
             transport=new_transport(connections=0) if transport is None else transport,
             deadline=settings.upstream_timeout,
-            pauses=Pauses(
-                self._store,
-                settings.name,
-                self._store_clock,
-                self._monotonic,
-                self._sleep,
+            rate_limiter=RateLimiter(
+                store=plain_store,
+                name=settings.name,
+                clock=self._store_clock,
+                sleep=self._sleep,
             ),
+            background=self._background,
         )
         self._connections = self._vault()
         self._grants = Grants(
