@@ -1,6 +1,11 @@
 """Certificates that no client trusts."""
 
+import socket
+import ssl
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 
@@ -19,3 +24,22 @@ def self_signed_certificate(directory: Path) -> Path:
     )
     file.write_text(file.read_text() + Path(f"{file}.crt").read_text())
     return file
+
+
+@contextmanager
+def https_server(certificate: Path) -> Iterator[str]:
+    """A server that begins TLS with this certificate and answers nothing; its URL."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_shake_hands, args=(listener, context), daemon=True).start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
+    with suppress(OSError):  # the listener was shut down
+        while True:
+            client, _ = listener.accept()
+            with closing(client), suppress(OSError):
+                context.wrap_socket(client, server_side=True).close()

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from airtable_oauth.airtable import Airtable, new_transport
 from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import AirtableError, StoreUnavailable
-from tests.certificates import self_signed_certificate
+from tests.certificates import https_server, self_signed_certificate
 from tests.helpers import free_port
 from tests.test_airtable import airtable, answering, upstream
 
@@ -163,16 +163,12 @@ async def test_cause_of_an_airtable_that_cannot_be_reached(url: str, expected: s
 
 async def test_cause_of_an_airtable_with_an_unknown_certificate(tmp_path: Path) -> None:
     """18 is OpenSSL's number for a self-signed certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(self_signed_certificate(tmp_path))
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
-    port = server.sockets[0].getsockname()[1]
-    endpoint = airtable(new_transport(), url=f"https://127.0.0.1:{port}")
-    try:
-        assert await cause_of_a_refresh(endpoint) == "SSLCertVerificationError 18"
-    finally:
-        await endpoint.aclose()
-        server.close()
+    with https_server(self_signed_certificate(tmp_path)) as url:
+        endpoint = airtable(new_transport(), url=url)
+        try:
+            assert await cause_of_a_refresh(endpoint) == "SSLCertVerificationError 18"
+        finally:
+            await endpoint.aclose()
 
 
 async def cause_of_a_refresh(endpoint: Airtable) -> str:

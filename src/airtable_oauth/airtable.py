@@ -11,6 +11,7 @@ from httpx_aiohttp import AiohttpTransport
 from airtable_oauth.background import Slots, within
 from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import NotSent, UpstreamError, UpstreamTimeout
+from airtable_oauth.incidents import Incidents
 from airtable_oauth.protocol import (
     TOKEN_PATH,
     Client,
@@ -52,6 +53,8 @@ class Airtable:
     """For the codes of logins, which anybody who begins a login can make up."""
     relay_slots: Slots = field(default_factory=lambda: Slots(20, patience=2))
     """For `POST /token-refresh`, which anybody can call."""
+    incidents: Incidents = field(default_factory=lambda: Incidents("Airtable's token endpoint"))
+    """Logs that the endpoint fails or refuses this client."""
     _authorization_url: str = field(init=False, repr=False)
     _headers: dict[str, str] = field(init=False, repr=False)
     _token_url: httpx.URL = field(init=False, repr=False)
@@ -102,14 +105,15 @@ class Airtable:
     async def _tokens(
         self, form: Mapping[str, str], sent_refresh_token: str | None = None
     ) -> TokenSet:
-        status, body = await self.token_request(form)
-        return parse_token_response(
-            status,
-            body,
-            grant_type=form["grant_type"],
-            requested_scope=" ".join(self.client.scopes),
-            sent_refresh_token=sent_refresh_token,
-        )
+        with self.incidents:
+            status, body = await self.token_request(form)
+            return parse_token_response(
+                status,
+                body,
+                grant_type=form["grant_type"],
+                requested_scope=" ".join(self.client.scopes),
+                sent_refresh_token=sent_refresh_token,
+            )
 
     async def _post(self, form: Mapping[str, str]) -> tuple[int, bytes]:
         request = httpx.Request(

@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack, suppress
 from typing import Any, Self, TypeVar
 
+from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import StoreUnavailable, TokenEndpointBusy
 from airtable_oauth.logs import logger
+from airtable_oauth.request_notes import log_fields
 
 T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
@@ -149,7 +151,9 @@ async def until_stored(verb: Callable[[], Awaitable[T]], sleep: Sleep) -> T:
             return await verb()
         except StoreUnavailable as error:
             if pause == _FIRST_PAUSE:
-                logger.warning("could not store what must not be lost: %s; retrying", error.error)
+                cause = cause_of(error)
+                extra = log_fields(cause=cause)
+                logger.warning("could not store a result: %s; retrying", cause, extra=extra)
             await sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 

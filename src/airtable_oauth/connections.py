@@ -100,7 +100,7 @@ class Connections:
             record = await until_stored(partial(self._store, owner, login), self.rotation.sleep)
             if record is not None:
                 return record
-        raise StoreUnavailable
+        raise StoreUnavailable(cause="contention")
 
     async def _store(self, owner: str, login: "_Login") -> ConnectionRecord | None:
         """The record with this login's tokens; None if its connection was disconnected meanwhile.
@@ -127,7 +127,7 @@ class Connections:
                 record = login.renewed(found.record, now)
                 if await self.records.replace(record, now, version=found.version):
                     return record
-        raise StoreUnavailable
+        raise StoreUnavailable(cause="contention")
 
     async def _match(self, owner: str, noted: "Noted", login: "_Login") -> tuple[str, Found | None]:
         """The connection that a login is for: an id that is noted, or a new one.
@@ -181,7 +181,7 @@ class Connections:
                     renewed = replace(renewed, user=user or found.record.user)
                 if await self.records.replace(renewed, now, version=found.version):
                     return renewed
-            raise StoreUnavailable
+            raise StoreUnavailable(cause="contention")
 
         record = await until_stored(store, self.rotation.sleep)
         await until_stored(partial(self.owners.note, record), self.rotation.sleep)
@@ -306,7 +306,7 @@ class Connections:
             now = await self.clock.now()
             if await self.records.replace(known, now, version=found.version):
                 return
-        raise StoreUnavailable
+        raise StoreUnavailable(cause="contention")
 
     async def prolong(self, connection_id: str, until: float) -> None:
         """Keep a connection of sessions until this time at least, in seconds since 1970.
@@ -327,7 +327,7 @@ class Connections:
             now = await self.clock.now()
             if await self.records.replace(prolonged, now, version=found.version):
                 return
-        raise StoreUnavailable
+        raise StoreUnavailable(cause="contention")
 
     async def disconnect(self, connection_id: str) -> None:
         """Erase the tokens. A refresh that is under way cannot bring them back.
@@ -351,7 +351,7 @@ class Connections:
             found = await self._load(connection_id)
             if await self._entombed(found):
                 return found.record
-        raise StoreUnavailable
+        raise StoreUnavailable(cause="contention")
 
     async def _entombed(self, found: Found) -> bool:
         connection_id = found.record.id
@@ -511,7 +511,7 @@ class Owners:
                 done = await self.store.replace(key, value, _OWNER_SECONDS, version=entry.version)
             if done:
                 return noted
-        raise StoreUnavailable
+        raise StoreUnavailable(cause="contention")
 
     def _key(self, owner: str) -> str:
         return storage_key(self.name, "owner", owner)

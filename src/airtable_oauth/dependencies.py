@@ -13,6 +13,7 @@ from airtable_oauth.cookies import LoginCookies, SessionCookie
 from airtable_oauth.errors import CrossSiteRefused, InvalidInput, NotConnected
 from airtable_oauth.grants import Grants
 from airtable_oauth.login import Logins, UnboundLogins
+from airtable_oauth.logs import notes_of
 from airtable_oauth.readiness import Readiness
 from airtable_oauth.sessions import Session, Sessions
 from airtable_oauth.settings import Settings
@@ -65,10 +66,12 @@ class Services:
         Raises:
             NotConnected: it has none, or one that has ended.
         """
+        notes = notes_of(request.scope)
         session_id = self.session_cookie.read(request.headers)
         session = None if session_id is None else await self.sessions.get(session_id)
         if session is None:
             raise NotConnected
+        notes.connection = session.connection_id
         return session
 
 
@@ -125,9 +128,13 @@ def connection_of(services: Services, *, foreign: bool = False) -> Callable[...,
         return of_session
 
     async def of_owner(
-        owner: Annotated[str, Depends(owner_of(services))], connection: ConnectionHeader = None
+        request: Request,
+        owner: Annotated[str, Depends(owner_of(services))],
+        connection: ConnectionHeader = None,
     ) -> str:
-        return (await services.connections.owned(owner, connection)).id
+        notes = notes_of(request.scope)
+        notes.connection = (await services.connections.owned(owner, connection)).id
+        return notes.connection
 
     return of_owner
 

@@ -22,6 +22,7 @@ from airtable_oauth.dependencies import Host, Services, connection_of
 from airtable_oauth.grants import Grants
 from airtable_oauth.hooks import Event, Hook, Hooks
 from airtable_oauth.idle import IdleOutcome, renew_idle
+from airtable_oauth.incidents import Incidents
 from airtable_oauth.login import Logins, UnboundLogins
 from airtable_oauth.logs import logger
 from airtable_oauth.pkce import RandomBytes
@@ -42,6 +43,7 @@ from airtable_oauth.settings import Settings, decode_webhook_secret
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.connect import open_store, sealed
+from airtable_oauth.stores.watched import WatchedStore
 from airtable_oauth.web_api import WebApi
 from airtable_oauth.webhook import Webhook
 
@@ -122,14 +124,14 @@ class AirtableOAuth:
         self._monotonic = parts.get("monotonic", time.monotonic)
         self.settings = settings
         plain_store = open_store(settings) if store is None else store
-        self._store = sealed(
-            plain_store,
-            settings,
-            unencrypted=parts.get("unencrypted", False),
+        sealed_store = sealed(
+            plain_store, settings, unencrypted=parts.get("unencrypted", False)
         )
+        incidents = Incidents("the store", self._monotonic)
+        self._store = WatchedStore(sealed_store, incidents)
         self._store_clock = StoreClock(self._store, self._monotonic)
         self._airtable = airtable_of(
-            settings, new_transport(connections=0) if transport is None else transport
+            settings, new_transport(connections=0) if transport is None else transport, self._monotonic
         )
         self._background = Background()
         self._hooks = Hooks(self._background)
@@ -140,12 +142,13 @@ class AirtableOAuth:
             transport=new_transport(connections=0) if transport is None else transport,
             deadline=settings.upstream_timeout,
             rate_limiter=RateLimiter(
-                store=plain_store,
+                store=WatchedStore(plain_store, incidents),
                 name=settings.name,
                 clock=self._store_clock,
                 sleep=self._sleep,
             ),
             background=self._background,
+            incidents=Incidents("Airtable's Web API", self._monotonic),
         )
         self._connections = self._vault()
         self._grants = Grants(
@@ -309,7 +312,9 @@ class AirtableOAuth:
             await _close("the store", self._store.close)
             self._airtable.refresh_slots.open()  # all of it opens again when it is used again
 
-    def _webhook_of(self, transport: httpx.AsyncBaseTransport | None) -> Webhook | None:
+    def _webhook_of(
+        self, transport: httpx.AsyncBaseTransport | None
+    ) -> Webhook | None:
         settings = self.settings
         if not settings.webhook_url.get_secret_value():
             return None
@@ -320,6 +325,7 @@ class AirtableOAuth:
             clock=self._clock,
             sleep=self._sleep,
             random=self._random,
+            incidents=Incidents("the webhook", self._monotonic),
         )
         for event in Event:
             self._hooks.add(event, partial(webhook.tell, event))
@@ -448,7 +454,11 @@ def _current_connection(
     return current_connection
 
 
-def airtable_of(settings: Settings, transport: httpx.AsyncBaseTransport) -> Airtable:
+def airtable_of(
+    settings: Settings,
+    transport: httpx.AsyncBaseTransport,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Airtable:
     """The authorization server that the settings name, for the client that they name."""
     return Airtable(
         client=Client(
@@ -460,6 +470,7 @@ def airtable_of(settings: Settings, transport: httpx.AsyncBaseTransport) -> Airt
         url=settings.airtable_url,
         transport=transport,
         deadline=settings.upstream_timeout,
+        incidents=Incidents("Airtable's token endpoint", monotonic),
     )
 
 

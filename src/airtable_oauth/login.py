@@ -207,7 +207,7 @@ class Logins:
             record = replace(found.record, sessions=found.record.sessions + 1)
             if await self._replace(login.key, record, version=found.version):
                 return
-        raise StoreUnavailable
+        raise StoreUnavailable(cause="contention")
 
     async def discard(self, key: str) -> None:
         """Forget a login that was kept, so that its callback does not work again."""
@@ -250,7 +250,7 @@ class Logins:
                     return False
                 if await self._replace(key, claimed, version=current.version):
                     return True
-            raise StoreUnavailable
+            raise StoreUnavailable(cause="contention")
 
         try:
             return await self._replace(key, claimed, version=found.version)
@@ -292,7 +292,7 @@ class Logins:
                 entry = await self.store.get(key)
                 if entry is None or await self._replace(key, ended, version=entry.version):
                     return
-            raise StoreUnavailable
+            raise StoreUnavailable(cause="contention")
 
         await until_stored(store, self.sleep)
 

@@ -1,41 +1,60 @@
 """Request ids and log lines, none of which holds a query string, a header, a body or a secret.
 
 The package logs through the standard library and configures nothing: a host app decides what
-becomes of it. The command line uses `logging_config`, where structlog renders every line, those
-of other packages included.
+becomes of it. The command line uses `logging_config`. There the access log's lines are written by
+hand, because they are the largest single cost of a request; structlog renders every other line,
+those of other packages included.
 """
 
+import json
 import logging
 import random
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from opentelemetry.trace import get_current_span
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from airtable_oauth.request_notes import RequestNotes, begin_notes
 
 logger = logging.getLogger("airtable_oauth")
 
-_REQUEST_ID = "airtable_oauth.request_id"
+_NOTES = "airtable_oauth.notes"
 _LOGGED = "airtable_oauth.logged"
+_ACCESS_FIELDS = (
+    *("method", "path", "route", "status", "duration_ms", "client"),
+    *("error", "cause", "outcome", "connection", "trace_id", "request_id"),
+)
+"""The fields of an access line, in their order. Those that are not known are left out."""
+_FIRST_SERVER_ERROR = 500
+_FIRST_ERROR = 400
+
+
+def notes_of(scope: Scope) -> RequestNotes:
+    """The notes of a request, which begin with its first use of them."""
+    notes: RequestNotes | None = scope.get(_NOTES)
+    if notes is None:
+        notes = scope[_NOTES] = RequestNotes(new_request_id())
+        begin_notes(notes)
+    return notes
 
 
 def request_id(scope: Scope) -> str:
-    """The id of a request: in its log line, its `X-Request-ID` header and its error body."""
-    known: str | None = scope.get(_REQUEST_ID)
-    if known is None:
-        known = scope[_REQUEST_ID] = new_request_id()
-    return known
+    """The id of a request: in its log lines, its `X-Request-ID` header and its error body."""
+    return notes_of(scope).request_id
 
 
 def new_request_id() -> str:
-    """An id that no other request has: 16 hexadecimal digits. It is no secret."""
+    """An id that no other request has: 16 hexadecimal digits. It is not a secret."""
     return f"{random.getrandbits(64):016x}"
 
 
 def log_crash(error: BaseException, scope: Scope) -> None:
-    """Log where something went wrong that nobody foresaw: types and places, without messages.
+    """Log an unexpected exception: types and places, without messages.
 
     Messages quote what they were about, and with it codes and tokens. Once per exception: it may
     pass several places that would log it.
@@ -65,6 +84,7 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        notes_of(scope).has_access_log = True
         started = time.perf_counter()
         status = 0
 
@@ -82,18 +102,77 @@ class AccessLog:
             _log_request(scope, status, time.perf_counter() - started)
 
 
+def log_failed_request(scope: Scope, status: int) -> None:
+    """Log a request that failed in a host app, which has no `AccessLog` of ours."""
+    if status >= _FIRST_SERVER_ERROR and not notes_of(scope).has_access_log:
+        _log_request(scope, status)
+
+
 def logging_config(level: str, log_format: str = "console") -> dict[str, Any]:
     """The standard library's logging, for the processes that the command line starts."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"structlog": {"()": _formatter, "log_format": log_format}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}},
+        "formatters": {"lines": {"()": LineFormatter, "log_format": log_format}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
     }
 
 
-def _formatter(log_format: str) -> logging.Formatter:
+class LineFormatter(logging.Formatter):
+    """One line of text or JSON per access record; other records as structlog renders them."""
+
+    def __init__(self, log_format: str) -> None:
+        """`log_format`: `console` or `json`."""
+        super().__init__()
+        self._access: Callable[[logging.LogRecord, dict[str, Any]], str] = (
+            _json_line if log_format == "json" else _console_line
+        )
+        self._others = _structlog_formatter(log_format)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter.format`."""
+        values = record.__dict__
+        if record.name != logger.name or "method" not in values:
+            return self._others.format(record)
+        fields = {name: values[name] for name in _ACCESS_FIELDS if name in values}
+        return self._access(record, fields)
+
+
+def _json_line(record: logging.LogRecord, fields: dict[str, Any]) -> str:
+    head = {
+        "timestamp": _timestamp(record),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "event": "request",
+    }
+    return _encode(head | fields)
+
+
+_encode = json.JSONEncoder(separators=(", ", ": ")).encode
+
+
+def _console_line(record: logging.LogRecord, fields: dict[str, Any]) -> str:
+    details = " ".join(
+        f"{name}={_quoted(value)}"
+        for name, value in fields.items()
+        if name not in ("method", "path", "status")
+    )
+    level = record.levelname.lower()
+    return f"{_timestamp(record)} [{level:9}] {record.getMessage()} {details}"
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return repr(text) if " " in text else text
+
+
+def _timestamp(record: logging.LogRecord) -> str:
+    """The time of a record as structlog writes it."""
+    return f"{datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None).isoformat()}Z"
+
+
+def _structlog_formatter(log_format: str) -> logging.Formatter:
     renderer: Any = structlog.dev.ConsoleRenderer(colors=False)
     if log_format == "json":
         renderer = structlog.processors.JSONRenderer()
@@ -101,7 +180,7 @@ def _formatter(log_format: str) -> logging.Formatter:
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
-            structlog.stdlib.ExtraAdder(allow=["client", "duration_ms", "request_id", "status"]),
+            structlog.stdlib.ExtraAdder(allow=[*_ACCESS_FIELDS, "part"]),
             structlog.processors.TimeStamper(fmt="iso"),
         ],
         processors=[
@@ -112,20 +191,38 @@ def _formatter(log_format: str) -> logging.Formatter:
     )
 
 
-def _log_request(scope: Scope, status: int, seconds: float) -> None:
-    if logger.isEnabledFor(logging.INFO):
-        logger.info(
-            "%s %s %d",
-            scope["method"],
-            _printable(scope["path"]),
-            status,
-            extra={
-                "client": (scope.get("client") or ("",))[0],
-                "status": status,
-                "duration_ms": round(seconds * 1000, 1),
-                "request_id": request_id(scope),
-            },
-        )
+def _log_request(scope: Scope, status: int, seconds: float | None = None) -> None:
+    """Log a request: at error what failed within the service, at warning other 5xx."""
+    notes = notes_of(scope)
+    level = logging.INFO
+    if status >= _FIRST_SERVER_ERROR:
+        is_ours = status == _FIRST_SERVER_ERROR and notes.error is not None
+        level = logging.ERROR if is_ours else logging.WARNING
+    if not logger.isEnabledFor(level):
+        return
+    method, path = scope["method"], _printable(scope["path"])
+    fields = {
+        "method": method,
+        "path": path,
+        "route": getattr(scope.get("route"), "path", None),
+        "status": status,
+        "duration_ms": None if seconds is None else round(seconds * 1000, 1),
+        "client": (scope.get("client") or (None,))[0],
+        "error": notes.error,
+        "cause": notes.cause if status >= _FIRST_ERROR else None,
+        "outcome": notes.outcome,
+        "connection": notes.connection,
+        "trace_id": _trace_id(),
+        "request_id": notes.request_id,
+    }
+    known = {name: value for name, value in fields.items() if value is not None}
+    logger.log(level, "%s %s %d", method, path, status, extra=known)
+
+
+def _trace_id() -> str | None:
+    """The id of OpenTelemetry's trace that the request belongs to, if there is one."""
+    span = get_current_span().get_span_context()
+    return f"{span.trace_id:032x}" if span.is_valid else None
 
 
 def places(error: BaseException) -> Iterator[str]:
@@ -140,4 +237,6 @@ def places(error: BaseException) -> Iterator[str]:
 
 def _printable(path: str) -> str:
     """A path without control characters, so that a client cannot write log lines of its own."""
-    return path.encode("unicode_escape").decode("ascii")[:200]
+    if not (path.isascii() and path.isprintable()):
+        path = path.encode("unicode_escape").decode("ascii")
+    return path[:200]

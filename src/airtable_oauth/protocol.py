@@ -164,8 +164,8 @@ def parse_token_response(
         _raise_token_error(status, body, grant_type)
     try:
         answer = _TokenAnswer.model_validate_json(body)
-    except ValidationError:
-        raise UpstreamError(cause=f"HTTP {status} without tokens") from None  # it quotes the body
+    except ValidationError:  # it quotes the body
+        raise UpstreamError(cause=f"HTTP {status} without tokens") from None
     refresh_token = answer.refresh_token or sent_refresh_token
     if refresh_token is None:
         raise UpstreamError(cause=f"HTTP {status} without tokens")

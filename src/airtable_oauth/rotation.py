@@ -29,6 +29,7 @@ from airtable_oauth.logs import logger
 from airtable_oauth.metrics import RefreshOutcome, count_refresh, lease_wait
 from airtable_oauth.protocol import TokenSet
 from airtable_oauth.records import LONGEST_RETRY, ConnectionRecord, Found, Marker, Reason, Records
+from airtable_oauth.request_notes import current_notes, log_fields
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.lease import Lease
@@ -56,9 +57,8 @@ class Rotation:
     sleep: Sleep = asyncio.sleep
     store_seconds: float = 3.0
     """How long a caller waits for the store."""
-    _running: dict[tuple[str, int], asyncio.Task[ConnectionRecord]] = field(
-        default_factory=dict, init=False
-    )
+    _running: dict[tuple[str, int], "_Attempt"] = field(default_factory=dict, init=False)
+    """By connection and generation."""
 
     @property
     def term(self) -> float:
@@ -75,13 +75,16 @@ class Rotation:
             ClientRefused: Airtable does not accept this service; the connection is kept.
             Unavailable: the store does not answer, or it takes too long.
         """
-        attempt = (record.id, record.generation)
-        task = self._running.get(attempt)
-        if task is None:
+        key = (record.id, record.generation)
+        attempt = self._running.get(key)
+        if attempt is None:
             task = self.background.start(self._renew(record, by_force=by_force))
-            self._running[attempt] = task
-            task.add_done_callback(lambda _: self._running.pop(attempt, None))
-        return await wait(task, self.term, otherwise=AccessUnavailable())
+            attempt = self._running[key] = _Attempt(task)
+            task.add_done_callback(lambda _: self._running.pop(key, None))
+        try:
+            return await wait(attempt.task, self.term, otherwise=AccessUnavailable())
+        finally:
+            attempt.note()
 
     async def _renew(self, seen: ConnectionRecord, *, by_force: bool) -> ConnectionRecord:
         """Refresh under the lease, or return the record that the lease's holder has stored.
@@ -129,7 +132,7 @@ class Rotation:
             # Written ahead. If that fails, Airtable is not called.
             if await self.records.replace(marked, now, version=found.version):
                 return await self._send(record, marker, slot, by_force=by_force)
-        raise StoreUnavailable
+        raise StoreUnavailable(cause="contention")
 
     async def _send(
         self, record: ConnectionRecord, marker: Marker, slot: ExitStack, *, by_force: bool
@@ -153,7 +156,7 @@ class Rotation:
             NotSent: too little time is left for the call and for storing its outcome.
         """
         if await self.clock.now() + self.airtable.deadline + self.store_seconds > marker.retry_at:
-            raise NotSent
+            raise NotSent(cause="the process stood still")
 
     async def _succeeded(
         self, record: ConnectionRecord, tokens: TokenSet, *, by_force: bool
@@ -182,25 +185,25 @@ class Rotation:
         """Only `invalid_grant` ends a connection. `marker` is this attempt's."""
         if isinstance(error, InvalidGrant):
             reason = await self._reason(record)
-            self._report(record, RefreshOutcome(reason.value))
+            self._report(record, RefreshOutcome(reason.value), error.cause)
             return await self._settle(
                 record,
                 lambda current: replace(current, reason=reason, marker=None),
                 then=self.on_ended,
             )
         if isinstance(error, NotSent) or error.error == ClientRefused.error:
-            self._report(record, RefreshOutcome.NOT_SENT)
+            self._report(record, RefreshOutcome.NOT_SENT, error.cause)
             # Nothing was spent: an earlier attempt's marker, if any, is all that stands.
             current = await self._settle(record, _instead_of(marker, record.marker))
             if isinstance(error, ClientRefused):
                 raise error
             return current
         if isinstance(error, RefreshConflict):
-            self._report(record, RefreshOutcome.CONFLICT)
+            self._report(record, RefreshOutcome.CONFLICT, error.cause)
             newer = await self._from_a_peer(record, marker)
             if newer is not None:
                 return newer
-        self._report(record, RefreshOutcome.UNKNOWN)
+        self._report(record, RefreshOutcome.UNKNOWN, error.cause)
         pause = min(_FIRST_RETRY * 2 ** (marker.attempts - 1), LONGEST_RETRY)
         later = replace(marker, retry_at=await self.clock.now() + pause)
         return await self._settle(record, _instead_of(marker, later))
@@ -259,7 +262,7 @@ class Rotation:
                     if then is not None:
                         self.background.start(then(changed))
                     return changed
-            raise StoreUnavailable
+            raise StoreUnavailable(cause="contention")
 
         task = self.background.start(until_stored(attempt, self.sleep))
         return await wait(task, self.store_seconds, otherwise=StoreUnavailable())
@@ -275,10 +278,35 @@ class Rotation:
         key = storage_key(records.name, "lease", "refresh", connection_id)
         return Lease(records.store, key, self.term)
 
-    def _report(self, record: ConnectionRecord, outcome: RefreshOutcome) -> None:
+    def _report(
+        self, record: ConnectionRecord, outcome: RefreshOutcome, cause: str | None = None
+    ) -> None:
         count_refresh(outcome)
         level = logger.info if outcome is RefreshOutcome.RENEWED else logger.warning
-        level("refresh of %s, generation %d: %s", record.id, record.generation, outcome)
+        level(
+            "refresh of %s, generation %d: %s",
+            *(record.id, record.generation, outcome),
+            extra=log_fields(connection=record.id, outcome=outcome.value, cause=cause),
+        )
+        attempt = self._running.get((record.id, record.generation))
+        if attempt is not None:
+            attempt.outcome, attempt.cause = outcome, cause
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """A refresh that several requests may wait for."""
+
+    task: asyncio.Task[ConnectionRecord]
+    outcome: RefreshOutcome | None = None
+    cause: str | None = None
+
+    def note(self) -> None:
+        """Tell the log of the current request how it went."""
+        notes = current_notes()
+        if notes is not None and self.outcome is not None:
+            notes.outcome = self.outcome.value
+            notes.cause = self.cause or notes.cause
 
 
 def lease_seconds(deadline: float, store_seconds: float) -> float:

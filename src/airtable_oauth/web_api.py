@@ -9,7 +9,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from airtable_oauth.airtable import as_upstream_error, decompress, read_capped
 from airtable_oauth.background import Background
 from airtable_oauth.causes import cause_of
-from airtable_oauth.errors import AirtableError, ForeignOrigin, RateLimited, UpstreamTimeout
+from airtable_oauth.errors import (
+    AirtableError,
+    ForeignOrigin,
+    RateLimited,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from airtable_oauth.incidents import Incidents
 from airtable_oauth.paths import is_upload_path, require_plain_path
 from airtable_oauth.rate_limit import PAUSE_SECONDS, RateLimiter
 from airtable_oauth.records import User
@@ -37,6 +44,7 @@ class WebApi(httpx.AsyncBaseTransport):
         deadline: float,
         rate_limiter: RateLimiter,
         background: Background,
+        incidents: Incidents | None = None,
     ) -> None:
         """`url`: the origin of the Web API; `content_url`: the one that accepts uploads."""
         self._api = httpx.URL(url)
@@ -46,6 +54,7 @@ class WebApi(httpx.AsyncBaseTransport):
         self._deadline = deadline
         self._rate_limiter = rate_limiter
         self._background = background
+        self._incidents = incidents or Incidents("Airtable's Web API")
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request when its turn comes; the answer's body is still to be read.
@@ -136,6 +145,15 @@ class WebApi(httpx.AsyncBaseTransport):
         return httpx.Response(429, headers=response.headers, stream=_Whole(body))
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
+        try:
+            response = await self._answer(request)
+        except (UpstreamError, UpstreamTimeout) as error:
+            self._incidents.failed(cause_of(error))
+            raise
+        self._incidents.answered(response.status_code)
+        return response
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
         deadline = _UPLOAD_SECONDS if _is_upload(request) else self._deadline
         request.extensions["timeout"] = {"connect": self._deadline / 2, "read": deadline}
         try:

@@ -17,10 +17,13 @@ import httpx
 
 from airtable_oauth import pkce
 from airtable_oauth.background import Background, Sleep
+from airtable_oauth.causes import cause_of
 from airtable_oauth.hooks import Event
+from airtable_oauth.incidents import Incidents
 from airtable_oauth.logs import logger
 from airtable_oauth.pkce import RandomBytes
 from airtable_oauth.records import Connection
+from airtable_oauth.request_notes import log_fields
 
 _DEADLINE_SECONDS = 5.0
 _PAUSES = (1.0, 5.0, 15.0)
@@ -39,6 +42,8 @@ class Webhook:
     sleep: Sleep
     random: RandomBytes
     background: Background = field(default_factory=Background)
+    incidents: Incidents = field(default_factory=lambda: Incidents("the webhook"))
+    """Logs that the webhook's server cannot be reached or refuses events."""
 
     async def tell(self, event: Event, connection: Connection) -> None:
         """Send it in the background, again if it does not arrive; nobody waits for it."""
@@ -54,20 +59,22 @@ class Webhook:
         await self.transport.aclose()
 
     async def _deliver(self, message_id: str, body: bytes) -> None:
-        told = False
+        problem: str | None = "not sent"
         try:
             for pause in (0, *_PAUSES):
                 await self.sleep(pause)
-                problem = await self._sent(message_id, body)
-                if told := problem is None:
+                problem = await self._send(message_id, body)
+                if problem is None:
+                    self.incidents.works()
                     return
-                logger.warning("the webhook did not take %s: %s", message_id, problem)
+                self.incidents.failed(problem)
         finally:
-            if not told:
-                logger.error("the webhook was not told of %s", message_id)
+            if problem is not None:
+                extra = log_fields(cause=problem)
+                logger.error("the webhook missed event %s: %s", message_id, problem, extra=extra)
 
-    async def _sent(self, message_id: str, body: bytes) -> str | None:
-        """What went wrong, if anything did."""
+    async def _send(self, message_id: str, body: bytes) -> str | None:
+        """Post the event once. Returns what went wrong, or None."""
         timestamp = str(int(self.clock()))
         headers = {
             "Content-Type": "application/json",
@@ -81,7 +88,7 @@ class Webhook:
                 response = await self.transport.handle_async_request(request)
                 await response.aclose()
         except (TimeoutError, httpx.TransportError) as error:
-            return type(error).__name__
+            return cause_of(error)
         return None if response.is_success else f"HTTP {response.status_code}"
 
 

@@ -35,7 +35,7 @@ async def test_log_shows_the_client_that_a_known_proxy_names(
             answer = await browser.get("/authorization-url")
     assert "Secure" not in answer.headers["set-cookie"]
     lines = [json.loads(line) for line in (tmp_path / "serve.log").read_text().splitlines()]
-    (line,) = [line for line in lines if line["event"] == "GET /authorization-url 200"]
+    (line,) = [line for line in lines if line.get("path") == "/authorization-url"]
     assert line["client"] == client
     assert line["request_id"] == answer.headers["x-request-id"]
 

@@ -14,6 +14,7 @@ from pydantic_core import from_json, to_json
 from starlette.responses import Response
 
 from airtable_oauth.airtable import Airtable
+from airtable_oauth.causes import cause_of
 from airtable_oauth.dependencies import Services
 from airtable_oauth.errors import (
     AirtableOAuthError,
@@ -90,7 +91,9 @@ async def _exchange(
     try:
         status, body = await airtable.token_request(form)
     except AirtableOAuthError as error:
+        airtable.incidents.failed(cause_of(error))
         return _json(500, {"error": "Unknown error", "details": _message(error, airtable)})
+    airtable.incidents.answered(status)
     if status in range(200, 300):  # all of them are success to axios, and Express answers 200
         status = 200
         parse_token_response(status, body, grant_type="authorization_code", requested_scope="")

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive
 
+from airtable_oauth.causes import cause_of
 from airtable_oauth.dependencies import HOST_ANSWERED, Services, refuse_cross_site
 from airtable_oauth.errors import (
     Action,
@@ -25,7 +26,7 @@ from airtable_oauth.errors import (
     ServerError,
     UnsupportedMediaType,
 )
-from airtable_oauth.logs import log_crash, request_id
+from airtable_oauth.logs import log_crash, log_failed_request, notes_of
 
 _MAX_BODY_BYTES = 16 * 1024
 _BODY_SECONDS = 10.0
@@ -85,6 +86,7 @@ class OAuthRoute(APIRoute):
         takes_body = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
+            notes_of(request.scope)  # begin them, for the lines that are logged from here on
             try:
                 self.refuse(request)
                 response = await handle(await _with_json_body(request) if takes_body else request)
@@ -94,6 +96,7 @@ class OAuthRoute(APIRoute):
                 response = error_response(request, error)
             for name, value in _HEADERS:
                 response.headers[name] = value
+            log_failed_request(request.scope, response.status_code)
             return response
 
         return guarded
@@ -117,13 +120,17 @@ def cookie_route(services: Services) -> type[OAuthRoute]:
 def error_response(request: Request, error: Exception) -> JSONResponse:
     """The answer to any exception. What we did not foresee is logged, and told to nobody."""
     known = _known(error)
+    notes = notes_of(request.scope)
+    notes.error = known.error
+    notes.cause = known.cause or notes.cause
     if isinstance(known, ServerError):
+        notes.cause = cause_of(error)
         log_crash(error, request.scope)
     body = {
         "error": known.error,
         "error_description": known.description,
         "action": known.action,
-        "request_id": request_id(request.scope),
+        "request_id": notes.request_id,
     }
     if known.return_to is not None:
         body["return_to"] = known.return_to

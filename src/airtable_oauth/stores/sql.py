@@ -35,6 +35,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.incidents import logger
+from airtable_oauth.request_notes import log_fields
 from airtable_oauth.settings import STORE_TIMEOUT
 from airtable_oauth.store_url import PostgresTarget, postgres_target
 from airtable_oauth.stores import Entry
@@ -240,8 +242,8 @@ class SqlStore:
             self._sweeping = asyncio.create_task(self._sweep())
 
     async def _sweep(self) -> None:
-        """Delete what has ended. What goes wrong is tried again by the next sweep."""
-        with suppress(StoreUnavailable):
+        """Delete what has ended. What goes wrong is logged and tried again by the next sweep."""
+        try:
             more = True
             while more:
                 removed = await self._run(
@@ -249,6 +251,10 @@ class SqlStore:
                 )
                 more = len(removed) == _SWEEP_ROWS
                 await asyncio.sleep(_SWEEP_PAUSE if more else 0)
+        except StoreUnavailable as error:
+            cause = cause_of(error)
+            extra = log_fields(cause=cause)
+            logger.warning("could not delete expired entries: %s", cause, extra=extra)
 
     async def _execute(self, statement: Executable) -> Sequence[Any]:
         await self._open()

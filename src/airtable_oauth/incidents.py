@@ -1,0 +1,85 @@
+"""Failures of the store or of Airtable, logged once each instead of once per request."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from airtable_oauth.causes import cause_of
+from airtable_oauth.errors import (
+    AirtableOAuthError,
+    ClientRefused,
+    StoreUnavailable,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from airtable_oauth.request_notes import current_notes, log_fields
+
+logger = logging.getLogger("airtable_oauth")
+
+_REPEAT_SECONDS = 60.0
+_QUIET_SECONDS = 10.0
+"""A full store still answers reads, so one success does not mean that it works again."""
+_FIRST_SERVER_ERROR = 500
+_FAILURES = (StoreUnavailable, UpstreamError, UpstreamTimeout, ClientRefused)
+
+
+@dataclass(slots=True)
+class Incidents:
+    """The failures of one part, such as the store.
+
+    The first failure with a cause is logged at error, and again once a minute while it lasts. After
+    ten seconds without a failure, the next success is logged. The current request's notes get the
+    cause.
+
+    As a context manager it reports what the block raises: errors of this package that mean that the
+    part failed. Its other errors, such as `InvalidGrant`, are answers of a part that works.
+    """
+
+    part: str
+    """The subject of the sentence in the log."""
+    monotonic: Callable[[], float] = time.monotonic
+    """A monotonic clock, in seconds."""
+    _logged: dict[str, float] = field(default_factory=dict, init=False)
+    """By cause: when its last line was logged."""
+    _last_failure: float = field(default=0.0, init=False)
+
+    def failed(self, cause: str) -> None:
+        """Report a failure."""
+        now = self._last_failure = self.monotonic()
+        notes = current_notes()
+        if notes is not None:
+            notes.cause = cause
+        if cause in self._logged and now < self._logged[cause] + _REPEAT_SECONDS:
+            return
+        self._logged[cause] = now
+        extra = log_fields(part=self.part, cause=cause)
+        logger.error("%s does not work: %s", self.part, cause, extra=extra)
+
+    def works(self) -> None:
+        """Report a success."""
+        if self._logged and self.monotonic() >= self._last_failure + _QUIET_SECONDS:
+            self._logged.clear()
+            logger.warning("%s works again", self.part, extra=log_fields(part=self.part))
+
+    def answered(self, status: int) -> None:
+        """Report an HTTP answer. A 5xx is a failure."""
+        if status >= _FIRST_SERVER_ERROR:
+            self.failed(f"HTTP {status}")
+        else:
+            self.works()
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, _FAILURES):
+            self.failed(cause_of(error))
+        elif error is None or isinstance(error, AirtableOAuthError):
+            self.works()
