@@ -21,7 +21,8 @@ from airtable_oauth.stores import Store
 from airtable_oauth.web_api import WebApi
 
 HOST_ANSWERED = "airtable_oauth.host_answered"
-"""In the scope of a request once the host has said who sends it."""
+"""In the scope of a request once the host's dependencies have returned. The host answers what they
+raise."""
 
 _MAX_DATA = 4096
 _LONGEST_PATH = 2048
@@ -104,9 +105,20 @@ def login_data_of(services: Services) -> Callable[..., Awaitable[Any]]:
     if services.host is None or services.host.login_data is None:
         return _nobody
 
-    async def login_data(data: Annotated[Any, Depends(services.host.login_data)]) -> Any:
+    async def ask_host(
+        request: Request, _owner: Annotated[str, Depends(owner_of(services))]
+    ) -> None:
+        """The owner comes first: a stranger gets no further. What follows is the host's again."""
+        request.scope.pop(HOST_ANSWERED, None)
+
+    async def login_data(
+        request: Request,
+        _asked: Annotated[None, Depends(ask_host)],
+        data: Annotated[Any, Depends(services.host.login_data)],
+    ) -> Any:
         if len(json.dumps(data)) > _MAX_DATA:
             raise ValueError(f"login data takes {_MAX_DATA} characters of JSON at most")
+        request.scope[HOST_ANSWERED] = True
         return data
 
     return login_data

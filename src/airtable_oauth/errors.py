@@ -50,6 +50,10 @@ from typing import Self
 
 from starlette.exceptions import HTTPException
 
+CHALLENGE = 'Session realm="airtable"'
+"""The `WWW-Authenticate` of each 401 (RFC 9110, section 15.5.2). No browser knows the scheme, so
+none opens a login dialog."""
+
 
 class Action(StrEnum):
     """What to do about an error, for a program as for a person."""
@@ -92,9 +96,12 @@ class AirtableOAuthError(HTTPException):
             self.description = description
         if cause is not None:
             self.cause = cause
-        wait = self.retry_after
-        headers = None if wait is None else {"Retry-After": str(wait)}
-        super().__init__(self.status, self.description, headers)
+        headers = {}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(self.retry_after)
+        if self.status == 401:  # noqa: PLR2004
+            headers["WWW-Authenticate"] = CHALLENGE
+        super().__init__(self.status, self.description, headers or None)
 
     def ending_login(self, return_to: str | None) -> Self:
         """The same error as the end of a login, which can only start again: its state is spent."""
@@ -188,8 +195,8 @@ class CrossSiteRefused(InvalidRequest):
     status = 403
     error = "cross_site_request"
     description = (
-        "Requests from this origin, or of this kind, are not accepted. The origins of pages that "
-        "may call stand in AIRTABLE_OAUTH_ALLOWED_ORIGINS."
+        "Requests from this origin, or of this kind, are not accepted. The setting "
+        "ALLOWED_ORIGINS lists the origins of pages that may call."
     )
 
 
@@ -485,7 +492,7 @@ class UnknownEncryptionKey(UnreadableRecord):
     error = "unknown_encryption_key"
     description = (
         "A record was encrypted with a key that this process does not have. The person who runs "
-        "the service must put it back into AIRTABLE_OAUTH_ENCRYPTION_KEYS."
+        "the service must put it back into the setting ENCRYPTION_KEYS."
     )
 
 

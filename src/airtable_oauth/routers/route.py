@@ -16,6 +16,7 @@ from starlette.types import Message, Receive
 from airtable_oauth.causes import cause_of
 from airtable_oauth.dependencies import HOST_ANSWERED, Services, refuse_cross_site
 from airtable_oauth.errors import (
+    CHALLENGE,
     Action,
     AirtableOAuthError,
     ContentTooLarge,
@@ -96,6 +97,8 @@ class OAuthRoute(APIRoute):
                 response = error_response(request, error)
             for name, value in _HEADERS:
                 response.headers[name] = value
+            if response.status_code == 401:  # noqa: PLR2004 (Airtable's, which the proxy relays)
+                response.headers.setdefault("WWW-Authenticate", CHALLENGE)
             log_failed_request(request.scope, response.status_code)
             return response
 
