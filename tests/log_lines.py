@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from airtable_oauth.logs import LineFormatter
+from airtable_oauth.logs import logging_config
 
 
 class Lines:
@@ -36,7 +36,7 @@ def log_lines(log_format: str = "json", level: int = logging.INFO) -> Iterator[L
     """Log as `airtable-oauth serve` does, to memory."""
     lines = Lines()
     handler = logging.StreamHandler(lines.stream)
-    handler.setFormatter(LineFormatter(log_format))
+    handler.setFormatter(line_formatter(log_format))
     logger = logging.getLogger("airtable_oauth")
     before = logger.level
     logger.addHandler(handler)
@@ -46,3 +46,10 @@ def log_lines(log_format: str = "json", level: int = logging.INFO) -> Iterator[L
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
+
+
+def line_formatter(log_format: str) -> logging.Formatter:
+    """The formatter that `airtable-oauth serve` configures."""
+    [configured] = logging_config("info", log_format)["formatters"].values()
+    made: logging.Formatter = configured["()"](configured["log_format"])
+    return made

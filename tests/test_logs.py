@@ -9,11 +9,10 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from airtable_oauth.app import create_app
-from airtable_oauth.logs import LineFormatter
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import CSRF, FakeClock, begin, consent, make_settings
-from tests.log_lines import log_lines
+from tests.log_lines import line_formatter, log_lines
 from tests.vault import FaultyStore
 
 CANARY = "canary-5e3f9a"
@@ -190,4 +189,4 @@ def test_record_of_another_package_is_left_to_structlog() -> None:
     """It may have a field of the same name."""
     record = logging.LogRecord("other", logging.INFO, "", 0, "hello", None, None)
     record.method = "GET"
-    assert '"event": "hello"' in LineFormatter("json").format(record)
+    assert '"event": "hello"' in line_formatter("json").format(record)
