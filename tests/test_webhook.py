@@ -203,6 +203,7 @@ async def test_event_that_nobody_takes_costs_nothing(
     assert await airtable.access_token(connection_id)
     await airtable.aclose()
     assert len(receiver.seen) == 4
+    assert caplog.text.count("the webhook does not work: HTTP 500") == 1
     assert "the webhook missed event" in caplog.text
     assert "mina@example.com" not in caplog.text
 

@@ -9,6 +9,7 @@ from airtable_oauth.app import create_app
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import CSRF, begin, consent, make_settings, query_of
+from tests.log_lines import log_lines
 
 NOT_FROM_AIRTABLE = {"error": "This request was not from Airtable!"}
 TOKENS = {
@@ -195,3 +196,23 @@ async def test_head_begins_no_login(store: MemoryStore) -> None:
     async with service(raising(AssertionError()), store) as client:
         assert (await client.head("/get-authorization-url")).status_code == 405
     assert [key async for key in store.scan("airtable:unbound")] == []
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "cause"),
+    [
+        (500, b"oops", "HTTP 500"),
+        (401, {"error": "invalid_client"}, "HTTP 401 invalid_client"),
+        (200, {}, "HTTP 200 without tokens"),
+        (400, {"error": "invalid_grant"}, None),
+    ],
+)
+async def test_answer_that_is_passed_on_is_an_incident_if_airtable_fails(
+    store: MemoryStore, status: int, content: Any, cause: str | None
+) -> None:
+    """The client gets what Airtable said, and the log says that somebody must act."""
+    with log_lines() as lines:
+        async with service(answering(status, content), store) as client:
+            state = query_of(await authorization_url(client))["state"]
+            await client.get("/request-oauth-token", params={"state": state, "code": "c"})
+    assert [line["cause"] for line in lines.incidents()] == ([] if cause is None else [cause])

@@ -7,6 +7,7 @@ Different on purpose: redirects of the token endpoint are not followed, its answ
 has a deadline, a 200 that holds no tokens is 502, CORS goes by the list, HEAD begins no login.
 """
 
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -93,7 +94,7 @@ async def _exchange(
     except AirtableOAuthError as error:
         airtable.incidents.failed(cause_of(error))
         return _json(500, {"error": "Unknown error", "details": _message(error, airtable)})
-    airtable.incidents.answered(status)
+    _report(airtable, status, body)
     if status in range(200, 300):  # all of them are success to axios, and Express answers 200
         status = 200
         parse_token_response(status, body, grant_type="authorization_code", requested_scope="")
@@ -101,6 +102,12 @@ async def _exchange(
     if status in (200, 400, 401):
         return _json(status, data)
     return _json(status, {"error": "Unknown error", "details": data})
+
+
+def _report(airtable: Airtable, status: int, body: bytes) -> None:
+    """Report to the log how Airtable answered: this route passes every answer on."""
+    with suppress(AirtableOAuthError), airtable.incidents:
+        parse_token_response(status, body, grant_type="authorization_code", requested_scope="")
 
 
 def _query(request: Request, name: str) -> str | list[str] | None:
