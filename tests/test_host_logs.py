@@ -16,13 +16,16 @@ def our_host(store: MemoryStore, clock: FakeClock) -> Host:
     return Host(make_simulator(users=3), store, clock)
 
 
-async def test_host_finds_a_failed_request_by_the_id_of_its_error_body(our_host: Host) -> None:
+@pytest.mark.parametrize("path", ["/authorization-url", "/session"])
+async def test_host_finds_a_failed_request_by_the_id_of_its_error_body(
+    our_host: Host, path: str
+) -> None:
     """It has no access log of ours. The incident line has the same id."""
     store = FaultyStore(our_host.store, down=True)
     app = our_host.app(our_host.integration(store=store, unencrypted=True))
     ann = our_host.user(app, "ann")
     with log_lines() as lines:
-        answer = await ann.get("/session")
+        answer = await ann.get(path)
         assert answer.status_code == 503
         store.down = False
         assert (await ann.get("/session")).status_code == 401  # the user's business
@@ -31,7 +34,7 @@ async def test_host_finds_a_failed_request_by_the_id_of_its_error_body(our_host:
     assert "does not work" in incident["event"]
     assert failed["level"] == "warning"
     assert (failed["status"], failed["error"]) == (503, "store_unavailable")
-    assert (failed["route"], failed["path"]) == ("/session", "/integrations/airtable/session")
+    assert (failed["route"], failed["path"]) == (path, f"/integrations/airtable{path}")
 
 
 async def test_host_is_told_of_a_5xx_that_airtable_answered(our_host: Host) -> None:
