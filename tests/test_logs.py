@@ -1,5 +1,6 @@
 """What the log says about a request; `integration/test_incidents.py` has real stores that fail."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -150,6 +151,30 @@ async def test_refresh_of_a_request_is_named_in_its_line(
                 assert (line["outcome"], line["connection"]) == (outcome, connection)
                 assert line.get("cause") == (None if fault is None else "HTTP 503")
                 assert line["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_every_request_that_waited_for_a_refresh_names_its_outcome(
+    simulator: Simulator, clock: FakeClock
+) -> None:
+    """One of them has started it; the others share it."""
+    async with service(simulator, clock) as browser:
+        await connect(browser, simulator)
+        clock.advance(3600)
+        simulator.clock.advance(3600)
+        fault = simulator.faults.add(Fault(status=503, body="{}", held=True))
+        with log_lines() as lines:
+            waiting = [
+                asyncio.create_task(browser.get("/airtable/v0/meta/bases")) for _ in range(3)
+            ]
+            while not fault.fired:
+                await asyncio.sleep(0.01)
+            simulator.faults.release()
+            answers = await asyncio.gather(*waiting)
+    assert {answer.status_code for answer in answers} == {503}
+    assert {(line["outcome"], line["cause"]) for line in lines.access()} == {
+        ("unknown", "HTTP 503")
+    }
+    assert len({line["request_id"] for line in lines.access()}) == 3
 
 
 async def test_access_line_names_the_trace(simulator: Simulator, clock: FakeClock) -> None:

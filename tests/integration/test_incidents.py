@@ -13,7 +13,7 @@ from airtable_oauth.settings import Settings
 from tests import broken_stores
 from tests.broken_stores import SECRET, BrokenStore
 from tests.certificates import https_server, self_signed_certificate
-from tests.helpers import CSRF, begin, decide, free_port, make_settings
+from tests.helpers import CSRF, begin, decide, free_port, make_settings, query_of
 from tests.log_lines import log_lines
 from tests.processes import Stack, stack
 from tests.stores.backends import redis_server
@@ -34,6 +34,28 @@ def own_redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def test_redis_that_fails_is_one_incident(own_redis_url: str, name: str) -> None:
     with broken_stores.REDIS[name](own_redis_url) as broken:
         await assert_one_incident(broken)
+
+
+async def test_request_that_gives_up_a_store_names_its_cause(own_redis_url: str) -> None:
+    """In the background it is repeated for longer than the request waits."""
+    settings = make_settings(
+        store_url=own_redis_url,
+        encryption_keys=KEY,
+        store_timeout=0.2,
+    )
+    app = create_app(settings, transport=httpx.MockTransport(lambda _: httpx.Response(500)))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
+        ) as browser,
+    ):
+        callback = {"code": "c", "state": query_of(await begin(browser))["state"]}
+        with log_lines() as lines, broken_stores.full_redis(own_redis_url) as broken:
+            answer = await browser.post("/session", json=callback, headers=CSRF)
+    assert (answer.status_code, answer.json()["error"]) == (503, "store_unavailable")
+    [access] = lines.access()
+    assert access["cause"] in broken.causes
 
 
 @pytest.mark.parametrize("name", broken_stores.POSTGRES)
