@@ -465,7 +465,7 @@ def _within_integration(work: Callable[[AirtableOAuth], Awaitable[T]]) -> T:
     try:
         return asyncio.run(run())
     except AirtableOAuthError as error:
-        raise click.ClickException(error.description) from None
+        raise click.ClickException(_with_cause(error)) from None
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from None
 
@@ -476,9 +476,14 @@ async def _reseal(settings: Settings) -> Resealing:
     try:
         return await reseal_all(store, settings.name, progress=_Progress())
     except StoreUnavailable as error:
-        raise click.ClickException(f"{error.description} Run this again for the rest.") from None
+        raise click.ClickException(f"{_with_cause(error)} Run this again for the rest.") from None
     finally:
         await store.close()
+
+
+def _with_cause(error: AirtableOAuthError) -> str:
+    cause = "" if error.cause is None else f" Cause: {error.cause}."
+    return f"{error.description}{cause}"
 
 
 class _Progress:

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 
 from airtable_oauth.airtable import Airtable, new_transport
 from airtable_oauth.background import Background, Sleep
+from airtable_oauth.causes import cause_of
 from airtable_oauth.client import client_of
 from airtable_oauth.connections import Connections, Owners
 from airtable_oauth.cookies import LoginCookies, SessionCookie
@@ -428,7 +429,7 @@ async def _close(part: str, close: Callable[[], Awaitable[None]]) -> None:
     try:
         await close()
     except Exception as error:  # noqa: BLE001 (logged, and the rest is closed)
-        logger.error("could not close %s: %s", part, type(error).__name__)
+        logger.error("could not close %s: %s", part, cause_of(error))
 
 
 def _current_client(

@@ -1,5 +1,6 @@
 """A store that does not work says why: by the type and code of what its driver raised."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from airtable_oauth.stores.redis import RedisStore
 from airtable_oauth.stores.sql import SqlStore
 from tests import broken_stores
 from tests.broken_stores import SECRET, BrokenStore
+from tests.log_lines import log_lines
 from tests.stores.backends import redis_server
 
 
@@ -58,3 +60,19 @@ async def assert_cause(store: Store, broken: BrokenStore) -> None:
         assert SECRET not in repr(caught.value.cause)
     finally:
         await store.close()
+
+
+async def test_sweep_that_fails_is_logged_with_its_cause(postgres_url: str) -> None:
+    """Nobody waits for it, and without it the table grows."""
+    broken = await broken_stores.POSTGRES["read only"](postgres_url)
+    store = SqlStore(broken.url)
+    with log_lines() as lines:
+        with pytest.raises(StoreUnavailable):
+            await store.put("airtable:login:1", b"", 60)
+        async with asyncio.timeout(5):
+            while not lines.text:
+                await asyncio.sleep(0.01)
+    await store.close()
+    assert [line["event"] for line in lines] == [
+        f"could not delete expired entries: {broken.causes[0]}"
+    ]
