@@ -125,14 +125,14 @@ class AirtableOAuth:
         self._monotonic = parts.get("monotonic", time.monotonic)
         self.settings = settings
         plain_store = open_store(settings) if store is None else store
-        sealed_store = sealed(
-            plain_store, settings, unencrypted=parts.get("unencrypted", False)
-        )
+        sealed_store = sealed(plain_store, settings, unencrypted=parts.get("unencrypted", False))
         incidents = Incidents("the store", self._monotonic)
         self._store = WatchedStore(sealed_store, incidents)
         self._store_clock = StoreClock(self._store, self._monotonic)
         self._airtable = airtable_of(
-            settings, new_transport(connections=0) if transport is None else transport, self._monotonic
+            settings,
+            new_transport(connections=0) if transport is None else transport,
+            self._monotonic,
         )
         self._background = Background()
         self._hooks = Hooks(self._background)
@@ -313,9 +313,7 @@ class AirtableOAuth:
             await _close("the store", self._store.close)
             self._airtable.refresh_slots.open()  # all of it opens again when it is used again
 
-    def _webhook_of(
-        self, transport: httpx.AsyncBaseTransport | None
-    ) -> Webhook | None:
+    def _webhook_of(self, transport: httpx.AsyncBaseTransport | None) -> Webhook | None:
         settings = self.settings
         if not settings.webhook_url.get_secret_value():
             return None
