@@ -1,11 +1,12 @@
 """`/docs` without a CDN or an inline script, and `/`, which points to it."""
 
 import importlib.resources
+from functools import cache
 from importlib.metadata import version
 from typing import Final
 
 from fastapi import APIRouter
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from airtable_oauth.errors import NotFound
 from airtable_oauth.routers.route import OAuthRoute
@@ -88,5 +89,10 @@ async def docs_asset(asset: str) -> Response:
     """A file of Swagger UI, as the package `fastapi-offline` carries it."""
     if asset not in _ASSETS:
         raise NotFound
-    directory = importlib.resources.files("fastapi_offline") / "static"
-    return FileResponse(str(directory / asset), media_type=_ASSETS[asset])
+    return Response(_content(asset), media_type=_ASSETS[asset])
+
+
+@cache
+def _content(asset: str) -> bytes:
+    """One copy for all clients: of a streamed file each slow one would hold pieces of its own."""
+    return (importlib.resources.files("fastapi_offline") / "static" / asset).read_bytes()
