@@ -79,7 +79,7 @@ async def talk(port: int, *parts: bytes, pause: float = 0.0, end: bool = False) 
                 received.extend(data)
 
     async def speak() -> None:
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, RuntimeError):  # uvloop's, of a transport that is closed
             for part in parts:
                 writer.write(part)
                 await writer.drain()

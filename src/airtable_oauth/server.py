@@ -82,10 +82,10 @@ class LimitedProtocol(HttpToolsProtocol):
         Wait.READ: 30.0,
     }
 
+    _waiting: ClassVar[dict["LimitedProtocol", None]] = {}
+    """The connections of this process whose timer runs, the one that waits longest first."""
     _wait: Wait | None = None
     """What the timer is for; None while the client owes nothing."""
-    _since = 0.0
-    """By the clock of the event loop."""
     _unread = 0
     """Bytes that were still to be read when the wait for `READ` began."""
     _timer: asyncio.TimerHandle | None = None
@@ -109,9 +109,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as the base class has it
         """Wait for the first head, unless too many connections are open."""
         super().connection_made(transport)
-        self._watch()
         if len(self.connections) > self._max_connections:
             self._make_room()
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the app."""
@@ -234,16 +234,16 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(HeadersTooLarge() if self._in_head else ContentTooLarge())
 
     def _make_room(self) -> None:
-        others = [each for each in self.connections if isinstance(each, LimitedProtocol)]
-        waiting = [each for each in others if each._wait is not None and each is not self]  # noqa: SLF001
-        if waiting:
-            min(waiting, key=lambda each: each._since)._make_way()  # noqa: SLF001
-        else:
+        longest = next(iter(self._waiting), self)
+        if longest is self:
             self._refuse(Unavailable())
             self.transport.close()
+        else:
+            longest._make_way()  # noqa: SLF001 (of this class)
 
     def _make_way(self) -> None:
         self._log_end("too many connections are open")
+        self._stop_timer()
         self.connections.discard(self)
         self.transport.abort()
 
@@ -272,7 +272,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._wait = owed
         if owed is not None:
-            self._since = self.loop.time()
+            self._waiting[self] = None
             self._unread = self.transport.get_write_buffer_size()
             self._timer = self.loop.call_later(self.seconds[owed], self._expire)
 
@@ -280,6 +280,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._wait = None
+        self._waiting.pop(self, None)
 
     def _expire(self) -> None:
         wait = self._wait
