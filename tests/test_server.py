@@ -204,6 +204,22 @@ async def test_what_surrounds_a_body_is_limited(port: int, framing: bytes) -> No
     assert (status, body["error"]) == (b"413", "content_too_large")
 
 
+async def test_refused_client_that_goes_on_sending_is_cut_off(port: int) -> None:
+    """It may send a little more before it reads the answer, and not for all of its ten seconds."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    sent = 0
+    with suppress(ConnectionError, RuntimeError):
+        writer.write(POST + b"0\r\n")
+        async with asyncio.timeout(5):
+            while sent < 100_000_000:
+                writer.write(b"A: b\r\n" * 10_000)
+                await writer.drain()
+                sent += 60_000
+    assert sent < 20_000_000
+    writer.close()
+    del reader
+
+
 async def test_trailer_is_not_a_header(port: int) -> None:
     """Neither of its request nor of the next: what follows a body cannot pass the CSRF check."""
     head = b"DELETE /session HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"

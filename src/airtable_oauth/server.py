@@ -52,6 +52,8 @@ MAX_TARGET_BYTES = 16 * 1024
 MAX_HEADERS = 200
 MAX_QUEUED = 8
 """Requests of one connection that wait for the answer to an earlier one."""
+_MAX_IGNORED_BYTES = 1024 * 1024
+"""What may still come of a request that was refused."""
 _PIECE_BYTES = 16 * 1024
 """How much is parsed before the limits are checked again."""
 
@@ -92,6 +94,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _in_head = True
     _in_body = False
     _refused = False
+    _ignored_bytes = 0
     _framing_bytes = 0
     """What came of the current request and is not body. Too high by one piece at most."""
     _body_bytes = 0
@@ -121,6 +124,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrives, a piece at a time."""
+        if self._refused:
+            self._ignore(len(data))
         for start in range(0, len(data), _PIECE_BYTES):
             if self._refused or self.transport.is_closing():
                 break
@@ -232,6 +237,12 @@ class LimitedProtocol(HttpToolsProtocol):
         self._framing_bytes += len(piece)
         if self._framing_bytes > MAX_HEAD_BYTES + self._body_bytes:
             self._refuse(HeadersTooLarge() if self._in_head else ContentTooLarge())
+
+    def _ignore(self, count: int) -> None:
+        """Let a client that was refused send a little more, so that it comes to read the answer."""
+        self._ignored_bytes += count
+        if self._ignored_bytes > _MAX_IGNORED_BYTES:
+            self.transport.close()
 
     def _make_room(self) -> None:
         longest = next(iter(self._waiting), self)
