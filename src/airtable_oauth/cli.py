@@ -56,6 +56,9 @@ _KEY_BYTES = 32
 _OTHER_FILES = 500
 """Sockets and files of a process besides its clients' connections: store, Airtable, Python."""
 _START_SECONDS = 30.0
+_BACKLOG = 256
+"""Connections that the system holds ready. The event loop accepts all of them at once, and serves
+none of its clients meanwhile."""
 _COLUMNS = "{:<26}  {:<13}  {:<12}  {:<24}  {}"
 _REMEDIES = {
     UnknownEncryptionKey.error: f"put their key back into {PREFIX}ENCRYPTION_KEYS.",
@@ -121,6 +124,7 @@ def serve(host: str, port: int, workers: int, max_connections: int) -> None:
         factory=True,
         workers=workers,
         limit_concurrency=max_connections,
+        backlog=_BACKLOG,
         log_level=settings.log_level,
         log_format=settings.log_format,
         forwarded_allow_ips=settings.forwarded_allow_ips,

@@ -1,0 +1,211 @@
+"""One hostile client at full speed, on the service without nginx in front of it."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.helpers import CSRF, begin, decide
+from tests.integration.test_memory import resident_bytes
+from tests.processes import Stack, stack
+
+pytestmark = [pytest.mark.integration, pytest.mark.heavy, pytest.mark.usefixtures("unmeasured")]
+
+WHOAMI = "/airtable/v0/meta/whoami"
+USERS = 3
+ATTACK_SECONDS = 2.0
+ANSWER_SECONDS = 2.0
+MEMORY_BYTES = 100 * 1024 * 1024
+
+CHUNKED = (
+    b"POST /token-refresh HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Attack:
+    """What a hostile client does over and over; `address` is the service's, `session` its own."""
+
+    def __init__(self, address: tuple[str, int], session: str) -> None:
+        self.address = address
+        self.session = session.encode()
+        self.sockets: list[socket.socket] = []
+
+    def connect(self, *, small: bool = False) -> socket.socket:
+        client = socket.socket()
+        client.settimeout(1)
+        if small:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        try:
+            client.connect(self.address)
+        except OSError:
+            client.close()
+            raise
+        return client
+
+    def long_path(self) -> None:
+        path = b"GET /airtable/v0/" + b"%25" * 21_000 + b" HTTP/1.1\r\nHost: a\r\nCookie: "
+        with self.connect() as client:
+            client.sendall(path + self.session + b"\r\n\r\n")
+            client.recv(65536)
+
+    def longest_path_that_is_checked(self) -> None:
+        path = b"GET /airtable/v0/" + b"%25" * 2700 + b" HTTP/1.1\r\nHost: a\r\nCookie: "
+        with self.connect() as client:
+            client.sendall(path + self.session + b"\r\n\r\n")
+            client.recv(65536)
+
+    def endless_trailers(self) -> None:
+        with self.connect() as client:
+            client.sendall(CHUNKED + b"0\r\n")
+            while True:
+                client.sendall(b"A: b\r\n" * 50_000)
+
+    def endless_queue(self) -> None:
+        with self.connect() as client:
+            while True:
+                client.sendall(LIVE * 10_000)
+
+    def connections_that_never_end(self) -> None:
+        """Of each kind one; all are kept open until the attack is over."""
+        for _ in range(5):
+            self.sockets.append(self.connect(small=True))
+        kept = self.sockets[-5:]
+        kept[1].sendall(b"GET / HTTP/1.1\r\nA: " + b"x" * 60_000)
+        kept[2].sendall(LIVE + b"\r\n")
+        kept[3].sendall(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: a\r\n\r\n")
+        kept[4].sendall(CHUNKED + b"5\r\n")
+
+    def stop(self) -> None:
+        while self.sockets:
+            self.sockets.pop().close()
+
+
+@contextmanager
+def at_full_speed(step: Callable[[], None]) -> Iterator[list[int]]:
+    """Repeat a step in a thread; yields how often it was done so far."""
+    done, over = [0], threading.Event()
+
+    def run() -> None:
+        while not over.is_set():
+            with contextlib.suppress(OSError):
+                step()
+            done[0] += 1
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield done
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """For fixtures of the module."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One process, which is warm."""
+    with stack(tmp_path_factory.mktemp("hostile"), users=USERS + 1, LOG_LEVEL="warning") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def users(service: Stack) -> AsyncIterator[list[httpx.AsyncClient]]:
+    """Browsers with a session each; the last is the hostile client's."""
+    async with AsyncExitStack() as browsers:
+        made = []
+        for number in range(USERS + 1):
+            client = httpx.AsyncClient(base_url=service.api, timeout=30)
+            browser = await browsers.enter_async_context(client)
+            await log_in(browser, f"usr{number}")
+            made.append(browser)
+        yield made
+
+
+async def log_in(browser: httpx.AsyncClient, user: str) -> None:
+    async with httpx.AsyncClient(timeout=30) as person:
+        parameters = await decide(person, await begin(browser), user=user)
+    answer = await browser.post("/session", json=parameters, headers=CSRF)
+    assert answer.status_code == 201, answer.text
+
+
+@pytest.fixture
+def attack(service: Stack, users: list[httpx.AsyncClient]) -> Iterator[Attack]:
+    """A client of its own, with a session."""
+    port = urlsplit(service.api).port
+    assert port is not None
+    made = Attack(("127.0.0.1", port), f"airtable_session={users[-1].cookies['airtable_session']}")
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "long_path",
+        "longest_path_that_is_checked",
+        "endless_trailers",
+        "endless_queue",
+        "connections_that_never_end",
+    ],
+)
+async def test_others_are_served_during_an_attack(
+    service: Stack, users: list[httpx.AsyncClient], attack: Attack, name: str
+) -> None:
+    """In two seconds each; memory stays within 100 MiB, and no connection to Airtable is lost."""
+    honest = users[:USERS]
+    await slowest_answer(service, honest, seconds=0.2)
+    before = resident_bytes(service)
+    with at_full_speed(getattr(attack, name)) as done:
+        slowest = await slowest_answer(service, honest, seconds=ATTACK_SECONDS)
+        grown = resident_bytes(service) - before
+    print(f"{name}: {done[0]} times, {slowest:.2f} s, {grown / 2**20:.0f} MiB")  # noqa: T201
+    assert done[0] > 0
+    assert slowest < ANSWER_SECONDS, f"{slowest:.2f} s"
+    assert grown < MEMORY_BYTES, f"{grown / 2**20:.0f} MiB"
+    attack.stop()
+    assert await slowest_answer(service, users, seconds=0.5) < 1
+    assert resident_bytes(service) - before < MEMORY_BYTES
+
+
+async def slowest_answer(
+    service: Stack, browsers: list[httpx.AsyncClient], *, seconds: float
+) -> float:
+    """The longest time, in seconds, that one of these users, or a stranger, waits for an answer."""
+    ends = time.monotonic() + seconds
+
+    async def use(browser: httpx.AsyncClient) -> float:
+        slowest = 0.0
+        while time.monotonic() < ends:
+            began = time.monotonic()
+            answer = await browser.get(WHOAMI)
+            slowest = max(slowest, time.monotonic() - began)
+            assert answer.status_code == 200, answer.text
+            await asyncio.sleep(0.01)
+        return slowest
+
+    async def arrive() -> float:
+        slowest = 0.0
+        while time.monotonic() < ends:
+            began = time.monotonic()
+            async with httpx.AsyncClient(base_url=service.api, timeout=30) as stranger:
+                await begin(stranger)
+            slowest = max(slowest, time.monotonic() - began)
+        return slowest
+
+    return max(await asyncio.gather(arrive(), *(use(browser) for browser in browsers)))
