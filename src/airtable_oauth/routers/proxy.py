@@ -81,7 +81,7 @@ _RESPONSES[200] = _RESPONSES["default"] = {
 def proxy_router(services: Services) -> APIRouter:
     """The routes of this module, for one integration."""
     router = APIRouter(route_class=cookie_route(services), tags=["Airtable"])
-    places = Places(10, patience=2)
+    places = Places(10, patience=services.settings.upstream_timeout)
     uploads = UploadPlaces(patience=10)
 
     async def airtable(path: str, request: Request) -> Response:
