@@ -451,6 +451,19 @@ async def test_body_must_be_json(
     assert upstream.seen == []
 
 
+async def test_backend_that_forwards_the_cookie_acts_as_the_user(
+    browser: httpx.AsyncClient, upstream: Upstream
+) -> None:
+    """In any language, for as long as it serves a request of that browser."""
+    cookie = {"Cookie": f"airtable_session={browser.cookies['airtable_session']}"}
+    browser.cookies.clear()
+    user = (await browser.get("/session", headers=cookie)).json()["user"]
+    assert user["id"].startswith("usr")
+    upstream.answers = [httpx.Response(200, json={"done": True})]
+    answer = await browser.post("/airtable/v0/appX/T", json={}, headers=cookie | CSRF)
+    assert answer.json() == {"done": True}
+
+
 # Pace
 
 
