@@ -154,26 +154,22 @@ async def test_no_request_waits_for_longer_than_the_patience(world: World) -> No
 
 
 async def test_caller_that_leaves_gives_its_turn_to_the_next(world: World) -> None:
-    """While it waits, and also at the moment when it gets its turn."""
-    limiter = world.process()
+    """While it waits, and at the very moment when it gets its turn."""
+    leaving: list[asyncio.Task[None]] = []
+
+    async def sleep(seconds: float) -> None:
+        await world.time.sleep(seconds)
+        for task in leaving:  # after the turn was handed out, before its task goes on
+            asyncio.get_running_loop().call_soon(task.cancel)
+
+    limiter = RateLimiter(world.store, "airtable", StoreClock(world.store, world.time), sleep, 1.15)
     await world.start(*(world.ask(limiter, "ann") for _ in range(5)))
     left, late, _ = await world.start(*(world.ask(limiter, name) for name in ("bob", "cat", "dan")))
     left.cancel()
-    await world.run(0.5)
-    late.cancel()
-    await world.run(0.8)
+    leaving.append(late)
+    await world.run(1.2)
+    assert late.cancelled()
     assert [name for _, name in world.sent[5:]] == ["dan"]
-    (turn,) = await world.start(world.ask(limiter, "eve"))
-    world.sent.clear()
-    first = asyncio.ensure_future(limiter.acquire("appOther", "fay"))
-    await asyncio.sleep(0)
-    await world.start(world.ask(limiter, "gil", "appOther"))
-    first.cancel()
-    with suppress(asyncio.CancelledError):
-        await first
-    await settle()
-    assert turn.done()
-    assert [name for _, name in world.sent] == ["gil"]
 
 
 # Fairness
@@ -187,6 +183,18 @@ async def test_connections_take_turns(world: World) -> None:
     await world.run(1.2)
     assert world.count() == {"flood": 8, "ann": 1, "bob": 1}
     assert {name for _, name, _ in world.refused} == {"flood"}
+
+
+async def test_ten_requests_of_a_connection_wait_at_most(world: World) -> None:
+    """More could not be sent in time. Those whose callers have left do not count."""
+    limiter = world.process()
+    await world.start(*(world.ask(limiter, "ann") for _ in range(5)))
+    waiting = await world.start(*(world.ask(limiter, "flood") for _ in range(12)))
+    assert [name for _, name, _ in world.refused] == ["flood", "flood"]
+    for task in waiting[:3]:
+        task.cancel()
+    await world.start(*(world.ask(limiter, "flood") for _ in range(3)))
+    assert len(world.refused) == 2
 
 
 async def test_connection_without_access_holds_up_nobody_else(world: World) -> None:
@@ -342,10 +350,11 @@ async def test_without_a_store_a_process_keeps_the_limit_alone(world: World) -> 
     limiter = world.process()
     await world.start(world.ask(limiter, "ann"))
     world.store.down = True
-    await world.start(*(world.ask(limiter, "ann") for _ in range(8)))
+    await world.start(*(world.ask(limiter, "ann") for _ in range(4)))
     assert len(world.sent) == 5
     world.store.down = False
-    await world.store.close()
+    await world.store.store.close()
+    await world.run(0.1)
     await world.start(*(world.ask(limiter, "bob") for _ in range(8)))
     await world.run(3)
     assert most_in_a_second([time for time, _ in world.sent]) == 5
@@ -370,6 +379,21 @@ async def test_quiet_base_costs_one_round_trip(world: World) -> None:
         await world.start(world.ask(limiter, "ann"))
         assert world.store.trips == before + 1
     assert len(world.sent) == 5
+
+
+async def test_base_costs_one_round_trip_again_when_others_use_it_no_longer(world: World) -> None:
+    """A process that found another one's turn reads first, until it finds only its own."""
+    limiter, other = world.process(), world.process()
+    for each in (limiter, other):
+        await world.start(world.ask(each, "ann"))
+        await world.run(0.05)
+    costs = []
+    for _ in range(4):
+        before = world.store.trips
+        await world.start(world.ask(limiter, "ann"))
+        await world.run(1.5)
+        costs.append(world.store.trips - before)
+    assert costs == [3, 2, 1, 1]
 
 
 @pytest.mark.parametrize(("processes", "trips"), [(1, 1.0), (2, 2.0), (4, 2.5)])

@@ -9,7 +9,7 @@ import json
 import math
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
 from airtable_oauth.background import Background, Sleep, Tries
@@ -67,7 +67,12 @@ class Schedule:
 
     def encode(self) -> bytes:
         """Serialise."""
-        return json.dumps(asdict(self)).encode()
+        stored = {
+            "pause_until": self.pause_until,
+            "turns": self.turns,
+            "refused_turn": self.refused_turn,
+        }
+        return json.dumps(stored).encode()
 
     def next_turn(self, earliest: float, *, refused: bool) -> float:
         """The next time at which a request may be sent.
@@ -94,6 +99,8 @@ class Schedule:
 
     def merge(self, other: "Schedule") -> "Schedule":
         """What is known from both: neither a pause nor a turn gets lost."""
+        if other in (self, _EMPTY):
+            return self
         turns = sorted((Counter(self.turns) | Counter(other.turns)).elements())
         return Schedule(
             max(self.pause_until, other.pause_until),
@@ -104,6 +111,8 @@ class Schedule:
     def plausible(self, now: float) -> "Schedule":
         """Without times so far ahead that the clock was wrong when they were written."""
         latest = now + PAUSE_SECONDS + _CLOCK_SECONDS
+        if self.end <= latest:
+            return self
         return Schedule(
             self.pause_until if self.pause_until <= latest else 0.0,
             tuple(turn for turn in self.turns if turn <= latest),
@@ -115,6 +124,9 @@ class Schedule:
         """When it no longer delays any request."""
         last = max((*self.turns, self.refused_turn))
         return max(self.pause_until, last + _WINDOW_SECONDS)
+
+
+_EMPTY = Schedule()
 
 
 @dataclass(eq=False, slots=True)
