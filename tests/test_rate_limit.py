@@ -17,6 +17,7 @@ from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.encrypted import EncryptedStore
 from airtable_oauth.stores.memory import MemoryStore
+from airtable_oauth.stores.redis import RedisStore
 from airtable_oauth.web_api import base_of
 from tests.helpers import SCOPES, make_settings
 from tests.vault import FaultyStore, VirtualTime
@@ -538,6 +539,38 @@ async def test_bases_of_the_past_are_forgotten(world: World) -> None:
 
 
 # Over real sockets
+
+
+async def test_flood_in_one_process_does_not_starve_another_over_redis(redis_url: str) -> None:
+    """Three seconds of real time: a user of the other process asks every half second."""
+    stores = [RedisStore(redis_url) for _ in range(2)]
+    busy, other = (RateLimiter(store, "real", StoreClock(store)) for store in stores)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 3
+
+    async def ask(limiter: RateLimiter, connection: str, pause: float) -> list[float]:
+        """How long each request waited."""
+        waited = []
+        while (began := loop.time()) < end:
+            await limiter.acquire(BASE, connection)
+            limiter.record_answer(BASE, connection, 200)
+            waited.append(loop.time() - began)
+            await asyncio.sleep(pause)
+        return waited
+
+    async def flood(number: int) -> None:
+        while loop.time() < end:
+            with suppress(RateLimited):
+                await ask(busy, f"flood{number}", 0)
+            await asyncio.sleep(0.05)
+
+    waited, *_ = await asyncio.gather(ask(other, "ann", 0.5), *map(flood, range(20)))
+    for each in (busy, other):
+        await each.close()
+    for store in stores:
+        await store.close()
+    assert len(waited) >= 2
+    assert max(waited) < 2
 
 
 class Upstream:
