@@ -307,6 +307,16 @@ async def test_telemetry_without_a_collector() -> None:
     assert await troubles(environment, telemetry=True) == []
 
 
+async def test_missing_exporter_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`serve` would not start."""
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+    assert await troubles(environment, telemetry=True) == [
+        "fault    AIRTABLE_OAUTH_TELEMETRY needs an exporter: "
+        "pip install 'airtable-oauth[telemetry]'"
+    ]
+
+
 async def test_missing_driver_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the extra that brings it."""
     monkeypatch.setitem(sys.modules, "airtable_oauth.stores.redis", None)

@@ -112,19 +112,29 @@ class _WithQuery:
         await self._app(scope, receive, send)
 
 
+def require_exporter(settings: Settings) -> None:
+    """Return if telemetry is off, or can be exported.
+
+    Raises:
+        ModuleNotFoundError: the exporter's extra is not installed.
+    """
+    if not settings.telemetry:
+        return
+    try:
+        import_module("opentelemetry.exporter.otlp.proto.http")
+    except ModuleNotFoundError:
+        variable = settings.variable("telemetry")
+        raise ModuleNotFoundError(
+            f"{variable} needs an exporter: pip install 'airtable-oauth[telemetry]'"
+        ) from None
+
+
 def _telemetry(settings: Settings) -> TelemetryConfig:
     """FastAPI's own, if it is wanted: a span and metrics per request, to where `OTEL_…` says.
 
     Its logs would hold exceptions with their messages.
     """
-    if settings.telemetry:
-        try:
-            import_module("opentelemetry.exporter.otlp.proto.http")
-        except ModuleNotFoundError:
-            variable = settings.variable("telemetry")
-            raise ModuleNotFoundError(
-                f"{variable} needs an exporter: pip install 'airtable-oauth[telemetry]'"
-            ) from None
+    require_exporter(settings)
     return {
         "tracing": settings.telemetry,
         "metrics": settings.telemetry,

@@ -15,6 +15,7 @@ from publicsuffixlist import PublicSuffixList
 from pydantic import ValidationError
 
 from airtable_oauth.airtable import Airtable, new_transport
+from airtable_oauth.app import require_exporter
 from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import AirtableOAuthError, ClientRefused
 from airtable_oauth.findings import Finding, Level, fault, ok, warning
@@ -298,6 +299,10 @@ def _webhook(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _telemetry(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
+    try:
+        require_exporter(settings)
+    except ModuleNotFoundError as error:
+        yield Finding(Level.FAULT, str(error))
     if settings.telemetry and not any(name.startswith(_OTLP) for name in environment):
         yield warning(
             settings.variable("telemetry"), f"is on, and no {_OTLP} variable says where to send it"
