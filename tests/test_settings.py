@@ -210,16 +210,26 @@ class OtherPrefix(Settings):
 
 
 def test_messages_name_the_variables_that_are_read() -> None:
-    """Also for a subclass with another prefix."""
-    assert OtherPrefix.variable("store_url") == "ACME_AIRTABLE_STORE_URL"
-    with pytest.raises(ValidationError) as caught:
-        OtherPrefix(_env_file=None, client_id="a", expose_tokens=False, node_compat=True)
-    assert faults(caught.value) == [
-        "ACME_AIRTABLE_REDIRECT_URI: is missing",
-        "ACME_AIRTABLE_SCOPES: is missing",
-        "ACME_AIRTABLE_NODE_COMPAT: hands tokens to browsers, which "
-        "ACME_AIRTABLE_EXPOSE_TOKENS=false forbids",
-    ]
+    """Also for a subclass with another prefix, and for settings that are read with one."""
+    for settings, options, prefix in (
+        (OtherPrefix, {}, "ACME_AIRTABLE_"),
+        (Settings, {"_env_prefix": "SALES_"}, "SALES_"),
+    ):
+        wrong: Any = options | {"expose_tokens": False, "node_compat": True}
+        with pytest.raises(ValidationError) as caught:
+            settings(_env_file=None, **wrong)
+        assert faults(caught.value) == [
+            f"{prefix}CLIENT_ID: is missing",
+            f"{prefix}REDIRECT_URI: is missing",
+            f"{prefix}SCOPES: is missing",
+            f"{prefix}NODE_COMPAT: hands tokens to browsers, which EXPOSE_TOKENS=false forbids",
+        ]
+        right: Any = options | {
+            "client_id": "an-id",
+            "redirect_uri": "http://localhost:4200/cb",
+            "scopes": "data.records:read",
+        }
+        assert settings(_env_file=None, **right).variable("store_url") == f"{prefix}STORE_URL"
     assert "ACME" not in str(fault_lines(client_id=""))
 
 

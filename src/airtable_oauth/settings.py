@@ -6,10 +6,17 @@ import re
 from collections.abc import Iterable
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from airtable_oauth.paths import decode_nested
@@ -17,6 +24,8 @@ from airtable_oauth.store_url import fault_of, normal_store_url
 from airtable_oauth.urls import address_of, is_loopback, normal_base_url, origin_of, split_url
 
 PREFIX = "AIRTABLE_OAUTH_"
+_PREFIX_OF_ERROR = "airtable_oauth_prefix"
+"""The attribute of a `ValidationError` that says how the variables begin that were read."""
 _SECRETS = Path("/run/secrets")
 STORE_TIMEOUT = 1.4
 """Seconds for one verb of a store, by default. Two of them fit into the three seconds after which a
@@ -53,10 +62,22 @@ class Settings(BaseSettings):
         str_strip_whitespace=True,
     )
 
-    if TYPE_CHECKING:  # type checkers otherwise demand every field that has no default
+    _prefix: str = PrivateAttr(default=PREFIX)
 
-        def __init__(self, **values: Any) -> None:
-            """Read what `values` leaves out from the environment."""
+    def __init__(self, **values: Any) -> None:
+        """Read what `values` leaves out from the environment.
+
+        Raises:
+            ValidationError: a variable is wrong or missing. `faults` describes it.
+        """
+        given = values.get("_env_prefix")
+        prefix = self.model_config.get("env_prefix", "") if given is None else given
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            setattr(error, _PREFIX_OF_ERROR, prefix)
+            raise
+        self._prefix = prefix
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] = "airtable"
     """Part of cookie names and store keys, so that two integrations can share a host and a store"""
@@ -142,10 +163,9 @@ class Settings(BaseSettings):
     forwarded_allow_ips: Annotated[tuple[str, ...], NoDecode] = ()
     """Proxies whose `X-Forwarded-For` is believed: addresses or networks, comma-separated"""
 
-    @classmethod
-    def variable(cls, field: str) -> str:
-        """The name of the environment variable of a field, also in a subclass with a prefix."""
-        return f"{cls.model_config.get('env_prefix', '')}{field}".upper()
+    def variable(self, field: str) -> str:
+        """The name of the environment variable that a field was read from, with its prefix."""
+        return f"{self._prefix}{field}".upper()
 
     @property
     def secure(self) -> bool:
@@ -275,26 +295,18 @@ class Settings(BaseSettings):
     def _exposes_tokens(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 (a validator)
         _require(
             not value or info.data.get("expose_tokens", True),
-            f"hands tokens to browsers, which {cls.variable('expose_tokens')}=false forbids",
+            "hands tokens to browsers, which EXPOSE_TOKENS=false forbids",
         )
         return value
 
 
 def faults(error: ValidationError) -> list[str]:
     """One readable line per wrong or missing variable, naming it and never its value."""
-    settings = _class_named(error.title)
+    prefix = getattr(error, _PREFIX_OF_ERROR, PREFIX)
     return [
-        f"{settings.variable(str(fault['loc'][0]))}: {_sentence(fault)}"
+        f"{prefix}{fault['loc'][0]}".upper() + f": {_sentence(fault)}"
         for fault in error.errors(include_url=False, include_context=False, include_input=False)
     ]
-
-
-def _class_named(name: str) -> type[Settings]:
-    """The class that could not be read: pydantic's error knows its name only."""
-    classes = [Settings]
-    for each in classes:
-        classes.extend(each.__subclasses__())
-    return next((each for each in reversed(classes) if each.__name__ == name), Settings)
 
 
 def decode_key(text: str) -> bytes:
