@@ -1,8 +1,4 @@
-import asyncio
-import ssl
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +12,7 @@ from airtable_oauth.findings import Finding, Level
 from airtable_oauth.settings import Settings
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores.memory import MemoryStore
-from tests.certificates import self_signed_certificate
+from tests.certificates import untrusted_server
 from tests.helpers import make_settings
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
@@ -258,16 +254,6 @@ async def test_online_meets_something_else(status: int, body: Any, words: str) -
     assert words in (await troubles(transport=transport))[0]
 
 
-@asynccontextmanager
-async def untrusted_server(directory: Path) -> AsyncIterator[str]:
-    """An https server whose certificate is signed with its own key."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(self_signed_certificate(directory))
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
 async def test_online_names_why_airtable_cannot_be_reached(tmp_path: Path) -> None:
     """A refused connection, a name that does not exist, a certificate that is not trusted."""
 
@@ -279,8 +265,8 @@ async def test_online_names_why_airtable_cannot_be_reached(tmp_path: Path) -> No
 
     assert "(ConnectionRefusedError ECONNREFUSED)" in await trouble("http://127.0.0.1:1")
     assert "(gaierror EAI_" in await trouble("https://airtable.invalid")
-    async with untrusted_server(tmp_path) as url:
-        assert "(SSLCertVerificationError 18)" in await trouble(url)
+    with untrusted_server(tmp_path) as port:
+        assert "(SSLCertVerificationError 18)" in await trouble(f"https://127.0.0.1:{port}")
 
 
 async def test_report_holds_no_secret(simulator: Simulator) -> None:
