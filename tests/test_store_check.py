@@ -98,6 +98,19 @@ async def test_postgres_that_does_not_work_is_noticed(postgres_url: str, name: s
     await assert_noticed(broken.url, POSTGRES[name])
 
 
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ("sslmode=require", "does it offer TLS"),
+        ("sslmode=verify-full&sslrootcert=/missing.crt", "correct the paths of certificates"),
+    ],
+)
+async def test_postgres_without_the_tls_of_its_url_is_noticed(
+    postgres_url: str, parameters: str, words: str
+) -> None:
+    await assert_noticed(f"{postgres_url}?{parameters}", words)
+
+
 async def test_missing_grant_of_one_verb_is_noticed(postgres_url: str) -> None:
     """A role that may write and not delete could begin logins, and finish none."""
     admin = SqlStore(postgres_url)

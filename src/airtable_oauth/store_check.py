@@ -27,8 +27,11 @@ _RIGHTS = (
 )
 _READ_ONLY = "the store is read-only, as replicas are: use the address of the primary"
 _FULL = "the store is full: give it more memory or disk space"
-_FOLDER = "the SQLite file cannot be opened: create its folder, or correct the path"
-_FILE_RIGHTS = "this user may not write the SQLite file or its folder"
+_FOLDER = (
+    "a file cannot be opened. SQLite: create its folder, or correct the path. Others: correct the "
+    "paths of certificates in the URL"
+)
+_FILE_RIGHTS = "this user may not open or write a file that the URL names, or its folder"
 _ADVICE = {
     **dict.fromkeys(("ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ENETUNREACH"), _UNREACHABLE),
     **dict.fromkeys(("EAI_NONAME", "EAI_AGAIN", "EAI_NODATA"), _NO_SUCH_HOST),
@@ -49,6 +52,9 @@ _ADVICE = {
         ("redis.InvalidResponse", "redis.ConnectionError"),
         "what answers does not speak Redis's protocol: compare host and port, and use rediss:// if "
         "it expects TLS",
+    ),
+    "ConnectionError": (
+        "the server ended the connection: does it offer TLS, if the URL asks for it (sslmode)?"
     ),
     "SQLITE_NOTADB": "the file is not a SQLite database",
     "TimeoutError": (
