@@ -564,7 +564,9 @@ async def test_flood_in_one_process_does_not_starve_another_over_redis(redis_url
                 await ask(busy, f"flood{number}", 0)
             await asyncio.sleep(0.05)
 
-    waited, *_ = await asyncio.gather(ask(other, "ann", 0.5), *map(flood, range(20)))
+    floods = [asyncio.create_task(flood(number)) for number in range(20)]
+    waited = await ask(other, "ann", 0.5)
+    await asyncio.gather(*floods)
     for each in (busy, other):
         await each.close()
     for store in stores:
