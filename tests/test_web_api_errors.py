@@ -11,7 +11,7 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from airtable_oauth import AirtableOAuth, raise_for_error
-from airtable_oauth.errors import Action, UpstreamError, WebApiError
+from airtable_oauth.errors import Action, UpstreamError, UpstreamTimeout, WebApiError
 from airtable_oauth.testing import AirtableSimulator, Fault
 
 SECRET = "patSecret.0123456789"
@@ -100,13 +100,15 @@ async def test_status_decides_where_the_body_was_not_read(
 
 
 @asynccontextmanager
-async def api_that_sends(answer: bytes) -> AsyncIterator[str]:
-    """The URL of a Web API that sends these bytes and closes the connection."""
+async def api_that_sends(answer: bytes, *, hang: bool = False) -> AsyncIterator[str]:
+    """The URL of a Web API that sends these bytes, then closes the connection or does nothing."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
         await writer.drain()
+        if hang:
+            await reader.read()
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
@@ -132,6 +134,19 @@ async def test_body_that_breaks_off_is_our_error(
             connection = await airtable.adopt("ann", airtable_simulator.tokens())
             async with airtable.client(connection.id) as client:
                 with pytest.raises(UpstreamError):
+                    await client.get("/v0/meta/bases")
+
+
+async def test_body_that_stops_is_504(airtable_simulator: AirtableSimulator) -> None:
+    """After `UPSTREAM_TIMEOUT` without a byte."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"
+    async with api_that_sends(answer, hang=True) as url:
+        settings = airtable_simulator.settings(airtable_api_url=url, upstream_timeout=0.2)
+        airtable = AirtableOAuth(settings)
+        async with airtable.lifespan():
+            connection = await airtable.adopt("ann", airtable_simulator.tokens())
+            async with airtable.client(connection.id) as client:
+                with pytest.raises(UpstreamTimeout):
                     await client.get("/v0/meta/bases")
 
 
