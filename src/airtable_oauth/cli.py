@@ -19,9 +19,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 import uvicorn
+from click.core import ParameterSource
 from fastapi import FastAPI
 from pydantic import ValidationError
 
@@ -49,9 +51,11 @@ from airtable_oauth.stores.encrypted import EncryptedStore
 from airtable_oauth.stores.resealing import Resealing, reseal_all
 
 _DEMO_SCOPES = "data.records:read data.records:write schema.bases:read user.email:read"
+_DEMO_SECRET = "demo-secret"  # noqa: S105 (of the simulator, and published)
 _DRAIN_SECONDS = 30
 _GARBAGE = 10_000
 """New objects between two looks for garbage; 700 is Python's own."""
+_HTTP_PORT = 80
 _KEY_BYTES = 32
 _OTHER_FILES = 500
 """Sockets and files of a process besides its clients' connections: store, Airtable, Python."""
@@ -76,6 +80,25 @@ _tokens = click.option(
     show_default=True,
     help="Where the pages have tokens kept: by the service (sessions), or in their tab.",
 )
+
+
+def _app_origin(_context: click.Context, _option: click.Parameter, origin: str) -> str:
+    """An origin that shares cookies with the service on localhost."""
+    if not origin:
+        return ""
+    try:
+        parts = urlsplit(origin)
+        port = parts.port or _HTTP_PORT
+    except ValueError:
+        raise click.BadParameter("must be an origin, like http://localhost:5173") from None
+    if (parts.scheme, parts.hostname) != ("http", "localhost") or "@" in parts.netloc:
+        raise click.BadParameter(
+            "must begin with http://localhost: the service is on localhost, and a browser does not "
+            "send its cookies from another site, such as 127.0.0.1"
+        )
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise click.BadParameter("must be an origin without a path, like http://localhost:5173")
+    return "http://localhost" if port == _HTTP_PORT else f"http://localhost:{port}"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -153,7 +176,7 @@ def worker() -> FastAPI:
 @click.option("--client-id", default="demo-client", show_default=True)
 @click.option(
     "--client-secret",
-    default="demo-secret",
+    default=_DEMO_SECRET,
     show_default=True,
     help="Empty for an integration without a secret.",
 )
@@ -239,13 +262,35 @@ def pages(port: int, api_url: str, airtable_api_url: str, tokens: str) -> None:
     "--simulator-port", default=4300, show_default=True, type=_port, help="Port of the simulator."
 )
 @_tokens
-def demo(port: int, api_port: int, simulator_port: int, tokens: str) -> None:
-    """Run everything: simulator, service and pages. No account, no database."""
-    spa, api = f"http://localhost:{port}", f"http://localhost:{api_port}"
+@click.option(
+    "--app",
+    default="",
+    metavar="ORIGIN",
+    callback=_app_origin,
+    help="Your own app, http://localhost:5173 say, in place of the pages. Its callback route is "
+    "ORIGIN/auth-callback.",
+)
+@click.pass_context
+def demo(
+    context: click.Context, port: int, api_port: int, simulator_port: int, tokens: str, app: str
+) -> None:
+    """Run everything: simulator, service and pages. No account, no database.
+
+    With --app there are no pages: your own single-page app uses the service.
+    """
+    for option in ("port", "tokens"):
+        if app and context.get_parameter_source(option) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{option} is about the pages, which --app replaces.")
+    for option, taken in (("api-port", api_port), ("simulator-port", simulator_port)):
+        if app.endswith(f":{taken}"):
+            raise click.UsageError(f"--app and --{option} name the same port. Change one of them.")
+    spa, api = app or f"http://localhost:{port}", f"http://localhost:{api_port}"
     airtable = f"http://127.0.0.1:{simulator_port}"  # another site than localhost, on purpose
-    client_secret = secrets.token_hex(32)
+    client_secret = _DEMO_SECRET if app else secrets.token_hex(32)
     redirect_uri = f"{spa}/auth-callback"
-    for each in (port, api_port, simulator_port):
+    pages = () if app else ((_pages, (port, api, airtable, tokens)),)
+    ports = (simulator_port, api_port) if app else (simulator_port, api_port, port)
+    for each in ports:
         _free("localhost", each)
     _supervise(
         (_simulator, ("127.0.0.1", simulator_port, "demo-client", client_secret, (redirect_uri,))),
@@ -266,14 +311,30 @@ def demo(port: int, api_port: int, simulator_port: int, tokens: str) -> None:
                 },
             ),
         ),
-        (_pages, (port, api, airtable, tokens)),
-        ports=(simulator_port, api_port, port),
-        ready=(
-            f"\n  Open {spa}\n\n"
-            f"  service    {api}  (its documentation: {api}/docs)\n"
-            f"  simulator  {airtable}\n\n"
-            "  Ctrl-C ends all three.\n"
-        ),
+        *pages,
+        ports=ports,
+        ready=_ready_for_app(spa, api, airtable) if app else _ready(spa, api, airtable),
+    )
+
+
+def _ready(spa: str, api: str, airtable: str) -> str:
+    return (
+        f"\n  Open {spa}\n\n"
+        f"  service    {api}  (its documentation: {api}/docs)\n"
+        f"  simulator  {airtable}  (recent requests, and what can go wrong)\n\n"
+        "  Ctrl-C ends all three.\n"
+    )
+
+
+def _ready_for_app(app: str, api: str, airtable: str) -> str:
+    return (
+        f"\n  Start your app on {app}. Its callback route is {app}/auth-callback\n\n"
+        f"  service    {api}  (its documentation: {api}/docs)\n"
+        f"  simulator  {airtable}  (recent requests, and what can go wrong)\n\n"
+        "  To run a service of your own instead, use the simulator's integration:\n"
+        f"  client ID      demo-client\n"
+        f"  client secret  {_DEMO_SECRET}  (good for this simulator alone)\n\n"
+        "  Ctrl-C ends both.\n"
     )
 
 

@@ -12,7 +12,8 @@ from airtable_oauth.simulator.control import Control
 from airtable_oauth.simulator.faults import Droppable, Faults
 from airtable_oauth.simulator.guard import Guard
 from airtable_oauth.simulator.model import Clock, Integration, User, Vault
-from airtable_oauth.simulator.oauth import AuthorizationServer
+from airtable_oauth.simulator.oauth import AuthorizationServer, templates
+from airtable_oauth.simulator.page import Page
 from airtable_oauth.simulator.recording import Recorder, RequestLog, SeenRequest
 from airtable_oauth.simulator.sample import identifier, sample_bases
 from airtable_oauth.simulator.web_api import WebApi
@@ -41,9 +42,10 @@ class Simulator:
     `user_limit`, if it is given (Airtable: 50, for personal access tokens). `url` is where browsers
     find the files in cells, if not where the Web API is asked for them.
 
-    `/_simulator/…` offers the same over HTTP: see `simulator.control`. It answers this machine, and
-    requests to one of `control_hosts`: see `simulator.guard`. With `record_secrets` the tokens,
-    codes and secrets of requests are recorded as they came; else they are masked.
+    `/` is a page for people, and `/_simulator/…` offers the same over HTTP: `simulator.control`.
+    Both answer this machine, and requests to one of `control_hosts`: `simulator.guard`. With
+    `record_secrets` the tokens, codes and secrets of requests are recorded as they came; else they
+    are masked.
     """
 
     def __init__(
@@ -77,7 +79,8 @@ class Simulator:
             Capped(self.faults, _MOST_BODY), self.requests, self.clock, secrets=record_secrets
         )
         control = Control(self.requests, self.faults, self.authorization_server)
-        own = Starlette(routes=[Mount("/_simulator", routes=control.routes())])
+        page = Page(self.authorization_server, self.faults, self.requests, templates)
+        own = Starlette(routes=[*page.routes(), Mount("/_simulator", routes=control.routes())])
         guarded = Guard(Capped(own, _MOST_CONTROL), control_hosts)
         self.app: ASGIApp = Droppable(_Split(own=guarded, airtable=recorded))
 
@@ -95,5 +98,6 @@ class _Split:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        is_own = scope.get("path", "").startswith("/_simulator/")
+        path = scope.get("path", "")
+        is_own = path == "/" or path.startswith("/_simulator/")
         await (self._own if is_own else self._airtable)(scope, receive, send)

@@ -188,6 +188,10 @@ class Vault:
         access_token = self.access_tokens.get(token)
         return access_token if access_token is not None and self._works(access_token) else None
 
+    def can_refresh(self, token: RefreshToken) -> bool:
+        """Whether a refresh with this token would succeed."""
+        return self._matters(token) and token.used_at is None
+
     def asks_too_often(self, token: RefreshToken) -> bool:
         """Note an attempt; whether there were too many within a second."""
         token.attempts.append(self.clock())

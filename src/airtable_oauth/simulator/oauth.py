@@ -36,7 +36,7 @@ _MOST_CONSENTS = 10_000
 """Consent pages that wait for an answer."""
 _FORM = "application/x-www-form-urlencoded"
 
-_templates = Environment(
+templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=select_autoescape()
 )
 
@@ -293,7 +293,7 @@ def _redirect(redirect_uri: str, state: str | None, **parameters: str) -> Respon
 
 
 def _page(template: str, status: int = 200, **values: object) -> Response:
-    html = _templates.get_template(template).render(**values)
+    html = templates.get_template(template).render(**values)
     return HTMLResponse(
         html, status, headers={"Cache-Control": "no-store", "X-Frame-Options": "DENY"}
     )
