@@ -10,7 +10,9 @@
 /**
  * @typedef {object} Session
  * @property {string | null} id The connection's, where users may have several.
- * @property {"connected" | "refreshing" | "reconnect_required"} status
+ * @property {"connected" | "refreshing" | "renewal_required" | "reconnect_required"} status
+ *   `renewal_required` exists with `tokens: "browser"` only: the access token has ended, and `renew` may
+ *   get a new one.
  * @property {"revoked" | "expired" | "rotation_lost" | null} reason Why to reconnect.
  * @property {{id: string, email: string | null} | null} user Who granted access, if known.
  * @property {string[]} scopes What was granted.
@@ -19,7 +21,12 @@
  * @property {Date | null} reconnectBy When the connection ends if nobody uses it, if known.
  */
 
-/** What went wrong, in the shape of the service's error body. */
+/**
+ * What went wrong, in the shape of the service's error body.
+ *
+ * `action` says what to do: `retry`, `restart_login`, `reconnect` or `fix_config`; and `renew`, with
+ * `tokens: "browser"` only, where Airtable no longer accepts the access token.
+ */
 export class AirtableOAuthError extends Error {
   /**
    * @param {{error: string, error_description?: string, action?: string, request_id?: string, return_to?: string}} body
@@ -59,43 +66,53 @@ export function createAirtableOAuth({
   const keeper = tokens === "server" ? serverKeeper() : browserKeeper();
   /** @type {Map<string, Promise<any>>} */
   const callbacks = new Map();
+  /** @type {Map<string, Promise<any>>} Calls under way, which a second click shares. */
+  const pending = new Map();
   /** @type {Map<string, number[]>} When requests went to each base, with `tokens: "browser"`. */
   const turns = new Map();
 
   /**
-   * Begin a login and leave the page for Airtable.
+   * Begin a login and leave the page for Airtable. A second click meanwhile begins no second login.
    *
    * @param {string} [returnTo] A local path that comes back with the finished login.
    * @param {Record<string, string>} [parameters] More of the query: `connection`, the id of one to
-   *   make anew where users may have several, and what a host app asks for.
+   *   reconnect where users may have several, and what a host app asks for.
    */
   async function connect(returnTo, parameters = {}) {
     const query = new URLSearchParams(parameters);
     if (returnTo) query.set("return_to", returnTo);
-    const { authorizationUrl } = await service(`/authorization-url${query.size > 0 ? `?${query}` : ""}`);
+    const text = query.toString(); // not query.size, which browsers before 2023 do not have
+    return shared(`connect ${text}`, () => begin(text && `?${text}`));
+  }
+
+  async function begin(query) {
+    const { authorizationUrl } = await service(`/authorization-url${query}`);
     storage.setItem(STATE, new URL(authorizationUrl).searchParams.get("state") ?? "");
     location.assign(authorizationUrl);
   }
 
   /**
    * Finish the login that Airtable's redirect belongs to. Called twice with the same parameters
-   * it runs once.
+   * it runs once. If it fails with the action `retry`, whether the login is finished is not known: call
+   * it again with the same parameters.
    *
    * @param {URLSearchParams} parameters The query of the callback route.
    * @returns {Promise<{returnTo: string | null}>}
    */
   function finish(parameters) {
     const key = parameters.toString();
-    if (!callbacks.has(key)) callbacks.set(key, finishOnce(parameters));
+    if (!callbacks.has(key)) {
+      const finished = finishOnce(parameters);
+      callbacks.set(key, finished);
+      finished.catch((failure) => failure.action === "retry" && callbacks.delete(key));
+    }
     return /** @type {Promise<any>} */ (callbacks.get(key));
   }
 
   async function finishOnce(parameters) {
     const state = parameters.get("state");
     if (state && state === storage.getItem(FINISHED) && await isConnected()) return { returnTo: null };
-    const expected = storage.getItem(STATE);
-    storage.removeItem(STATE);
-    if (!state || state !== expected) {
+    if (!state || state !== storage.getItem(STATE)) {
       throw new AirtableOAuthError({
         error: "state_mismatch",
         error_description: "This tab began no such login: connect again.",
@@ -107,9 +124,21 @@ export function createAirtableOAuth({
       const value = parameters.get(name);
       if (value !== null) body[name] = value;
     }
-    const answer = await keeper.finish(body);
+    const answer = await answered(keeper.finish(body));
     storage.setItem(FINISHED, state);
     return { returnTo: answer.return_to ?? null };
+  }
+
+  /** An answer that ends the login also ends its state. A lost answer keeps it, for another try. */
+  async function answered(finishing) {
+    try {
+      const answer = await finishing;
+      storage.removeItem(STATE);
+      return answer;
+    } catch (failure) {
+      if (failure.action !== "retry") storage.removeItem(STATE);
+      throw failure;
+    }
   }
 
   /** Whether there is a connection, one of several included. */
@@ -117,6 +146,7 @@ export function createAirtableOAuth({
     try {
       return (await session()) !== null;
     } catch (failure) {
+      if (failure.action === "retry") throw failure; // not known
       return failure.error === "connection_not_named";
     }
   }
@@ -132,14 +162,20 @@ export function createAirtableOAuth({
   }
 
   /** End the connection. Airtable has no revocation: there the integration stays listed. */
-  async function disconnect() {
+  function disconnect() {
     for (const key of [STATE, FINISHED]) storage.removeItem(key);
-    await keeper.disconnect();
+    return shared("disconnect", () => keeper.disconnect());
   }
 
   /** With `tokens: "browser"`: exchange the refresh token for a new pair, when a person asks. */
-  async function renew() {
-    await keeper.renew();
+  function renew() {
+    return shared("renew", () => keeper.renew()); // a refresh token works once
+  }
+
+  /** The call of this name that is under way, or a new one. */
+  function shared(name, call) {
+    if (!pending.has(name)) pending.set(name, call().finally(() => pending.delete(name)));
+    return /** @type {Promise<any>} */ (pending.get(name));
   }
 
   /**
@@ -157,7 +193,7 @@ export function createAirtableOAuth({
     });
     const answer = await response.json().catch(() => null);
     if (response.ok) return answer;
-    throw airtableError(response.status, answer);
+    throw airtableError(response.status, answer, tokens);
   }
 
   /**
@@ -240,6 +276,7 @@ export function createAirtableOAuth({
 
   function browserKeeper() {
     const read = () => JSON.parse(storage.getItem(TOKENS) ?? "null");
+    const write = (found) => storage.setItem(TOKENS, JSON.stringify(found));
     const kept = () => {
       const found = read();
       if (found) return found;
@@ -252,22 +289,26 @@ export function createAirtableOAuth({
     const keep = (answer) => {
       const now = Date.now();
       const { access_token, refresh_token, scope, expires_in, refresh_expires_in } = answer;
-      storage.setItem(TOKENS, JSON.stringify({
+      write({
         access_token,
         refresh_token,
         scope,
         expires_at: now + expires_in * 1000,
         reconnect_by: refresh_expires_in === null ? null : now + refresh_expires_in * 1000,
-      }));
+      });
       return answer;
+    };
+    /** Remember what Airtable said about a pair, unless the pair was replaced meanwhile. */
+    const mark = (token, found) => {
+      const current = read();
+      if (current?.access_token === token) write({ ...current, ...found });
     };
     return {
       finish: async (body) => keep(await service("/token-exchange", { method: "POST", body })),
       async session() {
         const found = read();
         return found && asSession({
-          status: "connected",
-          reason: null,
+          ...health(found),
           user: null,
           scopes: found.scope.split(" ").filter(Boolean),
           missing_scopes: [],
@@ -279,15 +320,23 @@ export function createAirtableOAuth({
         storage.removeItem(TOKENS);
       },
       async renew() {
-        const { refresh_token } = kept();
-        keep(await service("/token-refresh", { method: "POST", body: { refresh_token } }));
+        const { access_token, refresh_token } = kept();
+        try {
+          keep(await service("/token-refresh", { method: "POST", body: { refresh_token } }));
+        } catch (failure) {
+          if (failure.action === "reconnect") mark(access_token, { ended: true });
+          throw failure;
+        }
       },
       async airtable(path, options) {
         await turn(path);
-        return send(airtableApiUrl + path, {
+        const { access_token } = kept();
+        const response = await send(airtableApiUrl + path, {
           ...options,
-          headers: { ...options.headers, Authorization: `Bearer ${kept().access_token}` },
+          headers: { ...options.headers, Authorization: `Bearer ${access_token}` },
         });
+        if (response.status === 401) mark(access_token, { refused: true });
+        return response;
       },
     };
   }
@@ -297,7 +346,7 @@ export function createAirtableOAuth({
     const base = path.match(/\/(app\w+)/)?.[1];
     if (!base) return;
     const recent = (turns.get(base) ?? []).filter((at) => at > Date.now() - 1100);
-    const at = recent.length < 5 ? Date.now() : recent.at(-5) + 1100;
+    const at = recent.length < 5 ? Date.now() : recent[recent.length - 5] + 1100;
     turns.set(base, [...recent, at]);
     await new Promise((resolve) => setTimeout(resolve, at - Date.now()));
   }
@@ -337,6 +386,14 @@ export function createAirtableOAuth({
   return { tokens, connect, finish, session, connections, disconnect, renew, airtable, whoami, bases, tables, records };
 }
 
+/** The status of tokens in this tab, and why they have ended. */
+function health({ ended, refused, expires_at, reconnect_by }) {
+  const now = Date.now();
+  if (ended) return { status: "reconnect_required", reason: "revoked" };
+  if (reconnect_by !== null && reconnect_by <= now) return { status: "reconnect_required", reason: "expired" };
+  return { status: refused || expires_at <= now ? "renewal_required" : "connected", reason: null };
+}
+
 /** @returns {Session} */
 function asSession(body) {
   const date = (value) => (value === null ? null : new Date(value));
@@ -353,13 +410,13 @@ function asSession(body) {
 }
 
 /** Airtable's own errors, and the service's, which come on the same way, in one shape. */
-function airtableError(status, answer) {
+function airtableError(status, answer, tokens) {
   if (typeof answer?.error_description === "string") return new AirtableOAuthError(answer, status);
   const found = answer?.error ?? answer?.errors?.[0] ?? {};
   const error = typeof found === "string" ? found : found.type ?? found.error ?? `HTTP_${status}`;
   return new AirtableOAuthError({
     error,
     error_description: found.message,
-    action: status === 401 ? "reconnect" : status === 403 ? "fix_config" : "retry",
+    action: status === 401 ? (tokens === "browser" ? "renew" : "reconnect") : status === 403 ? "fix_config" : "retry",
   }, status);
 }

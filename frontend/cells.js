@@ -1,4 +1,5 @@
 import { h } from "./dom.js";
+import { own } from "./own.js";
 
 // What a field type looks like to a person. Shapes: airtable.com/developers/web/api/field-model
 
@@ -14,7 +15,7 @@ const SHOWN = {
   autoNumber: (value) => String(value),
   percent: (value, { options }) => `${number(value * 100, options?.precision ?? 0)} %`,
   currency: (value, { options }) => `${options?.symbol ?? ""}${number(value, options?.precision ?? 2)}`,
-  duration: (value) => duration(value),
+  duration: (value, { options }) => duration(value, options?.durationFormat),
   rating: (value, { options }) => rating(value, options?.max ?? 5),
   date: (value) => day(value),
   dateTime: (value) => moment(value),
@@ -34,6 +35,9 @@ const SHOWN = {
   aiText: (value) => value.value ?? null,
 };
 
+/** What a record has in a field; undefined where the cell is empty. */
+export const valueOf = (record, field) => own(record.fields, field.name);
+
 /** The fields of a table, the primary one first. */
 export function columnsOf(table) {
   const primary = table.fields.filter((field) => field.id === table.primaryFieldId);
@@ -51,7 +55,8 @@ export function cell(field, value, links) {
   if (value === undefined || value === null || value === "") return null;
   if (COMPUTED.has(field.type)) return computed(field, value, links);
   try {
-    return field.type in SHOWN ? SHOWN[field.type](value, field, links) : plain(value);
+    const show = own(SHOWN, field.type);
+    return show ? show(value, field, links) : plain(value);
   } catch {
     return plain(value); // a shape that Airtable does not document
   }
@@ -77,7 +82,7 @@ function computed(field, value, links) {
     return h("span", { class: "soft" }, value.error ?? value.specialValue ?? plain(value));
   }
   const result = field.options?.result ?? { type: "singleLineText" };
-  const whole = Array.isArray(value) && !(result.type in SHOWN && result.type.startsWith("multiple"));
+  const whole = Array.isArray(value) && !(own(SHOWN, result.type) && result.type.startsWith("multiple"));
   return whole
     ? chips(value.map((each) => cell(result, each, links)).filter((each) => each !== null))
     : cell(COMPUTED.has(result.type) ? { type: "singleLineText" } : result, value, links);
@@ -91,9 +96,15 @@ function plain(value) {
 const number = (value, precision) => value.toLocaleString(undefined, precision === undefined
   ? {} : { minimumFractionDigits: precision, maximumFractionDigits: precision });
 
-function duration(seconds) {
-  const minutes = Math.round(Math.abs(seconds) / 60);
-  return `${seconds < 0 ? "−" : ""}${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}`;
+/** Seconds as `h:mm`, as `h:mm:ss`, or with as many decimals as `h:mm:ss.SSS` has. */
+function duration(seconds, format = "h:mm") {
+  const decimals = format.split(".")[1]?.length ?? 0;
+  const perMinute = format.startsWith("h:mm:ss") ? 60 * 10 ** decimals : 1;
+  const ticks = Math.round(Math.abs(seconds) / 60 * perMinute); // rounded first: 59.96 s is 0:01:00.0
+  const minutes = Math.floor(ticks / perMinute);
+  const rest = ((ticks % perMinute) / 10 ** decimals).toFixed(decimals).padStart(decimals ? 3 + decimals : 2, "0");
+  const clock = `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}`;
+  return `${seconds < 0 ? "−" : ""}${clock}${perMinute > 1 ? `:${rest}` : ""}`;
 }
 
 const rating = (value, most) => h("span", { class: "rating", role: "img", "aria-label": `${value} of ${most}` },
@@ -129,10 +140,18 @@ function linked(ids, field, links) {
 
 /** A link to elsewhere, if it is one that a browser may follow. */
 function outside(address, label) {
-  const url = URL.canParse(address) ? new URL(address) : null;
+  const url = parsed(address);
   return url && ["http:", "https:"].includes(url.protocol)
     ? h("a", { href: url.href, target: "_blank", rel: "noreferrer" }, label)
     : label;
+}
+
+function parsed(address) {
+  try {
+    return new URL(address);
+  } catch {
+    return null; // URL.canParse is younger than many browsers
+  }
 }
 
 const isPicture = (file) => file.type?.startsWith("image/") && file.thumbnails?.small && file.thumbnails.large;

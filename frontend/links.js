@@ -1,3 +1,5 @@
+import { valueOf } from "./cells.js";
+
 /**
  * The names of linked records, which cells only have ids of.
  *
@@ -22,7 +24,7 @@ export function createLinks(oauth, base) {
     let offset;
     for (let page = 0; page < 10; page++) {
       const answer = await oauth.records(base.id, tableId, { fields: [primary.name], offset });
-      for (const { id, fields } of answer.records) found.set(id, String(fields[primary.name] ?? "Unnamed record"));
+      for (const record of answer.records) found.set(record.id, String(valueOf(record, primary) ?? "Unnamed record"));
       offset = answer.offset;
       if (!offset) break;
     }

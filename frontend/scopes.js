@@ -1,3 +1,5 @@
+import { own } from "./own.js";
+
 const WORDS = {
   "data.records:read": "See the data in records",
   "data.records:write": "Create, edit and delete records",
@@ -12,4 +14,4 @@ const WORDS = {
 };
 
 /** A scope in words, or as it is if we have none. */
-export const inWords = (scope) => WORDS[scope] ?? scope;
+export const inWords = (scope) => own(WORDS, scope) ?? scope;

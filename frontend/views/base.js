@@ -35,6 +35,7 @@ function shown(app, session, base, tableId) {
   function choose(event, table) {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
+    if (tabs[base.tables.indexOf(table)].hasAttribute("aria-current")) return; // it is shown already
     history.pushState(null, "", `/bases/${base.id}/${table.id}`);
     show(table);
   }

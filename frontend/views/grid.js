@@ -1,4 +1,4 @@
-import { cell, columnsOf, isNumeric } from "../cells.js";
+import { cell, columnsOf, isNumeric, valueOf } from "../cells.js";
 import { h } from "../dom.js";
 import { createLinks } from "../links.js";
 import { record } from "./record.js";
@@ -14,6 +14,7 @@ export function grid(app, base, table) {
 
   async function load(wanted) {
     section.setAttribute("aria-busy", "true");
+    for (const button of section.querySelectorAll(".pager button")) button.disabled = true;
     if (!section.hasChildNodes()) section.append(h("p", { class: "padded", role: "status" }, "Loading records…"));
     try {
       const page = await app.oauth.records(base.id, table.id, { offset: offsets[wanted] });
@@ -49,7 +50,7 @@ export function grid(app, base, table) {
 
   function row(found) {
     return h("tr", {}, ...columns.map((field, place) => {
-      const content = cell(field, found.fields[field.name], links);
+      const content = cell(field, valueOf(found, field), links);
       if (place > 0) return h("td", { class: isNumeric(field) ? "number" : null }, content);
       return h("th", { scope: "row" }, h("button", {
         type: "button", class: "open", onclick: () => open(found),

@@ -1,4 +1,5 @@
 import { h } from "../dom.js";
+import { own } from "../own.js";
 import { connectButton } from "./connect-button.js";
 
 const EXPLANATIONS = {
@@ -16,7 +17,7 @@ const OTHERWISE = ["Airtable could not be connected", "Airtable did not answer a
 /** What happened, what to do, and another try. `failure` is an AirtableOAuthError's fields. */
 export function loginFailure(app, failure) {
   const [title, text] =
-    EXPLANATIONS[failure?.error] ?? BY_ACTION[failure?.action] ?? OTHERWISE;
+    own(EXPLANATIONS, failure?.error) ?? own(BY_ACTION, failure?.action) ?? OTHERWISE;
   return h("section", { class: "card hero" },
     h("p", { class: "eyebrow bad" }, "Not connected"),
     h("h1", {}, title),

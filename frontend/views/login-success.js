@@ -1,4 +1,5 @@
 import { h } from "../dom.js";
+import { own } from "../own.js";
 import { inWords } from "../scopes.js";
 import { disconnectButton } from "./disconnect-button.js";
 import { notAllowed, trouble } from "./trouble.js";
@@ -10,7 +11,9 @@ export function loginSuccess(app, session) {
   return h("div", { class: "page" },
     h("section", { class: "head" },
       h("div", {},
-        h("h1", {}, "Your Airtable is connected"),
+        h("h1", {}, session.status === "renewal_required"
+          ? "Your access to Airtable has ended"
+          : "Your Airtable is connected"),
         fill(h("p", { class: "who", role: "status" }, "Asking Airtable who you are…"), who(app.oauth, session)),
       ),
       disconnectButton(app, "Log out"),
@@ -51,8 +54,8 @@ async function bases(app, session) {
   try {
     section.append(...shown(await app.oauth.bases()));
   } catch (failure) {
-    const again = () => section.replaceWith(fill(section, bases(app, session)));
-    section.append(trouble(app, "The bases did not come.", failure, again));
+    const again = () => app.navigate("/login-success", { replace: true });
+    section.append(trouble(app, "Could not load your bases.", failure, again));
   }
   return section;
 }
@@ -65,7 +68,7 @@ function shown(bases) {
     h("li", {}, h("a", { class: "tile", href: `/bases/${base.id}` },
       h("span", { class: "initial", "aria-hidden": "true" }, base.name.slice(0, 1)),
       h("strong", {}, base.name),
-      h("span", { class: "soft" }, LEVELS[base.permissionLevel] ?? base.permissionLevel),
+      h("span", { class: "soft" }, own(LEVELS, base.permissionLevel) ?? base.permissionLevel),
     ))))];
 }
 
@@ -78,17 +81,15 @@ function scopes({ scopes, missingScopes }) {
   ].filter(Boolean);
 }
 
-function access(app, { expiresAt, reconnectBy }) {
-  return app.oauth.tokens === "server"
-    ? kept(reconnectBy)
-    : held(app, expiresAt, reconnectBy);
+function access(app, session) {
+  return app.oauth.tokens === "server" ? kept(session.reconnectBy) : held(app, session);
 }
 
 /** Tokens on the server: nothing that a person would have to care about. */
 function kept(reconnectBy) {
   return [
     h("dl", {},
-      h("dt", {}, "Renewed"), h("dd", {}, "by itself"),
+      h("dt", {}, "Renewed"), h("dd", {}, "automatically"),
       reconnectBy && h("dt", {}, "If unused, ends on"), reconnectBy && h("dd", {}, day(reconnectBy)),
     ),
     h("p", { class: "soft" }, "The access stays with the service: this page holds no token. Logging out erases it there."),
@@ -96,17 +97,18 @@ function kept(reconnectBy) {
 }
 
 /** Tokens in this tab: they end, and are renewed only when a person asks. */
-function held({ oauth, navigate }, expiresAt, reconnectBy) {
+function held({ oauth, navigate }, { status, expiresAt, reconnectBy }) {
+  const ended = status === "renewal_required";
+
   async function renew() {
     button.disabled = true;
     try {
       await oauth.renew();
       navigate("/login-success", { replace: true });
     } catch (failure) {
-      message.textContent = failure.action === "reconnect"
-        ? "It cannot be renewed any more. Log out and connect again."
-        : "That did not work. Try again in a moment.";
-      button.disabled = failure.action === "reconnect";
+      if (failure.action === "reconnect") navigate("/reconnect", { replace: true });
+      message.textContent = "That did not work. Try again in a moment.";
+      button.disabled = false;
     }
   }
 
@@ -114,7 +116,7 @@ function held({ oauth, navigate }, expiresAt, reconnectBy) {
   const message = h("p", { role: "status", class: "soft" });
   return [
     h("dl", {},
-      h("dt", {}, expiresAt <= new Date() ? "Access ended" : "Access ends"), h("dd", {}, time(expiresAt)),
+      h("dt", {}, ended ? "Access ended" : "Access ends"), h("dd", {}, time(expiresAt)),
       reconnectBy && h("dt", {}, "Connect again by"), reconnectBy && h("dd", {}, day(reconnectBy)),
     ),
     h("div", { class: "row" }, button),

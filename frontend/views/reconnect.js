@@ -1,4 +1,5 @@
 import { h } from "../dom.js";
+import { own } from "../own.js";
 import { connectButton } from "./connect-button.js";
 import { disconnectButton } from "./disconnect-button.js";
 
@@ -10,7 +11,7 @@ const REASONS = {
 
 /** The connection has ended: why, and the way back. */
 export function reconnect(app, session, state) {
-  const [title, text] = REASONS[session.reason] ?? ["The connection has ended", ""];
+  const [title, text] = own(REASONS, session.reason) ?? ["The connection has ended", ""];
   return h("section", { class: "card hero" },
     h("p", { class: "eyebrow bad" }, "Connect again"),
     h("h1", {}, title),

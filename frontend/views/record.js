@@ -1,4 +1,4 @@
-import { columnsOf, full } from "../cells.js";
+import { columnsOf, full, valueOf } from "../cells.js";
 import { h } from "../dom.js";
 
 /** A record in full: a dialog, to be shown over the grid. */
@@ -7,11 +7,11 @@ export function record(table, found, links) {
   const close = () => dialog.close();
   const dialog = h("dialog", { class: "record", "aria-labelledby": "record-title", onclose: () => dialog.remove() },
     h("div", { class: "head" },
-      h("h2", { id: "record-title" }, full(primary, found.fields[primary.name], links) ?? "Unnamed record"),
+      h("h2", { id: "record-title" }, full(primary, valueOf(found, primary), links) ?? "Unnamed record"),
       h("button", { type: "button", onclick: close }, "Close")),
     h("dl", { class: "fields" }, ...others.flatMap((field) => [
       h("dt", {}, field.name),
-      h("dd", {}, full(field, found.fields[field.name], links) ?? h("span", { class: "soft" }, "Empty")),
+      h("dd", {}, full(field, valueOf(found, field), links) ?? h("span", { class: "soft" }, "Empty")),
     ])),
     h("p", { class: "soft" }, "Created ", created(found), " · ", h("code", {}, found.id)),
   );

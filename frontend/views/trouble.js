@@ -1,4 +1,5 @@
 import { h } from "../dom.js";
+import { own } from "../own.js";
 import { connectButton } from "./connect-button.js";
 
 const WORDS = {
@@ -20,6 +21,7 @@ const WORDS = {
  * @param {() => void} again
  */
 export function trouble(app, what, failure, again) {
+  if (failure.action === "renew") return renewal(app, what, again);
   if (failure.action === "reconnect" || failure.action === "restart_login") {
     return h("div", { class: "trouble" },
       h("p", { role: "alert" }, failure.action === "reconnect"
@@ -28,10 +30,34 @@ export function trouble(app, what, failure, again) {
       connectButton(app, { label: "Connect again", returnTo: location.pathname }),
     );
   }
+  const tryAgain = ({ currentTarget: button }) => {
+    button.disabled = true; // a second click would send it twice
+    again();
+  };
   return h("div", { class: "trouble" },
-    h("p", { role: "alert" }, `${what} ${WORDS[failure.error] ?? "Airtable did not answer as expected."}`),
-    h("button", { type: "button", onclick: again }, "Try again"),
+    h("p", { role: "alert" }, `${what} ${own(WORDS, failure.error) ?? "Airtable did not answer as expected."}`),
+    h("button", { type: "button", onclick: tryAgain }, "Try again"),
   );
+}
+
+/** The access token in this tab has ended. Its refresh token may still work. */
+function renewal(app, what, again) {
+  async function renew() {
+    button.disabled = true;
+    try {
+      await app.oauth.renew();
+      again();
+    } catch (failure) {
+      if (failure.action === "reconnect") section.replaceWith(trouble(app, what, failure, again));
+      text.textContent = "The access could not be renewed. Try again in a moment.";
+      button.disabled = false;
+    }
+  }
+
+  const text = h("p", { role: "alert" }, `${what} The access that this tab holds has ended.`);
+  const button = h("button", { class: "primary", type: "button", onclick: renew }, "Renew access");
+  const section = h("div", { class: "trouble" }, text, button);
+  return section;
 }
 
 /** What the person did not allow, and the way to allow it. */

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.test_connect import click, connect, expect_heading
 from tests.one_origin import one_origin
@@ -232,6 +232,77 @@ def test_text_of_others_stays_text(page: Page, service: Stack) -> None:
     expect(page).to_have_title("Content calendar · Connect Airtable")
 
 
+INHERITED = ("constructor", "__proto__", "toString", "hasOwnProperty")
+
+
+@pytest.mark.parametrize("service", ["two origins"], indirect=True)
+def test_field_that_is_called_like_an_inherited_property_is_empty(
+    page: Page, service: Stack
+) -> None:
+    """In the grid and in full, and where it is the primary field."""
+    connect(page)
+    fields = [
+        {"id": f"fld{number}", "name": name, "type": "singleLineText"}
+        for number, name in enumerate(INHERITED)
+    ]
+    table = {"id": "tbl1", "name": "Odd", "primaryFieldId": "fld0", "fields": fields, "views": []}
+    record = {"id": "rec1", "createdTime": "2026-01-05T00:00:00.000Z", "fields": {}}
+    headers = cors(service)
+    page.route("**/tables", lambda route: route.fulfill(json={"tables": [table]}, headers=headers))
+    page.route(RECORDS, lambda route: route.fulfill(json={"records": [record]}, headers=headers))
+    open_base(page, "Content calendar")
+    expect(row(page, "Unnamed record").get_by_role("cell")).to_have_text(["", "", ""])
+    click(page, "Unnamed record")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("Empty", exact=True)).to_have_count(3)
+    expect(dialog).not_to_contain_text("native code")
+
+
+@pytest.mark.parametrize("service", ["two origins"], indirect=True)
+def test_pager_waits_while_a_page_loads(page: Page, service: Stack) -> None:
+    """A second click would skip a page."""
+    connect(page)
+    open_base(page, "Inventory and orders", "Orders")
+    expect(page.get_by_text("Records 1–100")).to_be_visible()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/v0/app*/tbl*offset=*", hold)
+    click(page, "Next")
+    for name in ("Next", "Previous"):
+        expect(page.get_by_role("button", name=name)).to_be_disabled()
+    held[0].continue_()
+    expect(page.get_by_text("Records 101–140")).to_be_visible()
+    expect(page.get_by_role("button", name="Previous")).to_be_enabled()
+    assert len(held) == 1
+
+
+@pytest.mark.parametrize("service", ["two origins"], indirect=True)
+def test_second_try_is_sent_once(page: Page, service: Stack) -> None:
+    """However often it is clicked."""
+    connect(page)
+    open_base(page, "Inventory and orders")
+    page.route("**/tables", lambda route: route.abort())
+    page.reload()
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    page.unroute_all()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/tables", hold)
+    page.get_by_role("button", name="Try again").evaluate(
+        "button => [button.click(), button.click()]"
+    )
+    expect(page.get_by_role("status")).to_have_text("Loading the base…")
+    held[0].continue_()
+    expect(row(page, "Walnut pen tray")).to_be_visible()
+    assert len(held) == 1
+
+
 def cors(service: Stack) -> dict[str, str]:
     return {
         "Access-Control-Allow-Origin": service.pages,
@@ -287,6 +358,14 @@ CELLS: list[tuple[dict[str, Any], Any, str | None]] = [
     ({"type": "barcode"}, {"type": "ean8"}, None),
     ({"type": "button"}, {"label": "Open", "url": "javascript:alert(1)"}, "Open"),
     ({"type": "duration"}, 5400, "1:30"),
+    ({"type": "duration", "options": {"durationFormat": "h:mm"}}, -5400, "−1:30"),
+    ({"type": "duration", "options": {"durationFormat": "h:mm:ss"}}, 3723, "1:02:03"),
+    ({"type": "duration", "options": {"durationFormat": "h:mm:ss"}}, 59.6, "0:01:00"),
+    ({"type": "duration", "options": {"durationFormat": "h:mm:ss.S"}}, 59.96, "0:01:00.0"),
+    ({"type": "duration", "options": {"durationFormat": "h:mm:ss.SSS"}}, 3723.4, "1:02:03.400"),
+    ({"type": "constructor"}, "a", "a"),
+    ({"type": "__proto__"}, {"a": 1}, '{"a":1}'),
+    ({"type": "formula", "options": {"result": {"type": "toString"}}}, 5, "5"),
     ({"type": "number", "options": {"precision": 2}}, 1234.5, "1,234.50"),
     ({"type": "date"}, "2026-01-31", "31 Jan 2026"),
     ({"type": "multipleAttachments"}, [{"id": "att1", "filename": "scan.png"}], "scan.png"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Page, Response, Route, expect
 
 from tests.browser.test_connect import click, connect, expect_heading
 from tests.processes import Stack
@@ -150,8 +150,161 @@ def test_access_that_ended_can_be_renewed_by_hand(page: Page, service: Stack) ->
     control(service, "POST", "clock", {"advance": 3601})
     before = service.token_requests()
     page.reload()
-    expect(page.get_by_text("Airtable no longer accepts this access")).to_be_visible()
+    expect(page.get_by_text("The access that this tab holds has ended.")).to_be_visible()
     assert service.token_requests() == before
     click(page, "Renew now")
     expect(page.get_by_text("Product launch", exact=True)).to_be_visible()
     assert service.token_requests() == before + 1
+
+
+# What the copied module does
+
+
+OLD_BROWSER = (
+    "delete URLSearchParams.prototype.size; delete URL.canParse; delete Array.prototype.at;"
+)
+
+
+def asked(page: Page, service: Stack, path: str, method: str = "GET") -> list[str]:
+    """The requests of this tab to a route of the service, as they are made."""
+    seen: list[str] = []
+    page.on(
+        "request",
+        lambda request: (
+            seen.append(request.url)
+            if request.method == method and request.url.startswith(service.api + path)
+            else None
+        ),
+    )
+    return seen
+
+
+@on_server
+def test_reconnect_names_its_connection_in_an_old_browser(page: Page, service: Stack) -> None:
+    """`URLSearchParams.size` is undefined before 2023; a lost name makes a second connection."""
+    page.add_init_script(OLD_BROWSER)
+    page.goto("/login-failure")
+    begun = asked(page, service, "/authorization-url")
+    page.route(f"{service.api}/authorization-url*", lambda route: route.abort())
+    page.evaluate(
+        """async () => {
+            const { createAirtableOAuth } = await import("/airtable-oauth.js");
+            const { config } = await import("/config.js");
+            const oauth = createAirtableOAuth(config);
+            await oauth.connect("/bases", { connection: "con_1" }).catch(() => {});
+            await oauth.connect().catch(() => {});
+        }"""
+    )
+    assert begun == [
+        f"{service.api}/authorization-url?connection=con_1&return_to=%2Fbases",
+        f"{service.api}/authorization-url",
+    ]
+
+
+def test_pages_work_in_an_old_browser(page: Page, service: Stack) -> None:
+    """Records and links in cells included."""
+    page.add_init_script(OLD_BROWSER)
+    service.advance_clock(31)
+    connect(page)
+    page.get_by_role("link", name="Content calendar").click()
+    page.get_by_role("link", name="Authors", exact=True).click()
+    expect(page.get_by_role("link", name="https://example.com/mina")).to_be_visible()
+
+
+def test_second_click_sends_nothing(page: Page, service: Stack) -> None:
+    """Neither a second login nor a second renewal, which would spend a refresh token twice."""
+    connect(page)
+    begun = asked(page, service, "/authorization-url")
+    renewed = asked(page, service, "/token-refresh", "POST")
+    ended = asked(page, service, "/session", "DELETE")
+    page.route(f"{service.api}/authorization-url*", lambda route: route.abort())
+    page.evaluate(
+        """async () => {
+            const { createAirtableOAuth } = await import("/airtable-oauth.js");
+            const { config } = await import("/config.js");
+            const oauth = createAirtableOAuth(config);
+            const ignore = () => {};
+            const twice = (call) => Promise.all([call().catch(ignore), call().catch(ignore)]);
+            await twice(() => oauth.connect("/bases"));
+            await twice(() => oauth.renew());
+            await twice(() => oauth.disconnect());
+            await oauth.connect("/bases").catch(() => {}); // a later click is a new one
+        }"""
+    )
+    assert len(begun) == 2
+    assert len(renewed) == (1 if service.tokens == "browser" else 0)
+    assert len(ended) == (0 if service.tokens == "browser" else 1)
+
+
+@on_server
+def test_login_whose_answer_is_lost_is_finished_by_another_try(page: Page, service: Stack) -> None:
+    """The service has finished it already; the state is kept until an answer says so."""
+    before = service.token_requests()
+    finishing = asked(page, service, "/session", "POST")
+
+    def lose(route: Route) -> None:
+        if route.request.method != "POST":
+            route.continue_()
+            return
+        route.fetch()
+        route.abort()
+
+    page.route(f"{service.api}/session", lose)
+    page.goto("/")
+    click(page, "Connect Airtable")
+    click(page, "Grant access")
+    expect(page.get_by_role("alert")).to_contain_text("You may be connected already")
+    page.unroute_all()
+    click(page, "Try again")
+    expect_heading(page, "Your Airtable is connected")
+    assert len(finishing) == 2
+    assert service.token_requests() == before + 1
+    assert page.evaluate("sessionStorage.getItem('airtable-oauth.state')") is None
+
+
+def test_foreign_callback_leaves_the_login_of_the_tab_alone(page: Page, service: Stack) -> None:
+    """It used to delete its state, so that the person's own login failed."""
+    page.goto("/")
+    page.evaluate("sessionStorage.setItem('airtable-oauth.state', 'the-state-of-this-tab')")
+    page.goto("/auth-callback?code=foreign&state=foreign-state-of-another")
+    expect_heading(page, "This login did not start here")
+    kept = page.evaluate("sessionStorage.getItem('airtable-oauth.state')")
+    assert kept == "the-state-of-this-tab"
+
+
+@in_browser
+def test_status_of_tokens_in_the_tab_is_true(page: Page, service: Stack) -> None:
+    """What renewing would mend is not `connected`, and not to be reconnected either."""
+    connect(page)
+    control(service, "POST", "clock", {"advance": 3601})
+    page.reload()
+    expect(page.get_by_role("button", name="Renew access")).to_be_visible()
+    expect(page.get_by_role("button", name="Connect again")).to_have_count(0)
+    page.reload()
+    expect_heading(page, "Your access to Airtable has ended")
+    click(page, "Renew access")
+    expect_heading(page, "Your Airtable is connected")
+
+    control(service, "POST", "revocation")
+    page.reload()
+    click(page, "Renew access")
+    expect(page.get_by_role("button", name="Connect again")).to_be_visible()
+    page.reload()
+    expect_heading(page, "Airtable no longer lets this app in")
+    click(page, "Reconnect Airtable")
+    click(page, "Grant access")
+    expect_heading(page, "Your Airtable is connected")
+
+
+@in_browser
+@pytest.mark.parametrize(
+    ("days", "heading"),
+    [(0.1, "Your access to Airtable has ended"), (61, "The connection was not used for too long")],
+)
+def test_time_ends_tokens_in_the_tab(page: Page, service: Stack, days: float, heading: str) -> None:
+    """By their own dates, without a request to Airtable."""
+    connect(page)
+    seconds = int(days * 24 * 3600)
+    page.add_init_script(f"const now = Date.now; Date.now = () => now() + {seconds * 1000};")
+    page.reload()
+    expect_heading(page, heading)
