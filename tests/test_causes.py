@@ -152,6 +152,7 @@ async def test_cause_of_an_airtable_that_hangs_up_or_is_slow() -> None:
         (f"http://127.0.0.1:{free_port()}", "ConnectionRefusedError ECONNREFUSED"),
         (f"http://{CANARY}.invalid", "gaierror EAI_"),
     ],
+    ids=["refused", "unknown name"],
 )
 async def test_cause_of_an_airtable_that_cannot_be_reached(url: str, expected: str) -> None:
     endpoint = airtable(new_transport(), url=url)
