@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -84,9 +86,60 @@ class Attack:
         kept[3].sendall(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: a\r\n\r\n")
         kept[4].sendall(CHUNKED + b"5\r\n")
 
+    def slow_download(self, target: str) -> None:
+        """Ask for something through the proxy, and never read it."""
+        client = self.connect(small=True)
+        self.sockets.append(client)
+        client.sendall(
+            f"GET /airtable/v0/{target} HTTP/1.1\r\nHost: a\r\nCookie: ".encode()
+            + self.session
+            + b"\r\n\r\n"
+        )
+
     def stop(self) -> None:
         while self.sockets:
             self.sockets.pop().close()
+
+
+class EndlessApi(socketserver.StreamRequestHandler):
+    """A Web API that knows one user, and answers all else without end."""
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            while line := self.rfile.readline():
+                while self.rfile.readline().strip():
+                    pass
+                self.answer(line.split(b" ")[1])
+
+    def answer(self, path: bytes) -> None:
+        if path == b"/v0/meta/whoami":
+            body = b'{"id": "usrSome"}'
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+            self.wfile.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            return
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            self.wfile.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+
+
+class EndlessServer(socketserver.ThreadingTCPServer):
+    """Serves it on a port of its own."""
+
+    daemon_threads = True
+    block_on_close = False
+
+
+@contextmanager
+def endless_api() -> Iterator[str]:
+    """Its URL."""
+    with EndlessServer(("127.0.0.1", 0), EndlessApi) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager
@@ -125,6 +178,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="module")
 async def users(service: Stack) -> AsyncIterator[list[httpx.AsyncClient]]:
     """Browsers with a session each; the last is the hostile client's."""
+    async with sessions(service) as made:
+        yield made
+
+
+@asynccontextmanager
+async def sessions(service: Stack) -> AsyncIterator[list[httpx.AsyncClient]]:
+    """One of each user's."""
     async with AsyncExitStack() as browsers:
         made = []
         for number in range(USERS + 1):
@@ -145,13 +205,17 @@ async def log_in(browser: httpx.AsyncClient, user: str) -> None:
 @pytest.fixture
 def attack(service: Stack, users: list[httpx.AsyncClient]) -> Iterator[Attack]:
     """A client of its own, with a session."""
-    port = urlsplit(service.api).port
-    assert port is not None
-    made = Attack(("127.0.0.1", port), f"airtable_session={users[-1].cookies['airtable_session']}")
+    made = attack_of(service, users[-1])
     try:
         yield made
     finally:
         made.stop()
+
+
+def attack_of(service: Stack, browser: httpx.AsyncClient) -> Attack:
+    port = urlsplit(service.api).port
+    assert port is not None
+    return Attack(("127.0.0.1", port), f"airtable_session={browser.cookies['airtable_session']}")
 
 
 @pytest.mark.parametrize(
@@ -181,6 +245,41 @@ async def test_others_are_served_during_an_attack(
     attack.stop()
     assert await slowest_answer(service, users, seconds=0.5) < 1
     assert resident_bytes(service) - before < MEMORY_BYTES
+
+
+async def test_others_are_served_while_a_session_does_not_read(tmp_path: Path) -> None:
+    """Its hundred and five downloads stall; of each session ten may be under way."""
+    with (
+        endless_api() as api,
+        stack(tmp_path, users=USERS + 1, LOG_LEVEL="warning", AIRTABLE_API_URL=api) as service,
+    ):
+        async with sessions(service) as users:
+            attack = attack_of(service, users[-1])
+            await slowest_answer(service, users, seconds=0.2)
+            before = resident_bytes(service)
+            try:
+                for number in range(105):
+                    attack.slow_download(f"app{number}/Table")
+                slowest = await slowest_answer(service, users[:USERS], seconds=ATTACK_SECONDS)
+                grown = resident_bytes(service) - before
+            finally:
+                attack.stop()
+            assert slowest < ANSWER_SECONDS, f"{slowest:.2f} s"
+            assert grown < MEMORY_BYTES, f"{grown / 2**20:.0f} MiB"
+            assert await slowest_answer(service, users, seconds=0.5) < 1
+
+
+async def test_others_reach_a_base_that_a_session_asks_for_at_full_speed(
+    service: Stack, users: list[httpx.AsyncClient], attack: Attack
+) -> None:
+    """Sessions have turns, although Airtable counts the requests to a base together."""
+    base = (await users[0].get("/airtable/v0/meta/bases")).json()["bases"][0]["id"]
+    for _ in range(105):
+        attack.slow_download(f"meta/bases/{base}/tables")
+    began = time.monotonic()
+    answer = await users[0].get(f"/airtable/v0/meta/bases/{base}/tables")
+    assert answer.status_code == 200, answer.text
+    assert time.monotonic() - began < ANSWER_SECONDS
 
 
 async def slowest_answer(
