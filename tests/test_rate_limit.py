@@ -279,6 +279,24 @@ async def test_busy_process_does_not_starve_another(world: World) -> None:
     assert world.count()["ann"] == 6
 
 
+async def test_eight_busy_processes_all_get_turns(world: World) -> None:
+    """Although the turns that they reserve reach as far ahead as requests wait."""
+
+    async def use(limiter: RateLimiter, connection: str) -> None:
+        while world.time() < end:
+            await world.ask(limiter, connection)
+            await world.time.sleep(0.5)
+
+    end = world.time() + 8
+    limiters = [world.process() for _ in range(8)]
+    for _ in range(3):
+        await world.start(*(use(each, f"user{number}") for number, each in enumerate(limiters)))
+    await world.run(11)
+    assert set(world.count()) == {f"user{number}" for number in range(8)}
+    assert min(world.count().values()) >= 3
+    assert most_in_a_second([time for time, _ in world.sent]) == 5
+
+
 # Pauses
 
 
@@ -564,9 +582,9 @@ async def test_flood_in_one_process_does_not_starve_another_over_redis(redis_url
                 await ask(busy, f"flood{number}", 0)
             await asyncio.sleep(0.05)
 
-    floods = [asyncio.create_task(flood(number)) for number in range(20)]
-    waited = await ask(other, "ann", 0.5)
-    await asyncio.gather(*floods)
+    user = asyncio.create_task(ask(other, "ann", 0.5))
+    await asyncio.gather(*map(flood, range(20)))
+    waited = await user
     for each in (busy, other):
         await each.close()
     for store in stores:

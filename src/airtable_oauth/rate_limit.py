@@ -183,7 +183,7 @@ class _Line:
         if waiting:
             other._waiting.setdefault(connection, deque()).extend(waiting)  # noqa: SLF001 (its own)
 
-    def next(self, is_known: Callable[[str], bool]) -> _Waiter | None:
+    def take_next(self, is_known: Callable[[str], bool]) -> _Waiter | None:
         """Take out the request whose turn it is.
 
         If connections that are known to have access and new ones wait, they alternate: neither a
@@ -383,8 +383,12 @@ class RateLimiter:
 
     def _hand_out(self, base: str, known: _Base, line: _Line) -> None:
         """Give a turn to the request that is next: to one of the others first."""
+
+        def is_known(connection: str) -> bool:
+            return self._standing(base, connection) is True
+
         for each in (known.others, line):
-            while waiter := each.next(lambda connection: self._standing(base, connection) is True):
+            while waiter := each.take_next(is_known):
                 if not waiter.turn.done():
                     waiter.turn.set_result(None)
                     return
