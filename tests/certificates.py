@@ -9,13 +9,6 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 
-@contextmanager
-def untrusted_server(directory: Path) -> Iterator[int]:
-    """A TLS server on 127.0.0.1 whose certificate is signed with its own key; its port."""
-    with https_server(self_signed_certificate(directory)) as url:
-        yield int(url.rpartition(":")[2])
-
-
 def self_signed_certificate(directory: Path) -> Path:
     """A file with a key and a certificate for 127.0.0.1 and localhost that is signed with it."""
     file = directory / "certificate.pem"

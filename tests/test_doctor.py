@@ -12,7 +12,7 @@ from airtable_oauth.findings import Finding, Level
 from airtable_oauth.settings import Settings
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores.memory import MemoryStore
-from tests.certificates import untrusted_server
+from tests.certificates import https_server, self_signed_certificate
 from tests.helpers import make_settings
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
@@ -188,6 +188,19 @@ async def test_malformed_settings_do_not_stop_the_other_checks(
     ]
 
 
+class Extended(Acme):
+    """With a variable of the app's own, for which no value can stand in."""
+
+    tenant: int
+
+
+async def test_malformed_setting_of_a_subclass_ends_the_report() -> None:
+    """It names what is missing, and ends."""
+    found = [str(each) async for each in examine_environment({}, settings=Extended)]
+    assert "fault    ACME_TENANT: is missing" in found
+    assert found[-1].startswith("warning  some checks did not run")
+
+
 async def test_several_workers_need_a_shared_store() -> None:
     """As uvicorn would read it."""
     assert "memory:// belongs to one process" in (await troubles({"WEB_CONCURRENCY": "4"}))[0]
@@ -265,8 +278,8 @@ async def test_online_names_why_airtable_cannot_be_reached(tmp_path: Path) -> No
 
     assert "(ConnectionRefusedError ECONNREFUSED)" in await trouble("http://127.0.0.1:1")
     assert "(gaierror EAI_" in await trouble("https://airtable.invalid")
-    with untrusted_server(tmp_path) as port:
-        assert "(SSLCertVerificationError 18)" in await trouble(f"https://127.0.0.1:{port}")
+    with https_server(self_signed_certificate(tmp_path)) as url:
+        assert "(SSLCertVerificationError 18)" in await trouble(url)
 
 
 async def test_report_holds_no_secret(simulator: Simulator) -> None:

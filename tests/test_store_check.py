@@ -18,7 +18,7 @@ from airtable_oauth.store_check import judge_redis
 from airtable_oauth.stores.sql import SqlStore
 from tests import broken_stores
 from tests.broken_stores import SECRET
-from tests.certificates import untrusted_server
+from tests.certificates import https_server, self_signed_certificate
 from tests.helpers import make_settings
 from tests.stores.backends import execute, redis_server
 
@@ -144,9 +144,9 @@ async def test_store_that_cannot_be_reached_is_noticed(scheme: str, name: str) -
 
 async def test_certificate_that_is_not_trusted_is_noticed(tmp_path: Path) -> None:
     """`rediss://` verifies the server by default."""
-    with untrusted_server(tmp_path) as port:
+    with https_server(self_signed_certificate(tmp_path)) as url:
         words = "the certificate of the store could not be verified (SSLCertVerificationError 18)"
-        await assert_noticed(f"rediss://127.0.0.1:{port}", words)
+        await assert_noticed(url.replace("https:", "rediss:"), words)
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
