@@ -19,6 +19,7 @@ from opentelemetry.trace import get_current_span
 from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from airtable_oauth.errors import UpstreamError
 from airtable_oauth.request_notes import RequestNotes, begin_notes
 
 logger = logging.getLogger("airtable_oauth")
@@ -68,6 +69,13 @@ def log_crash(error: BaseException, scope: Scope) -> None:
         "\n".join(places(error)),
         extra={"request_id": request_id(scope)},
     )
+
+
+def note_broken_answer(error: BaseException, cause: str, scope: Scope) -> None:
+    """Note why an answer broke off. Its exception ends the connection, and is not a crash."""
+    notes = notes_of(scope)
+    notes.error, notes.cause = UpstreamError.error, cause
+    scope[_LOGGED] = error
 
 
 class AccessLog:
@@ -201,6 +209,8 @@ def _log_request(scope: Scope, status: int, seconds: float | None = None) -> Non
     if status >= _FIRST_SERVER_ERROR:
         is_ours = status == _FIRST_SERVER_ERROR and notes.error is not None
         level = logging.ERROR if is_ours else logging.WARNING
+    elif notes.error == UpstreamError.error:
+        level = logging.WARNING  # an answer that broke off had its status already
     if not logger.isEnabledFor(level):
         return
     method, path = scope["method"], _printable(scope["path"])
@@ -212,7 +222,7 @@ def _log_request(scope: Scope, status: int, seconds: float | None = None) -> Non
         "duration_ms": None if seconds is None else round(seconds * 1000, 1),
         "client": (scope.get("client") or (None,))[0],
         "error": notes.error,
-        "cause": notes.cause if status >= _FIRST_ERROR else None,
+        "cause": notes.cause if status >= _FIRST_ERROR or notes.error is not None else None,
         "outcome": notes.outcome,
         "connection": notes.connection,
         "trace_id": _trace_id(),

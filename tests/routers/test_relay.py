@@ -317,8 +317,9 @@ async def test_untidy_answer_is_relayed_without_what_is_wrong(
         assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-async def test_answer_that_breaks_off_is_not_completed() -> None:
-    """The client must see that a part is missing."""
+async def test_answer_that_breaks_off_is_not_completed(caplog: pytest.LogCaptureFixture) -> None:
+    """The client must see that a part is missing. The access line says why, without a stack."""
+    caplog.set_level(logging.INFO, "airtable_oauth")
     async with running() as service:
         service.airtable.answers["/v0/odd/x"] = (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
@@ -326,6 +327,9 @@ async def test_answer_that_breaks_off_is_not_completed() -> None:
         with pytest.raises(httpx.RemoteProtocolError):
             await service.get("v0/odd/x")
         assert (await service.get("v0/meta/bases")).status_code == 200
+    line, _ = [each for each in caplog.records if each.name == "airtable_oauth"]
+    assert (line.levelname, line.__dict__["error"]) == ("WARNING", "airtable_error")
+    assert line.__dict__["cause"] == "aiohttp.TransferEncodingError"
 
 
 # Uploads

@@ -11,7 +11,9 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import ClientClosedRequest
+from airtable_oauth.logs import note_broken_answer
 
 _RESPONSE_HEADERS = {
     *(b"content-type", b"content-encoding", b"content-length"),
@@ -83,12 +85,14 @@ class Relayed(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        del scope
         with self._held:
             try:
                 await self._send_answer(receive, send)
             except ClientClosedRequest:
                 return
+            except httpx.TransportError as error:  # raised, so that no middleware completes it
+                note_broken_answer(error, cause_of(error), scope)
+                raise
             finally:
                 await self._upstream.aclose()
         if self.background is not None:  # a host's dependency may have asked for something
