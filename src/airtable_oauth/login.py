@@ -191,7 +191,7 @@ class Logins:
                 if work is not None:
                     return await self._wait_for(work, key, record)
             await self.sleep(_POLL_SECONDS)
-        raise UpstreamTimeout().ending_login(return_to)
+        raise UpstreamTimeout(cause=TimeoutError.__name__).ending_login(return_to)
 
     async def count_session(self, login: KeptLogin) -> None:
         """Count a session that begins with this login, before it begins.

@@ -450,7 +450,7 @@ class RateLimiter:
             if schedule != known.stored and await self._write(known, schedule, now):
                 return result
             was_read = await self._read(known)
-        raise StoreUnavailable
+        raise StoreUnavailable(cause="contention")
 
     async def _read(self, known: _Base) -> bool:
         """Read the schedule. Returns True: it was read."""
