@@ -109,6 +109,7 @@ async def test_listing_sorts_limits_and_selects(api: httpx.AsyncClient) -> None:
     [
         ({"pageSize": "101"}, "INVALID_REQUEST_UNKNOWN"),
         ({"pageSize": "x"}, "INVALID_REQUEST_UNKNOWN"),
+        ({"pageSize": "9" * 5000}, "INVALID_REQUEST_UNKNOWN"),
         ({"offset": "itrUnknown/100"}, "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"),
         ({"sort[0][field]": "Nothing"}, "UNKNOWN_FIELD_NAME"),
         ({"filterByFormula": "1"}, "INVALID_FILTER_BY_FORMULA"),
@@ -284,6 +285,16 @@ async def test_change_that_makes_no_sense_is_422(
     """With Airtable's type."""
     table = await products(writer)
     assert_error(await writer.request(method, table, json=body), 422, kind)
+
+
+async def test_endless_number_in_a_listing_is_no_failure(api: httpx.AsyncClient) -> None:
+    """An offset gets Airtable's 422; a limit beyond every table limits nothing."""
+    table = await table_of(api, "Inventory and orders", "Orders")
+    first = await get(api, table, maxRecords="9" * 5000)
+    assert len(first["records"]) == 100
+    offset = first["offset"].partition("/")[0] + "/" + "9" * 5000
+    answer = await api.get(table, params={"offset": offset})
+    assert_error(answer, 422, "LIST_RECORDS_ITERATOR_NOT_AVAILABLE")
 
 
 async def test_record_that_a_request_names_twice_is_422(writer: httpx.AsyncClient) -> None:

@@ -23,6 +23,7 @@ from airtable_oauth.simulator.writing import WriteError, create, delete, update,
 _MAX_PAGE = 100
 _A_SECOND = 5
 _PAUSE_SECONDS = 30
+_MOST_DIGITS = 18
 _MOST_ITERATIONS = 1000
 """Listings that an offset can continue."""
 _MOST_COUNTED = 10_000
@@ -214,7 +215,7 @@ class WebApi:
         """Where a listing stands: a fresh one, or the one that an offset continues."""
         if offset := request.state.parameters.get("offset"):
             iteration, _, position = offset.partition("/")
-            if iteration not in self._iterations or not position.isdecimal():
+            if iteration not in self._iterations or not _is_number(position):
                 raise ApiError(
                     422, "LIST_RECORDS_ITERATOR_NOT_AVAILABLE", "The offset is no longer known."
                 )
@@ -309,7 +310,7 @@ def _not_found() -> ApiError:
 
 def _page_size(request: Request) -> int:
     text = request.state.parameters.get("pageSize", str(_MAX_PAGE))
-    if not text.isdecimal() or not 1 <= int(text) <= _MAX_PAGE:
+    if not _is_number(text) or not 1 <= int(text) <= _MAX_PAGE:
         raise ApiError(422, "INVALID_REQUEST_UNKNOWN", "pageSize must be from 1 to 100.")
     return int(text)
 
@@ -323,7 +324,12 @@ def _sorted(request: Request, table: Table) -> list[Record]:
         descending = request.state.parameters.get("sort[0][direction]") == "desc"
         records.sort(key=lambda record: _order(record.cells.get(title)), reverse=descending)
     limit = request.state.parameters.get("maxRecords", "")
-    return records[: int(limit)] if limit.isdecimal() else records
+    return records[: int(limit)] if _is_number(limit) else records
+
+
+def _is_number(text: str) -> bool:
+    """Whether it is a number that Python converts; it refuses thousands of digits."""
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def _order(cell: Any) -> tuple[int, float, str]:
