@@ -15,7 +15,7 @@ from tests.broken_stores import SECRET, BrokenStore
 from tests.certificates import https_server, self_signed_certificate
 from tests.helpers import CSRF, begin, decide, free_port, make_settings, query_of
 from tests.log_lines import log_lines
-from tests.processes import Stack, stack
+from tests.processes import Stack, stack, wait_until
 from tests.stores.backends import redis_server
 
 pytestmark = pytest.mark.integration
@@ -133,9 +133,10 @@ async def test_token_endpoint_that_fails_is_one_incident(
     httpx.post(f"{running.airtable}/_simulator/faults", json=fault | {"times": 2})
     answers = [await finish_login(running) for _ in range(2)]
     assert {answer.json()["error"] for answer in answers} == {error}
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
     ids = [answer.json()["request_id"] for answer in answers]
-    of_requests = [line for line in lines if line.get("request_id") in ids]
+    # The line of a request is written after its answer.
+    wait_until(lambda: sum('"request"' in line for line in lines_about(log, ids)) == len(ids))
+    of_requests = [json.loads(line) for line in lines_about(log, ids)]
     [incident] = [line for line in of_requests if "part" in line]
     assert incident["event"] == f"Airtable's token endpoint does not work: {cause}"
     assert [
@@ -143,6 +144,10 @@ async def test_token_endpoint_that_fails_is_one_incident(
         for line in of_requests
         if line["event"] == "request"
     ] == [(level, error, cause, request_id) for request_id in ids]
+
+
+def lines_about(log: Path, ids: list[str]) -> list[str]:
+    return [line for line in log.read_text().splitlines() if any(each in line for each in ids)]
 
 
 async def finish_login(running: Stack) -> httpx.Response:
