@@ -29,7 +29,7 @@ class Origin:
 def one_origin(directory: Path, host: str = "", **options: str) -> Iterator[Origin]:
     """Start all of it, with the deployed configuration moved to this machine.
 
-    With a `host` it is https://host:port, by the certificate `tls.pem` in the directory.
+    With a `host` it is https://host:port, with the certificate in `certificate.pem` in the directory.
     """
     port = free_port()
     url = f"https://{host}:{port}" if host else f"http://localhost:{port}"
@@ -51,7 +51,8 @@ def nginx(
     directory: Path, port: int, service: str, *, airtable: str = "", tls: bool = False
 ) -> Iterator[None]:
     """Nginx with the deployed configuration, in front of what answers at the URL `service`."""
-    certificate = f"ssl_certificate {directory}/tls.pem; ssl_certificate_key {directory}/tls.pem;"
+    file = directory / "certificate.pem"
+    certificate = f"ssl_certificate {file}; ssl_certificate_key {file};"
     configuration = moved(
         (ROOT / "deploy/nginx.conf").read_text(),
         {
