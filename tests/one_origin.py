@@ -29,7 +29,7 @@ class Origin:
 def one_origin(directory: Path, host: str = "", **options: str) -> Iterator[Origin]:
     """Start all of it, with the deployed configuration moved to this machine.
 
-    With a `host` it is https://host:port, with the certificate in `certificate.pem` in the directory.
+    With a `host` it is https://host:port, and `certificate.pem` is in the directory.
     """
     port = free_port()
     url = f"https://{host}:{port}" if host else f"http://localhost:{port}"
