@@ -1,5 +1,6 @@
 """What `deploy/nginx.conf` hands to the service, and what it answers in its place."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
+from airtable_oauth.server import LimitedProtocol, Wait
 from tests.helpers import free_port
-from tests.one_origin import nginx
+from tests.one_origin import ROOT, nginx
 
 pytestmark = pytest.mark.integration
 
@@ -119,8 +121,8 @@ def test_disguised_path_leads_nowhere(edge: Edge, target: str) -> None:
         ("POST /login-success HTTP/1.1", 405, "method_not_allowed"),
         ("POST /api/session HTTP/1.1\r\nContent-Length: 2097153", 413, "content_too_large"),
         (f"POST {UPLOAD} HTTP/1.1\r\nContent-Length: 7340033", 413, "content_too_large"),
-        (f"GET /api/{'a' * 9000} HTTP/1.1", 414, "uri_too_long"),
-        (f"GET /api/session HTTP/1.1\r\nX-Long: {'a' * 9000}", 431, "headers_too_large"),
+        (f"GET /api/{'a' * 21_000} HTTP/1.1", 414, "uri_too_long"),
+        (f"GET /api/session HTTP/1.1\r\nX-Long: {'a' * 21_000}", 431, "headers_too_large"),
         ("POST /api/session HTTP/1.1\r\nTransfer-Encoding: unknown", 500, "server_error"),
     ],
 )
@@ -160,3 +162,13 @@ def test_address_of_a_client_behind_another_proxy_counts(edge: Edge) -> None:
         assert (429 in statuses) == (address == "127.0.0.251"), address
     assert edge.clients[:30] == [f"203.0.113.{number}" for number in range(30)]
     assert set(edge.clients[30:]) == {"127.0.0.251"}
+
+
+def test_nginx_ends_idle_connections_before_the_service_does() -> None:
+    """Otherwise a request may meet the end of its connection, and be answered with 502."""
+    configuration = (ROOT / "deploy/nginx.conf").read_text()
+    upstream = configuration.partition("upstream service {")[2].partition("}")[0]
+    found = re.search(r"keepalive_timeout (\d+)s;", upstream)
+
+    assert found
+    assert int(found[1]) < LimitedProtocol.seconds[Wait.NEXT]
