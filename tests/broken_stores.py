@@ -274,7 +274,7 @@ async def _require_passwords_of(url: str, role: str) -> None:
 
 async def _create_table(url: str) -> None:
     store = SqlStore(url)
-    await store.ping()
+    await store.now()
     await store.close()
 
 

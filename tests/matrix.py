@@ -619,7 +619,7 @@ async def stage(kind: str) -> AsyncIterator[Stage]:
         settings = make_settings(store_url=made.store_url, encryption_keys=KEY)
         made.store = sealed(open_store(settings), settings)
         try:
-            await made.store.ping()
+            await made.store.now()
             yield made
         finally:
             await made.store.close()

@@ -111,9 +111,6 @@ class FaultyStore:
     async def now(self) -> float:
         return await self._do("now") + self.ahead  # type: ignore[no-any-return]
 
-    async def ping(self) -> None:
-        await self._do("ping")
-
     async def close(self) -> None:
         """Nothing of its own."""
 

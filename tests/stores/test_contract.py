@@ -214,11 +214,6 @@ async def test_store_has_a_clock(store: Store) -> None:
     assert abs(await store.now() - time.time()) < 5
 
 
-async def test_ping_returns(store: Store) -> None:
-    """From a store that answers."""
-    await store.ping()
-
-
 async def test_cancelled_verb_does_not_disturb_the_next(store: Store) -> None:
     """A reply that nobody read must not be handed to somebody else (CVE-2023-28858)."""
     for number in range(20):

@@ -56,7 +56,7 @@ def test_processes_that_start_at_once_make_one_table(url: str) -> None:
 async def icu_store(icu_postgres_url: str) -> AsyncIterator[SqlStore]:
     """An empty table on a PostgreSQL that orders text as people do."""
     store = SqlStore(icu_postgres_url)
-    await store.ping()
+    await store.now()
     await execute(store, delete(sql.entries))
     yield store
     await store.close()
@@ -172,7 +172,7 @@ async def test_sweep_catches_up_after_a_backlog(url: str) -> None:
 async def test_sweep_deletes_a_thousand_rows_at_a_time(url: str) -> None:
     """The lock that a statement holds must not keep others waiting for long."""
     store = SqlStore(url)
-    await store.ping()
+    await store.now()
     await execute(store, delete(sql.entries))
     await fill(store, "airtable:login:ended", 2500, seconds=-60)
     removed = [await execute(store, store.removal().returning(sql.entries.c.key)) for _ in range(4)]
@@ -184,7 +184,7 @@ async def test_closing_ends_a_sweep(url: str) -> None:
     """What it has not deleted yet is left to the next one."""
     tasks = asyncio.all_tasks()
     store = SqlStore(url)
-    await store.ping()
+    await store.now()
     await fill(store, "airtable:login:ended", BACKLOG, seconds=-60)
     await store.put(KEY, b"v", 60)
     started = time.monotonic()
@@ -201,7 +201,7 @@ async def test_closing_ends_a_sweep(url: str) -> None:
 async def test_sweep_spares_a_row_that_is_stored_again_meanwhile(postgres_url: str) -> None:
     """A row whose newest version lives is not deleted for its older one."""
     store = SqlStore(postgres_url, sweep_seconds=3600)
-    await store.ping()
+    await store.now()
     await execute(store, delete(sql.entries))
     await fill(store, "airtable:login:ended", 1, seconds=-60)
     key = "airtable:login:ended1"
@@ -219,7 +219,7 @@ async def test_sweep_spares_a_row_that_is_stored_again_meanwhile(postgres_url: s
 async def test_sweep_passes_over_a_row_that_another_holds(postgres_url: str) -> None:
     """It waits for nobody; the next one finds the row."""
     store = SqlStore(postgres_url)
-    await store.ping()
+    await store.now()
     await execute(store, delete(sql.entries))
     await fill(store, "airtable:login:ended", 2, seconds=-60)
     removal = store.removal().returning(sql.entries.c.key)
@@ -353,7 +353,7 @@ async def test_url_may_limit_the_time_to_connect(monkeypatch: pytest.MonkeyPatch
     for parameters in ("", "?connect_timeout=7"):
         store = SqlStore(f"postgresql://host/name{parameters}", timeout=2)
         with pytest.raises(StoreUnavailable):
-            await store.ping()
+            await store.now()
         await store.close()
     assert seen == [10, 7]
 
@@ -380,7 +380,7 @@ async def test_database_that_refuses_is_an_error(
 async def test_table_that_cannot_be_created_leaves_no_lock(icu_postgres_url: str) -> None:
     """Or no other process could create it; once it can be, the store works."""
     admin = SqlStore(icu_postgres_url)
-    await admin.ping()
+    await admin.now()
     for statement in (
         "DROP SCHEMA IF EXISTS narrow CASCADE",
         "DROP ROLE IF EXISTS narrow",

@@ -65,10 +65,6 @@ class Store(Protocol):
         """The store's own clock: seconds since 1970."""
         ...
 
-    async def ping(self) -> None:
-        """Return if the store answers."""
-        ...
-
     async def close(self) -> None:
         """Close what is open."""
         ...

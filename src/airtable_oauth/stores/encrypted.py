@@ -107,10 +107,6 @@ class EncryptedStore:
         """See `Store.now`."""
         return await self._store.now()
 
-    async def ping(self) -> None:
-        """See `Store.ping`."""
-        await self._store.ping()
-
     async def close(self) -> None:
         """See `Store.close`."""
         await self._store.close()

@@ -83,9 +83,6 @@ class MemoryStore:
         """See `Store.now`."""
         return self._clock()
 
-    async def ping(self) -> None:
-        """See `Store.ping`."""
-
     async def close(self) -> None:
         """Forget everything."""
         self._entries.clear()

@@ -105,10 +105,6 @@ class RedisStore:
         answer = await self._answer(self._redis.config_get(*names))
         return {_text(name): _text(value) for name, value in answer.items()}
 
-    async def ping(self) -> None:
-        """See `Store.ping`."""
-        await self._answer(self._redis.ping())
-
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()

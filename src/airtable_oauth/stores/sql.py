@@ -173,10 +173,6 @@ class SqlStore:
         """See `Store.now`."""
         return float((await self._run(select(self._now)))[0][0])
 
-    async def ping(self) -> None:
-        """See `Store.ping`."""
-        await self.now()
-
     async def close(self) -> None:
         """End what runs in the background and close the connections."""
         background = {task for task in (self._opening, self._sweeping) if task is not None}

@@ -54,11 +54,6 @@ class WatchedStore:
         with self._incidents:
             return await self._store.now()
 
-    async def ping(self) -> None:
-        """See `Store.ping`."""
-        with self._incidents:
-            await self._store.ping()
-
     async def close(self) -> None:
         """See `Store.close`."""
         await self._store.close()
