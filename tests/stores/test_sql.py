@@ -264,7 +264,7 @@ async def test_database_that_is_gone_is_an_error_in_time(
             started = time.monotonic()
             with pytest.raises(StoreUnavailable):
                 await store.get(KEY)
-            assert time.monotonic() - started < 1.5
+            assert time.monotonic() - started < 3
         way.mend()
         mended = time.monotonic()
         while True:
@@ -313,7 +313,7 @@ async def test_writer_that_is_locked_out_gives_up_in_time(tmp_path: Path) -> Non
         started = time.monotonic()
         with pytest.raises(StoreUnavailable):
             await store.put(KEY, b"w", 60)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 3
         entry = await store.get(KEY)
         assert entry is not None
         assert entry.value == b"v"
