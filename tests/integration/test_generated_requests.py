@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from schemathesis.checks import CHECKS, load_all_checks
 
 from airtable_oauth.app import create_app
@@ -89,11 +89,10 @@ def test_every_answer_is_documented(service: Stack, cookie: str, operation: Any,
         suppress_health_check=list(HealthCheck),
     )
     def check(case: Any) -> None:
-        answer = case.call_and_validate(
-            base_url=service.api,
-            headers=CSRF | {"Cookie": cookie},
-            excluded_checks=NOT_OURS,
-        )
+        headers = CSRF | {"Cookie": cookie}
+        answer = case.call(base_url=service.api, headers=headers)
+        assume(answer.status_code != 414)  # the server's answer: no route saw the request
+        case.validate_response(answer, headers=headers, excluded_checks=NOT_OURS)
         assert answer.status_code != 500
         told = f"{answer.text} {answer.headers}"
         assert not [text for text in texts((case.query, case.body)) if text in told]
