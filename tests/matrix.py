@@ -629,7 +629,7 @@ def _stage(kind: str, directory: Path, exits: ExitStack) -> Stage:
     store_url = _store_url(kind, directory, exits)
     port = free_port()
     arguments = [
-        *("simulator", "--port", str(port), "--redirect-uri", REDIRECT_URI),
+        *("simulator", "--port", str(port), "--redirect-uri", REDIRECT_URI, "--record-secrets"),
         *("--client-id", "test-client", "--client-secret", "test-secret"),
     ]
     exits.enter_context(command(arguments, directory))
