@@ -7,7 +7,13 @@ from tests.matrix import CELLS, KINDS, run
 pytestmark = [pytest.mark.integration, pytest.mark.heavy, pytest.mark.usefixtures("unmeasured")]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+EVERYDAY = ("redis", "postgresql")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=[] if kind in EVERYDAY else pytest.mark.thorough) for kind in KINDS],
+)
 async def test_connection_is_kept_where_it_can_be(kind: str) -> None:
     """Else it says why; and no refresh is sent without need."""
     outcomes = await run(kind)

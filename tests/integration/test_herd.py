@@ -70,7 +70,7 @@ async def test_herd_loses_no_connection(service: tuple[Stack, Sequence[str]]) ->
 
     `HERD` and `JUNK` in the environment make it larger.
     """
-    size, junk = int(os.environ.get("HERD", "1000")), int(os.environ.get("JUNK", "1000"))
+    size, junk = int(os.environ.get("HERD", "600")), int(os.environ.get("JUNK", "600"))
     made, addresses = service
     herd = await expired(made, size)
     await control(made, "POST", "faults", {"delay": REFRESH_SECONDS, "times": 100_000})

@@ -304,6 +304,7 @@ async def test_unknown_encryption_key_logs_nobody_out(stored: tuple[str, str, Pa
                     assert answer.json()["action"] == "fix_config"
 
 
+@pytest.mark.thorough
 async def test_keys_are_rotated_while_the_service_runs(stored: tuple[str, str, Path]) -> None:
     """After it the old key can be taken out, and the session goes on."""
     _, url, directory = stored
