@@ -18,7 +18,14 @@ pytestmark = pytest.mark.browser
 RECORDS = "**/v0/app*/tbl*"
 
 
-@pytest.fixture(scope="module", params=["two origins", "one origin", "tokens in the browser"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "two origins",
+        pytest.param("one origin", marks=pytest.mark.thorough),
+        "tokens in the browser",
+    ],
+)
 def service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:

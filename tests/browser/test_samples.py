@@ -12,7 +12,7 @@ from tests.helpers import free_port
 from tests.processes import listens, process, stack, wait_until
 from tests.samples import NODE, ROOT, needs_node_packages, write_browser_samples
 
-pytestmark = [pytest.mark.browser, needs_node_packages]
+pytestmark = [pytest.mark.browser, pytest.mark.thorough, needs_node_packages]
 
 BUILD = ROOT / "tests/node/build.mjs"
 

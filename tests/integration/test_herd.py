@@ -31,7 +31,7 @@ SLOTS = 100
 WORKERS = 3
 
 
-@pytest.fixture(params=["redis", "postgresql"])
+@pytest.fixture(params=["redis", pytest.param("postgresql", marks=pytest.mark.thorough)])
 def service(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[tuple[Stack, Sequence[str]]]:

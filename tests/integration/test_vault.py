@@ -219,7 +219,7 @@ async def test_nobody_sees_anothers_data(service: Stack, tmp_path: Path) -> None
 # What is stored
 
 
-@pytest.fixture(params=["redis", "postgresql", "sqlite"])
+@pytest.fixture(params=["redis", "postgresql", pytest.param("sqlite", marks=pytest.mark.thorough)])
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str, Path]]:
     """A store of one's own: its kind, its URL, where its files are."""
     if request.param == "sqlite":
