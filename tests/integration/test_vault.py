@@ -105,7 +105,9 @@ async def test_hundred_calls_succeed_while_a_worker_is_killed(service: Stack) ->
     """One that is not in the middle of the refresh."""
     async with expired(service) as browser:
         before = refreshes(service)
-        await asyncio.sleep(4.5)  # until no worker keeps a connection to Airtable
+        async with asyncio.timeout(20):  # until no worker keeps a connection to Airtable
+            while any(talks_to(pid, service.airtable) for pid in workers(service)):
+                await asyncio.sleep(0.1)
         await control(service, "POST", "faults", {"delay": 1.5})
         calls = [asyncio.ensure_future(call(browser)) for _ in range(100)]
         while refreshes(service) == before:
