@@ -130,7 +130,10 @@ def test_example_environment_works_with_the_simulator(tmp_path: Path) -> None:
     simulator = composed["services"]["simulator"]
     assert f"--redirect-uri={settings.redirect_uri}" in simulator["command"]
     assert "airtable.localhost" in simulator["networks"]["default"]["aliases"]
-    assert settings.airtable_url == "http://airtable.localhost:8081"
+    airtable = "http://airtable.localhost:8081"
+    assert settings.airtable_url == settings.airtable_api_url == airtable
+    assert settings.airtable_content_url == airtable
+    assert f"--control-host={airtable.removeprefix('http://')}" in simulator["command"]
 
 
 @needs_compose
