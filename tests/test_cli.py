@@ -265,7 +265,7 @@ def test_connections_are_listed_and_disconnected(lasting: dict[str, str]) -> Non
     assert (gone.exit_code, gone.output) == (0, f"{ann} is disconnected.\n")
     again = run.invoke(main, ["connections", "disconnect", ann], env=lasting)
     assert again.exit_code == 1
-    assert f"There is no connection '{ann}' in this store." in again.output
+    assert f"This store has no connection '{ann}'." in again.output
     left = run.invoke(main, ["connections", "list"], env=lasting)
     assert ann not in left.output
     assert bob in left.output

@@ -175,8 +175,7 @@ async def test_malformed_settings_do_not_stop_the_other_checks(
         "fault    ACME_PUBLIC_URL: must use https, except for localhost and loopback addresses",
         "fault    ACME_ENCRYPTION_KEYS: is missing, and this store needs it: create one with "
         "`airtable-oauth keys new`",
-        "warning  ACME_ALOWED_ORIGINS: there is no such setting; did you mean "
-        "ACME_ALLOWED_ORIGINS?",
+        "warning  ACME_ALOWED_ORIGINS: not a known setting; did you mean ACME_ALLOWED_ORIGINS?",
         "fault    ACME_SCOPES: Airtable does not have the scope data.record:read. Did you mean "
         "data.records:read?",
         "warning  ACME_CLIENT_SECRET: is empty, which is right only if the integration has no "
@@ -216,7 +215,7 @@ async def test_variable_that_is_misspelt() -> None:
         "AIRTABLE_OAUTH_SERVICE_HOST": "10.0.0.1",
     }
     assert await troubles(environment) == [
-        "warning  AIRTABLE_OAUTH_ALOWED_ORIGINS: there is no such setting; did you mean "
+        "warning  AIRTABLE_OAUTH_ALOWED_ORIGINS: not a known setting; did you mean "
         "AIRTABLE_OAUTH_ALLOWED_ORIGINS?"
     ]
 
@@ -333,5 +332,5 @@ async def test_unknown_setting_of_the_env_file_is_found(
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("AIRTABLE_OAUTH_STORE=redis://x\nAIRTABLE_OAUTH_XYZZY=1\n")
     found = await troubles()
-    assert "AIRTABLE_OAUTH_STORE: there is no such setting; did you mean" in found[0]
-    assert found[1].endswith("AIRTABLE_OAUTH_XYZZY: there is no such setting")
+    assert "AIRTABLE_OAUTH_STORE: not a known setting; did you mean" in found[0]
+    assert found[1].endswith("AIRTABLE_OAUTH_XYZZY: not a known setting")

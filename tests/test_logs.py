@@ -75,7 +75,7 @@ async def test_access_line_has_fields_and_no_sentence(
 async def test_failed_request_names_error_cause_and_connection(
     simulator: Simulator, clock: FakeClock
 ) -> None:
-    """And whoever has the id of the error body finds the incident by it."""
+    """The id in the error body also finds the incident."""
     async with service(simulator, clock) as browser:
         connection = await connect(browser, simulator)
         simulator.faults.add(Fault(path="/v0/meta/bases", drop=True))

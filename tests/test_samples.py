@@ -175,7 +175,7 @@ async def connect(browser: httpx.AsyncClient, simulator: AirtableSimulator, pref
 async def test_app_of_the_first_page_runs(
     airtable_simulator: AirtableSimulator, document: str
 ) -> None:
-    """A user connects, sees the bases, and an error of Airtable's is no 500."""
+    """A user connects, sees the bases, and gets no 500 for an error of Airtable's."""
     module = run(sample(document, "async def bases("))
     async with ann_at(module.app, module.airtable) as ann:
         assert (await ann.get("/bases")).status_code == 401

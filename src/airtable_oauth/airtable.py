@@ -154,7 +154,7 @@ class _Transport(AiohttpTransport):
         """See httpx.
 
         Raises:
-            httpx.TransportError: There is no answer, or it is not HTTP.
+            httpx.TransportError: Airtable did not answer, or the answer is not valid HTTP.
         """
         try:
             response = await super().handle_async_request(_in_pieces(request))

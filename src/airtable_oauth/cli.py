@@ -491,7 +491,7 @@ def disconnect(connection_id: str) -> None:
             await airtable.disconnect(connection_id)
         except NotConnected:
             raise click.ClickException(
-                f"There is no connection {connection_id!r} in this store. "
+                f"This store has no connection {connection_id!r}. "
                 "`airtable-oauth connections list` shows those that there are."
             ) from None
 

@@ -154,7 +154,7 @@ def _unknown_variables(settings: Settings, environment: Mapping[str, str]) -> It
             continue
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
         hint = f"; did you mean {close[0]}?" if close else ""
-        yield warning(name, f"there is no such setting{hint}")
+        yield warning(name, f"not a known setting{hint}")
 
 
 def _names_in_files(settings: Settings) -> Iterator[str]:

@@ -72,7 +72,7 @@ def log_crash(error: BaseException, scope: Scope) -> None:
 
 
 def note_broken_answer(error: BaseException, cause: str, scope: Scope) -> None:
-    """Note why an answer broke off. Its exception ends the connection, and is not a crash."""
+    """Note why a relayed answer broke off, so that its exception is not logged as a crash."""
     notes = notes_of(scope)
     notes.error, notes.cause = UpstreamError.error, cause
     scope[_LOGGED] = error

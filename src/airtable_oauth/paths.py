@@ -14,7 +14,7 @@ _REFUSED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffd]")
 
 
 def require_plain_path(path: str) -> None:
-    """Check that a path stays below `v0/` at any server, however that server decodes it.
+    """Check that a path stays below `v0/`, however a server decodes it.
 
     The path is percent-encoded and has no leading slash. Names of tables may hold everything that
     people write, also invisible characters: emoji and right-to-left text need them.
@@ -39,7 +39,7 @@ def is_upload_path(path: str) -> bool:
 
 
 def decode_nested(text: str) -> str | None:
-    """Undo percent-encoding, also repeated, or return None if it is nested more than three deep."""
+    """Undo percent-encoding up to three times. Returns None if the text is encoded more often."""
     for _ in range(_MAX_DECODINGS):
         text = unquote(text)
     return text if unquote(text) == text else None

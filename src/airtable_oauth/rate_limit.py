@@ -224,7 +224,7 @@ class _Base:
     schedule: Schedule = field(default_factory=Schedule)
     """Everything that is known: what is stored, and what could not be stored yet."""
     stored: Schedule = field(default_factory=Schedule)
-    """As it was last read or written, with its version; None if there is no entry."""
+    """The schedule as last read or written. Its version is None if the store has no entry."""
     version: bytes | None = None
     expires_at: float = math.inf
     """When the store forgets the entry that this process wrote."""
@@ -277,7 +277,7 @@ class RateLimiter:
         """Wait for a turn. A caller that is cancelled leaves its turn to the next one.
 
         Raises:
-            RateLimited: there is no turn within the patience, or Airtable asked for a pause.
+            RateLimited: No turn becomes free within `patience`, or a pause is in force.
         """
         began = self.clock.monotonic()
         now = await self._now()
@@ -440,7 +440,9 @@ class RateLimiter:
     async def _change_stored(
         self, known: _Base, change: Callable[[Schedule, float], tuple[Schedule, T]]
     ) -> T:
-        was_read = known.contended and await self._read(known)
+        was_read = known.contended
+        if was_read:
+            await self._read(known)
         async for _ in Tries(self.sleep):
             now = await self._now()
             known.schedule = known.schedule.plausible(now)
@@ -449,21 +451,21 @@ class RateLimiter:
                 return result
             if schedule != known.stored and await self._write(known, schedule, now):
                 return result
-            was_read = await self._read(known)
+            await self._read(known)
+            was_read = True
         raise StoreUnavailable(cause="contention")
 
-    async def _read(self, known: _Base) -> bool:
-        """Read the schedule. Returns True: it was read."""
+    async def _read(self, known: _Base) -> None:
+        """Read the schedule."""
         entry = await self.store.get(known.key)
         known.contended = entry is not None and entry.version != known.version
         if entry is None:
             known.learn(Schedule(), None)
         else:
             known.learn(Schedule.decode(entry.value), entry.version)
-        return True
 
     async def _write(self, known: _Base, schedule: Schedule, now: float) -> bool:
-        """Store a schedule if no other process has stored one meanwhile; whether it was stored."""
+        """Store a schedule unless another process has stored one. Returns whether it was stored."""
         value = schedule.encode()
         ttl = max(0.0, schedule.end - now) + _TTL_MARGIN
         version = known.version if now < known.expires_at else None

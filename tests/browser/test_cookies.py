@@ -76,8 +76,7 @@ def test_sibling_domain_cannot_give_a_browser_its_session(
 ) -> None:
     """A cookie whose name only resembles that of the session's cookie is not a session.
 
-    Otherwise a page on a sibling domain could have somebody's data entered into the Airtable of the
-    page's author.
+    Otherwise a page on a sibling domain could make a visitor work in the Airtable of an attacker.
     """
     attacker = chromium.new_context(base_url=origin.url, ignore_https_errors=True)
     connect(attacker.new_page())

@@ -210,7 +210,7 @@ async def test_head_begins_no_login(store: MemoryStore) -> None:
 async def test_answer_that_is_passed_on_is_an_incident_if_airtable_fails(
     store: MemoryStore, status: int, content: Any, cause: str | None
 ) -> None:
-    """The client gets what Airtable said, and the log says that somebody must act."""
+    """The client gets what Airtable said, and the log says that an operator must act."""
     with log_lines() as lines:
         async with service(answering(status, content), store) as client:
             state = query_of(await authorization_url(client))["state"]

@@ -63,7 +63,7 @@ async def assert_cause(store: Store, broken: BrokenStore) -> None:
 
 
 async def test_sweep_that_fails_is_logged_with_its_cause(postgres_url: str) -> None:
-    """Nobody waits for it, and without it the table grows."""
+    """No request waits for a sweep, but without it the table grows."""
     broken = await broken_stores.POSTGRES["read only"](postgres_url)
     store = SqlStore(broken.url)
     with log_lines() as lines:

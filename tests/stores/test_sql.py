@@ -217,7 +217,7 @@ async def test_sweep_spares_a_row_that_is_stored_again_meanwhile(postgres_url: s
 
 
 async def test_sweep_passes_over_a_row_that_another_holds(postgres_url: str) -> None:
-    """It waits for nobody; the next one finds the row."""
+    """It does not wait for the lock; the next sweep finds the row."""
     store = SqlStore(postgres_url)
     await store.now()
     await execute(store, delete(sql.entries))

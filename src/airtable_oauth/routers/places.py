@@ -22,7 +22,7 @@ class Places:
         patience: float,
         refusal: Callable[[], AirtableOAuthError] = TooManyUnderWay,
     ) -> None:
-        """`patience`: seconds that a request waits; `refusal`: what it gets if that was in vain."""
+        """`patience`: seconds that a request waits; `refusal`: the error that it gets then."""
         self._refusal = refusal
         self._most = most
         self._patience = patience

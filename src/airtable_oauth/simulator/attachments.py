@@ -43,7 +43,7 @@ class Attachments:
     url: str | None = None
     """Where this server is reached by browsers; where it is asked, if nobody says."""
     _uploaded: dict[str, Attachment] = field(default_factory=dict)
-    """The last uploads, by id. The file of an older one is no longer served."""
+    """The most recent uploads, by id. Older files are dropped."""
 
     def routes(self) -> list[Route]:
         """For a Starlette app."""

@@ -75,7 +75,7 @@ class Fault:
     """How many requests it has hit."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError if there is no such junk."""
+        """Raise ValueError if this kind of junk is unknown."""
         if self.junk is not None and self.junk not in JUNK:
             raise ValueError(f"junk must be one of {', '.join(JUNK)}")
 

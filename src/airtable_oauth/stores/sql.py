@@ -295,7 +295,7 @@ async def _create_in_sqlite(engine: AsyncEngine) -> None:
 
 
 def _create_private_file(path: str) -> None:
-    """Create an empty database for this user alone, if there is no file.
+    """Create an empty database file that only this user can read, unless the file exists.
 
     SQLite itself would create it as the umask says, which often lets everyone read it. SQLite gives
     the `-wal` and `-shm` files next to it the same mode. An existing file is never opened here:
