@@ -21,7 +21,10 @@ BASE = make_simulator().bases[0].id
 PATH = f"/airtable/v0/meta/bases/{BASE}/tables"
 
 
-@pytest.fixture(scope="module", params=["redis", "postgresql"])
+@pytest.fixture(
+    scope="module",
+    params=["redis", pytest.param("postgresql", marks=pytest.mark.thorough)],
+)
 def service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:

@@ -23,6 +23,8 @@ from airtable_oauth.stores.sql import SqlStore, entries
 from tests.helpers import FakeClock, free_port
 
 KEYS = [bytes(range(32)), bytes(range(1, 33))]
+PATIENCE = 15.0
+"""Seconds for one verb. What a store does is tested here; how long it may take, elsewhere."""
 
 
 @dataclass
@@ -139,7 +141,7 @@ async def memory() -> AsyncGenerator[Backend]:
 
 async def redis(url: str) -> AsyncGenerator[Backend]:
     """A real Redis, whose clock runs by moving every deadline."""
-    store = RedisStore(url)
+    store = RedisStore(url, timeout=PATIENCE)
     client = Redis.from_url(url)
     await client.flushall()
 
@@ -167,7 +169,7 @@ async def redis(url: str) -> AsyncGenerator[Backend]:
 
 async def sql(url: str) -> AsyncGenerator[Backend]:
     """SQLite or PostgreSQL, whose clock runs by moving every deadline."""
-    store = SqlStore(url)
+    store = SqlStore(url, timeout=PATIENCE)
     await store.now()  # makes the table
     await execute(store, delete(entries))
 
