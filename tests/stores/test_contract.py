@@ -11,7 +11,7 @@ from airtable_oauth.stores import Store
 from tests.stores.backends import Backend
 
 KEY = "airtable:login:one"
-ROUNDS = pytest.mark.parametrize("round_number", range(3))
+ROUNDS = pytest.mark.parametrize("round_number", range(2))
 
 
 @pytest.fixture
