@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import FastAPI, Header
 
 from airtable_oauth import AirtableOAuth, Settings
-from airtable_oauth.stores.connect import open_store
-from tests.vault import FaultyStore
+from airtable_oauth.store_factory import open_store
+from tests.world import FaultyStore
 
 
 def create_app() -> FastAPI:

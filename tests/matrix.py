@@ -23,13 +23,13 @@ from urllib.parse import urlsplit, urlunsplit
 import click
 import httpx
 
-from airtable_oauth.protocol import TokenSet
-from airtable_oauth.records import Records
+from airtable_oauth.oauth.protocol import TokenSet
 from airtable_oauth.settings import decode_key
+from airtable_oauth.store_factory import open_store, sealed
 from airtable_oauth.stores import Store
-from airtable_oauth.stores.connect import open_store, sealed
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.lease import Lease
+from airtable_oauth.vault.repository import Records
 from tests.helpers import CSRF, SCOPES, begin, decide, free_port, make_settings
 from tests.processes import command, process, wait_for
 from tests.proxy import Proxy, proxy

@@ -7,12 +7,12 @@ import pytest
 
 from airtable_oauth import AirtableOAuth, TokenSet
 from airtable_oauth.background import Tries, until_stored, within
-from airtable_oauth.connections import Owners
 from airtable_oauth.errors import Action, StoreUnavailable, UnknownRecordFormat, UnreadableRecord
-from airtable_oauth.records import ConnectionRecord
+from airtable_oauth.store_factory import open_store
 from airtable_oauth.stores import Entry
-from airtable_oauth.stores.connect import open_store
 from airtable_oauth.stores.memory import MemoryStore
+from airtable_oauth.vault.model import ConnectionRecord
+from airtable_oauth.vault.owners import Owners
 from tests.helpers import make_settings
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"

@@ -17,12 +17,13 @@ from redis.backoff import NoBackoff
 from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from airtable_oauth.airtable import Airtable, new_transport
 from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import AirtableError, StoreUnavailable
+from airtable_oauth.oauth.http import new_transport
+from airtable_oauth.oauth.token_endpoint import Airtable
 from tests.certificates import https_server, self_signed_certificate
 from tests.helpers import free_port
-from tests.test_airtable import airtable, answering, upstream
+from tests.oauth.test_token_endpoint import airtable, answering, upstream
 
 CANARY = "canary-5e3f9a"
 

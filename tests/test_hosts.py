@@ -15,11 +15,12 @@ from starlette.middleware.base import BaseHTTPMiddleware
 
 from airtable_oauth import AirtableOAuth, AirtableOAuthError, Connection, TokenSet
 from airtable_oauth.errors import UpstreamError
-from airtable_oauth.records import Marker, Records
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.memory import MemoryStore
+from airtable_oauth.vault.model import Marker
+from airtable_oauth.vault.repository import Records
 from tests.helpers import CSRF, SCOPES, FakeClock, consent, make_settings, make_simulator
-from tests.vault import FaultyStore
+from tests.world import FaultyStore
 
 PREFIX = "/integrations/airtable"
 
@@ -497,7 +498,7 @@ async def test_hook_that_never_returns_is_ended(
     host: Host, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A task for ever per event would fill the process."""
-    monkeypatch.setattr("airtable_oauth.hooks._LONGEST_SECONDS", 0.01)
+    monkeypatch.setattr("airtable_oauth.vault.events._LONGEST_SECONDS", 0.01)
     airtable = host.integration()
 
     @airtable.on_connected

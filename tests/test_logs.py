@@ -14,7 +14,7 @@ from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import CSRF, FakeClock, begin, consent, make_settings
 from tests.log_lines import line_formatter, log_lines
-from tests.vault import FaultyStore
+from tests.world import FaultyStore
 
 CANARY = "canary-5e3f9a"
 

@@ -68,7 +68,7 @@ for name in {EXTRAS!r}:
     sys.modules[name] = None
 from click.testing import CliRunner
 from airtable_oauth import AirtableOAuth, Settings, create_app
-from airtable_oauth.cli import main
+from airtable_oauth.cli.main import main
 values = dict(client_id="an-id", redirect_uri="http://localhost/cb", scopes="data.records:read")
 create_app(Settings(_env_file=None, **values))
 print(CliRunner().invoke(main, ["simulator", "--port", "{free_port()}"]).output)
@@ -98,7 +98,7 @@ owners = importlib.metadata.packages_distributions()
 for module, distributions in owners.items():
     if not {{names(each) for each in distributions}} & locked:
         sys.modules[module] = None
-from airtable_oauth.cli import main
+from airtable_oauth.cli.main import main
 for url in ("sqlite:///{tmp_path}/store.db", "postgresql://127.0.0.1:1/x", "redis://127.0.0.1:1"):
     environment = dict(
         AIRTABLE_OAUTH_CLIENT_ID="an-id",

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from airtable_oauth.app import create_app
 from airtable_oauth.errors import AirtableError
-from airtable_oauth.protocol import TokenSet, form_body, parse_token_response
+from airtable_oauth.oauth.protocol import TokenSet, form_body, parse_token_response
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import CSRF, begin, make_settings, query_of
 

@@ -19,10 +19,11 @@ from anyio import to_thread
 from click.testing import CliRunner
 from fastapi import FastAPI
 
-from airtable_oauth import AirtableOAuth, AirtableOAuthError, cli, errors
+from airtable_oauth import AirtableOAuth, AirtableOAuthError, errors
+from airtable_oauth.cli import main as cli
 from airtable_oauth.settings import decode_webhook_secret
 from airtable_oauth.testing import AirtableSimulator, Fault
-from airtable_oauth.webhook import sign
+from airtable_oauth.vault.webhook import sign
 from tests.helpers import CSRF, free_port
 from tests.processes import command, listens, process, wait_until
 from tests.samples import (

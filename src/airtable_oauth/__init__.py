@@ -7,15 +7,16 @@ The public names are these, all of `airtable_oauth.errors`, the `Store` protocol
 `airtable_oauth.stores`, and for the tests of an app that embeds this, `airtable_oauth.testing`.
 """
 
+from airtable_oauth.airtable_api.errors import raise_for_error
+from airtable_oauth.airtable_api.user import User
 from airtable_oauth.app import create_app
 from airtable_oauth.errors import AirtableOAuthError, NotConnected, ReconnectRequired
-from airtable_oauth.hooks import Hook
-from airtable_oauth.idle import IdleOutcome
 from airtable_oauth.integration import AirtableOAuth
-from airtable_oauth.protocol import TokenSet
-from airtable_oauth.records import Connection, Reason, Status, User
+from airtable_oauth.oauth.protocol import TokenSet
 from airtable_oauth.settings import Settings
-from airtable_oauth.web_api_errors import raise_for_error
+from airtable_oauth.vault.events import Hook
+from airtable_oauth.vault.idle import IdleOutcome
+from airtable_oauth.vault.model import Connection, Reason, Status
 
 __all__ = [
     "AirtableOAuth",

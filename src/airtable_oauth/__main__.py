@@ -1,5 +1,5 @@
 """`python -m airtable_oauth`."""
 
-from airtable_oauth.cli import main
+from airtable_oauth.cli.main import main
 
 main()

@@ -10,13 +10,13 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from airtable_oauth.headers import SecurityHeaders
 from airtable_oauth.integration import AirtableOAuth, Parts
-from airtable_oauth.logs import AccessLog
-from airtable_oauth.routers.direct import shorten
-from airtable_oauth.routers.docs import docs_router
-from airtable_oauth.routers.route import OAuthRoute, error_response
 from airtable_oauth.settings import Settings
+from airtable_oauth.web.access_log import AccessLog
+from airtable_oauth.web.direct import shorten
+from airtable_oauth.web.route import OAuthRoute, error_response
+from airtable_oauth.web.routers.docs import docs_router
+from airtable_oauth.web.security_headers import SecurityHeaders
 
 _DESCRIPTION = """
 Connects an app to Airtable: OAuth 2.0 with PKCE.

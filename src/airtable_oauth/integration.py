@@ -13,40 +13,43 @@ import httpx
 from fastapi import APIRouter, Depends
 from starlette.routing import BaseRoute
 
-from airtable_oauth.airtable import Airtable, new_transport
+from airtable_oauth.airtable_api.rate_limit import RateLimiter
+from airtable_oauth.airtable_api.transport import WebApi
 from airtable_oauth.background import Background, Sleep
 from airtable_oauth.causes import cause_of
-from airtable_oauth.client import client_of
-from airtable_oauth.connections import Connections, Owners
-from airtable_oauth.cookies import LoginCookies, SessionCookie
-from airtable_oauth.dependencies import Host, Services, connection_of
-from airtable_oauth.grants import Grants
-from airtable_oauth.hooks import Event, Hook, Hooks
-from airtable_oauth.idle import IdleOutcome, renew_idle
+from airtable_oauth.encoding import RandomBytes
 from airtable_oauth.incidents import Incidents
-from airtable_oauth.login import Logins, UnboundLogins
 from airtable_oauth.logs import logger
-from airtable_oauth.pkce import RandomBytes
-from airtable_oauth.protocol import Client, TokenSet
-from airtable_oauth.rate_limit import RateLimiter
-from airtable_oauth.readiness import Readiness
-from airtable_oauth.records import Connection, ConnectionRecord, Records
-from airtable_oauth.rotation import Rotation
-from airtable_oauth.routers.authorization import authorization_router
-from airtable_oauth.routers.connections import connections_router
-from airtable_oauth.routers.health import health_router
-from airtable_oauth.routers.node_compat import node_compat_router
-from airtable_oauth.routers.proxy import proxy_router
-from airtable_oauth.routers.session import session_router
-from airtable_oauth.routers.tokens import exchange_router, refresh_router
-from airtable_oauth.sessions import CONNECTION_GRACE, Sessions
+from airtable_oauth.oauth.http import new_transport
+from airtable_oauth.oauth.login import Logins, UnboundLogins
+from airtable_oauth.oauth.protocol import Client, TokenSet
+from airtable_oauth.oauth.token_endpoint import Airtable
 from airtable_oauth.settings import Settings, decode_webhook_secret
+from airtable_oauth.store_factory import open_store, sealed
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
-from airtable_oauth.stores.connect import open_store, sealed
 from airtable_oauth.stores.watched import WatchedStore
-from airtable_oauth.web_api import WebApi
-from airtable_oauth.webhook import Webhook
+from airtable_oauth.vault.client import client_of
+from airtable_oauth.vault.connections import Connections
+from airtable_oauth.vault.events import Event, Hook, Hooks
+from airtable_oauth.vault.grants import Grants
+from airtable_oauth.vault.idle import IdleOutcome, renew_idle
+from airtable_oauth.vault.model import Connection, ConnectionRecord
+from airtable_oauth.vault.owners import Owners
+from airtable_oauth.vault.refresh import Rotation
+from airtable_oauth.vault.repository import Records
+from airtable_oauth.vault.webhook import Webhook
+from airtable_oauth.web.caller import Host, Services, connection_of
+from airtable_oauth.web.cookies import LoginCookies, SessionCookie
+from airtable_oauth.web.readiness import Readiness
+from airtable_oauth.web.routers.authorization import authorization_router
+from airtable_oauth.web.routers.connections import connections_router
+from airtable_oauth.web.routers.health import health_router
+from airtable_oauth.web.routers.node_compat import node_compat_router
+from airtable_oauth.web.routers.proxy import proxy_router
+from airtable_oauth.web.routers.session import session_router
+from airtable_oauth.web.routers.tokens import exchange_router, refresh_router
+from airtable_oauth.web.sessions import CONNECTION_GRACE, Sessions
 
 _DRAIN_SECONDS = 30.0
 _PROMISED_SECONDS = 60.0

@@ -7,7 +7,6 @@ those of other packages included.
 """
 
 import logging
-import random
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,105 +14,15 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
-from opentelemetry.trace import get_current_span
 from pydantic_core import to_json
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from airtable_oauth.errors import UpstreamError
-from airtable_oauth.request_notes import RequestNotes, begin_notes
 
 logger = logging.getLogger("airtable_oauth")
 
-_NOTES = "airtable_oauth.notes"
-_LOGGED = "airtable_oauth.logged"
 _ACCESS_FIELDS = (
     *("method", "path", "route", "status", "duration_ms", "client"),
     *("error", "cause", "outcome", "connection", "trace_id", "request_id"),
 )
 """The fields of an access line, in their order. Those that are not known are left out."""
-_FIRST_SERVER_ERROR = 500
-_FIRST_ERROR = 400
-
-
-def notes_of(scope: Scope) -> RequestNotes:
-    """The notes of a request, which begin with its first use of them."""
-    notes: RequestNotes | None = scope.get(_NOTES)
-    if notes is None:
-        notes = scope[_NOTES] = RequestNotes(new_request_id())
-        begin_notes(notes)
-    return notes
-
-
-def request_id(scope: Scope) -> str:
-    """The id of a request: in its log lines, its `X-Request-ID` header and its error body."""
-    return notes_of(scope).request_id
-
-
-def new_request_id() -> str:
-    """An id that no other request has: 16 hexadecimal digits. It is not a secret."""
-    return f"{random.getrandbits(64):016x}"
-
-
-def log_crash(error: BaseException, scope: Scope) -> None:
-    """Log an unexpected exception: types and places, without messages.
-
-    Messages quote what they were about, and with it codes and tokens. Once per exception: it may
-    pass several places that would log it.
-    """
-    if scope.get(_LOGGED) is error:
-        return
-    scope[_LOGGED] = error
-    logger.error(
-        "crash in request %s\n%s",
-        request_id(scope),
-        "\n".join(places(error)),
-        extra={"request_id": request_id(scope)},
-    )
-
-
-def note_broken_answer(error: BaseException, cause: str, scope: Scope) -> None:
-    """Note why a relayed answer broke off, so that its exception is not logged as a crash."""
-    notes = notes_of(scope)
-    notes.error, notes.cause = UpstreamError.error, cause
-    scope[_LOGGED] = error
-
-
-class AccessLog:
-    """Logs a line per request, and ends exceptions.
-
-    An exception that comes this far was answered and logged; uvicorn would print its message.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See the ASGI specification."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        notes_of(scope).has_access_log = True
-        started = time.perf_counter()
-        status = 0
-
-        async def watch(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watch)
-        except Exception as error:  # noqa: BLE001 (whatever comes this far ends here)
-            log_crash(error, scope)
-        finally:
-            _log_request(scope, status, time.perf_counter() - started)
-
-
-def log_failed_request(scope: Scope, status: int) -> None:
-    """Log a request that failed in a host app, which has no `AccessLog` of ours."""
-    if status >= _FIRST_SERVER_ERROR and not notes_of(scope).has_access_log:
-        _log_request(scope, status)
 
 
 def logging_config(level: str, log_format: str = "console") -> dict[str, Any]:
@@ -202,45 +111,6 @@ def _structlog_formatter(log_format: str) -> logging.Formatter:
     )
 
 
-def _log_request(scope: Scope, status: int, seconds: float | None = None) -> None:
-    """Log a request: at error what failed within the service, at warning other 5xx."""
-    notes = notes_of(scope)
-    level = logging.INFO
-    if status >= _FIRST_SERVER_ERROR:
-        is_ours = status == _FIRST_SERVER_ERROR and notes.error is not None
-        level = logging.ERROR if is_ours else logging.WARNING
-    elif notes.error == UpstreamError.error:
-        level = logging.WARNING  # an answer that broke off had its status already
-    if not logger.isEnabledFor(level):
-        return
-    method, path = scope["method"], _printable(scope["path"])
-    fields = {
-        "method": method,
-        "path": path,
-        "route": getattr(scope.get("route"), "path", None),
-        "status": status,
-        "duration_ms": None if seconds is None else round(seconds * 1000, 1),
-        "client": (scope.get("client") or (None,))[0],
-        "error": notes.error,
-        "cause": notes.cause if status >= _FIRST_ERROR or notes.error is not None else None,
-        "outcome": notes.outcome,
-        "connection": notes.connection,
-        "trace_id": _trace_id(),
-        "request_id": notes.request_id,
-    }
-    # As `logger.log` does it, but without looking for the caller, which takes time.
-    arguments = (method, path, status)
-    record = logger.makeRecord(logger.name, level, __file__, 0, "%s %s %d", arguments, None)
-    record.__dict__.update({name: value for name, value in fields.items() if value is not None})
-    logger.handle(record)
-
-
-def _trace_id() -> str | None:
-    """The id of OpenTelemetry's trace that the request belongs to, if there is one."""
-    span = get_current_span().get_span_context()
-    return f"{span.trace_id:032x}" if span.is_valid else None
-
-
 def places(error: BaseException) -> Iterator[str]:
     """The chain of exceptions, each with its stack, outermost first."""
     current: BaseException | None = error
@@ -249,10 +119,3 @@ def places(error: BaseException) -> Iterator[str]:
         for frame in traceback.extract_tb(current.__traceback__):
             yield f"  {frame.filename}:{frame.lineno} in {frame.name}"
         current = current.__cause__ or current.__context__
-
-
-def _printable(path: str) -> str:
-    """A path without control characters, so that a client cannot write log lines of its own."""
-    if not (path.isascii() and path.isprintable()):
-        path = path.encode("unicode_escape").decode("ascii")
-    return path[:200]

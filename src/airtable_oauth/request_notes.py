@@ -1,5 +1,6 @@
 """What is known about the request that is being served, so that every log line can name it."""
 
+import random
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,11 @@ class RequestNotes:
 
 
 _current: ContextVar[RequestNotes | None] = ContextVar("airtable_oauth.request", default=None)
+
+
+def new_request_id() -> str:
+    """An id that no other request has: 16 hexadecimal digits. It is not a secret."""
+    return f"{random.getrandbits(64):016x}"
 
 
 def begin_notes(notes: RequestNotes) -> None:

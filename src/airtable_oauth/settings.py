@@ -3,11 +3,9 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     Field,
@@ -19,24 +17,27 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from airtable_oauth.paths import decode_nested
-from airtable_oauth.store_url import fault_of, normal_store_url
-from airtable_oauth.urls import address_of, is_loopback, normal_base_url, origin_of, split_url
+from airtable_oauth.oauth.redirect_uri import REDIRECT_URI_RULES
+from airtable_oauth.stores import STORE_TIMEOUT
+from airtable_oauth.stores.url import fault_of, normal_store_url
+from airtable_oauth.urls import (
+    NOT_A_URL,
+    NOT_HTTPS,
+    NOT_PRINTABLE,
+    is_https_or_local,
+    is_printable,
+    normal_base_url,
+    origin_of,
+    split_url,
+)
 
 PREFIX = "AIRTABLE_OAUTH_"
 _PREFIX_OF_ERROR = "airtable_oauth_prefix"
 """The attribute of a `ValidationError` that says how the variables begin that were read."""
 _SECRETS = Path("/run/secrets")
-STORE_TIMEOUT = 1.4
-"""Seconds for one verb of a store, by default. Two of them fit into the three seconds after which a
-caller gets its 503: `pop` through encryption needs two."""
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
-_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 (it begins one)
 _WEBHOOK_KEY_BYTES = range(24, 65)
-_URL = "must be an http or https URL with a host name"
-_HTTPS = "must use https, except for localhost and loopback addresses"
-_PRINTABLE = "contains characters that are not printable ASCII"
 _DAY = 24 * 3600
 _KEY_BYTES = 32
 _KEY_MIN_DISTINCT_BYTES = 16  # 32 random bytes hold about 30 different ones
@@ -195,13 +196,13 @@ class Settings(BaseSettings):
     @field_validator("client_secret")
     @classmethod
     def _printable(cls, value: SecretStr) -> SecretStr:
-        _require(_is_printable(value.get_secret_value()), _PRINTABLE)
+        _require(is_printable(value.get_secret_value()), NOT_PRINTABLE)
         return value
 
     @field_validator("redirect_uri")
     @classmethod
     def _accepted_by_airtable(cls, value: str) -> str:
-        for rule, message in _REDIRECT_URI_RULES:
+        for rule, message in REDIRECT_URI_RULES:
             _require(rule(value), message)
         return value
 
@@ -224,7 +225,7 @@ class Settings(BaseSettings):
             _require(
                 _is_origin(origin), "must list origins, without a path: https://app.example.com"
             )
-            _require(_is_https_or_local(origin), _HTTPS)
+            _require(is_https_or_local(origin), NOT_HTTPS)
         return tuple(dict.fromkeys(origin_of(origin) for origin in value))
 
     @field_validator("forwarded_allow_ips")
@@ -236,11 +237,11 @@ class Settings(BaseSettings):
     @field_validator("public_url", "airtable_url", "airtable_api_url", "airtable_content_url")
     @classmethod
     def _base_url(cls, value: str) -> str:
-        _require(split_url(value) is not None, _URL)
+        _require(split_url(value) is not None, NOT_A_URL)
         _require(
             not re.search(r"[?#@]", value), "must not contain a user name, a query or a fragment"
         )
-        _require(_is_https_or_local(value), _HTTPS)
+        _require(is_https_or_local(value), NOT_HTTPS)
         return normal_base_url(value)
 
     @field_validator("store_url")
@@ -273,8 +274,8 @@ class Settings(BaseSettings):
     @classmethod
     def _webhook(cls, value: SecretStr) -> SecretStr:
         url = value.get_secret_value()
-        _require(not url or split_url(url) is not None, _URL)
-        _require(not url or _is_https_or_local(url), _HTTPS)
+        _require(not url or split_url(url) is not None, NOT_A_URL)
+        _require(not url or is_https_or_local(url), NOT_HTTPS)
         return value
 
     @field_validator("webhook_secret")
@@ -369,18 +370,9 @@ def _is_webhook_secret(text: str) -> bool:
     return True
 
 
-def _is_printable(text: str) -> bool:
-    return all("\x21" <= character <= "\x7e" for character in text)
-
-
 def _is_origin(text: str) -> bool:
     parts = split_url(text)
     return parts is not None and parts.path in ("", "/") and not re.search(r"[?#@]", text)
-
-
-def _is_https_or_local(url: str) -> bool:
-    parts = split_url(url)
-    return parts is not None and (parts.scheme == "https" or is_loopback(parts.hostname or ""))
 
 
 def _is_network(text: str) -> bool:
@@ -391,26 +383,4 @@ def _is_network(text: str) -> bool:
     return True
 
 
-def _is_name_or_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return is_loopback(host) or (address_of(host) is None and "." in host.strip("."))
-
-
-def _has_parent_segment(url: str) -> bool:
-    path = decode_nested(urlsplit(url).path)
-    return path is None or ".." in re.split(r"[/\\]", path)
-
-
 # https://airtable.com/developers/web/api/oauth-reference, "Redirect URI requirements"
-_REDIRECT_URI_RULES: Iterable[tuple[Any, str]] = (
-    (_is_printable, _PRINTABLE),
-    (lambda uri: "*" not in uri, "must not contain a wildcard (*)"),
-    (lambda uri: split_url(uri) is not None, _URL),
-    (_is_https_or_local, _HTTPS),
-    (lambda uri: "#" not in uri, "must not contain a fragment (#)"),
-    (lambda uri: "@" not in urlsplit(uri).netloc, "must not contain a user name or password"),
-    (_is_name_or_loopback, "must have a public host name, or a loopback address"),
-    (lambda uri: not _BAD_PERCENT.search(uri), "contains an invalid percent-encoding"),
-    (lambda uri: "%00" not in uri, "must not contain %00"),
-    (lambda uri: not _has_parent_segment(uri), "must not contain .. in its path"),
-)

@@ -24,7 +24,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from airtable_oauth.integration import AirtableOAuth
-from airtable_oauth.protocol import TokenSet
+from airtable_oauth.oauth.protocol import TokenSet
 from airtable_oauth.settings import PREFIX, Settings
 from airtable_oauth.simulator import Fault, Integration, Simulator, User, some_users
 

@@ -2,11 +2,17 @@
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
+_MAX_DECODINGS = 3
 _NAME = re.compile(r"[a-z0-9._-]+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+NOT_A_URL = "must be an http or https URL with a host name"
+NOT_HTTPS = "must use https, except for localhost and loopback addresses"
+NOT_PRINTABLE = "contains characters that are not printable ASCII"
 
 
 def split_url(url: str) -> SplitResult | None:
@@ -55,6 +61,17 @@ def is_loopback(host: str) -> bool:
     return address is not None and address.is_loopback
 
 
+def is_printable(text: str) -> bool:
+    """Whether a text consists of printable ASCII without spaces."""
+    return all("\x21" <= character <= "\x7e" for character in text)
+
+
+def is_https_or_local(url: str) -> bool:
+    """Whether a URL uses https or stays on this machine."""
+    parts = split_url(url)
+    return parts is not None and (parts.scheme == "https" or is_loopback(parts.hostname or ""))
+
+
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
     """The IP address that a host is written as, or None for a name."""
     try:
@@ -65,3 +82,10 @@ def address_of(host: str) -> IPv4Address | IPv6Address | None:
 
 def _is_host(host: str) -> bool:
     return bool(_NAME.fullmatch(host)) or (":" in host and address_of(host) is not None)
+
+
+def decode_nested(text: str) -> str | None:
+    """Undo percent-encoding up to three times. Returns None if the text is encoded more often."""
+    for _ in range(_MAX_DECODINGS):
+        text = unquote(text)
+    return text if unquote(text) == text else None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from airtable_oauth.doctor import examine
+from airtable_oauth.cli.check import examine
 from tests.browser.conftest import ARGUMENTS
 from tests.certificates import self_signed_certificate
 from tests.helpers import make_settings

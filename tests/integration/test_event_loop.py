@@ -121,7 +121,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         uvicorn = [
             *(sys.executable, "-m", "uvicorn", "--app-dir", str(ROOT), "--factory"),
             *("tests.integration.heartbeat:create", "--port", str(made.port), "--loop", "uvloop"),
-            *("--http", "airtable_oauth.server:LimitedProtocol", "--ws", "none"),
+            *("--http", "airtable_oauth.web.server:LimitedProtocol", "--ws", "none"),
         ]
         with process(uvicorn, directory, settings):
             wait_for(f"http://127.0.0.1:{made.port}")

@@ -15,11 +15,12 @@ import aiohttp
 import httpx
 import pytest
 
-from airtable_oauth.records import ConnectionRecord, Records
-from airtable_oauth.sessions import Sessions
+from airtable_oauth.store_factory import open_store, sealed
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
-from airtable_oauth.stores.connect import open_store, sealed
+from airtable_oauth.vault.model import ConnectionRecord
+from airtable_oauth.vault.repository import Records
+from airtable_oauth.web.sessions import Sessions
 from tests.helpers import free_port, make_settings
 from tests.matrix import KEY
 from tests.processes import Stack, command, stack, wait_for

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from airtable_oauth.server import LimitedProtocol, Wait
+from airtable_oauth.web.server import LimitedProtocol, Wait
 from tests.helpers import free_port
 from tests.one_origin import ROOT, nginx
 

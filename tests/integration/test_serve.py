@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from airtable_oauth.settings import PREFIX
+from tests.cli.test_main import VALID
 from tests.helpers import CSRF, begin, decide, free_port
 from tests.processes import process, stack, wait_for, wait_until
-from tests.test_cli import VALID
 
 pytestmark = pytest.mark.integration
 

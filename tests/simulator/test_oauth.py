@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from airtable_oauth import pkce
+from airtable_oauth.oauth import pkce
 from airtable_oauth.simulator import Simulator
 from tests.helpers import AIRTABLE, REDIRECT_URI, SCOPES, decide, make_simulator, query_of
 

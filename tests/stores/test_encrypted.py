@@ -4,7 +4,7 @@ from airtable_oauth.errors import DamagedRecord, UnknownEncryptionKey, UnknownRe
 from airtable_oauth.stores.encrypted import EncryptedStore, Resealed
 from airtable_oauth.stores.resealing import reseal_all
 from tests.stores.backends import KEYS, Backend
-from tests.vault import FaultyStore
+from tests.world import FaultyStore
 
 KEY = "airtable:login:one"
 

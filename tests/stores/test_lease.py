@@ -6,7 +6,7 @@ from airtable_oauth.stores.lease import Lease
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import FakeClock
 from tests.stores.backends import Backend
-from tests.vault import FaultyStore
+from tests.world import FaultyStore
 
 KEY = "airtable:lease:one"
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from airtable_oauth import pkce
+from airtable_oauth.oauth import pkce
 from airtable_oauth.simulator.bounded import Bounded, bounded
 from airtable_oauth.simulator.model import (
     SCOPES,

@@ -3,6 +3,10 @@
 from collections.abc import AsyncIterator
 from typing import NamedTuple, Protocol
 
+STORE_TIMEOUT = 1.4
+"""Seconds for one verb of a store, by default. Two of them fit into the three seconds after which a
+caller gets its 503: `pop` through encryption needs two."""
+
 
 class Entry(NamedTuple):
     """A stored value and its version."""

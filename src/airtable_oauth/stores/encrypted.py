@@ -8,8 +8,8 @@ from enum import Enum
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
+from airtable_oauth.encoding import RandomBytes
 from airtable_oauth.errors import DamagedRecord, UnknownEncryptionKey, UnknownRecordFormat
-from airtable_oauth.pkce import RandomBytes
 from airtable_oauth.stores import Entry, Store
 
 _FORMAT = b"\x01"

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from airtable_oauth.pkce import base64url
+from airtable_oauth.encoding import base64url
 
 
 def storage_key(name: str, namespace: str, *secrets: str) -> str:

@@ -4,8 +4,8 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from airtable_oauth.encoding import RandomBytes
 from airtable_oauth.errors import Unavailable
-from airtable_oauth.pkce import RandomBytes
 from airtable_oauth.stores import Store
 
 

@@ -2,8 +2,8 @@
 
 import secrets
 
+from airtable_oauth.encoding import RandomBytes, base64url
 from airtable_oauth.errors import StoreUnavailable
-from airtable_oauth.pkce import RandomBytes, base64url
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.keys import storage_key
 

@@ -11,8 +11,7 @@ from redis.exceptions import RedisError
 
 from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import StoreUnavailable
-from airtable_oauth.settings import STORE_TIMEOUT
-from airtable_oauth.stores import Entry
+from airtable_oauth.stores import STORE_TIMEOUT, Entry
 
 _CONNECTIONS = 50
 

@@ -37,9 +37,8 @@ from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import StoreUnavailable
 from airtable_oauth.incidents import logger
 from airtable_oauth.request_notes import log_fields
-from airtable_oauth.settings import STORE_TIMEOUT
-from airtable_oauth.store_url import PostgresTarget, postgres_target
-from airtable_oauth.stores import Entry
+from airtable_oauth.stores import STORE_TIMEOUT, Entry
+from airtable_oauth.stores.url import PostgresTarget, postgres_target
 
 _CONNECT_VERBS = 5
 """Connecting to PostgreSQL costs many round trips: it has as long as this many verbs."""

@@ -1,0 +1,1 @@
+"""Airtable's Web API: where requests may go, and how fast."""

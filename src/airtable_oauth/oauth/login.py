@@ -1,0 +1,495 @@
+"""One login: begin it, finish it. It belongs to the browser that began it."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple
+
+from airtable_oauth.background import Background, Sleep, Tries, until_stored, wait
+from airtable_oauth.encoding import base64url
+from airtable_oauth.errors import (
+    Action,
+    AirtableOAuthError,
+    LoginNotFound,
+    ServerError,
+    StoreUnavailable,
+    Unavailable,
+    UpstreamTimeout,
+)
+from airtable_oauth.oauth import pkce
+from airtable_oauth.oauth.protocol import Callback, TokenSet, authorization_code
+from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.stores import Store
+from airtable_oauth.stores.formats import decode, known_fields
+from airtable_oauth.stores.keys import digest, storage_key
+
+_POLL_SECONDS = 0.1
+_FORMAT = 1
+_MOST_SESSIONS = 5
+"""How many sessions may begin with one login: each lives for weeks, and a callback can be repeated
+without end. A browser that has a session already gets no new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a login is for, as it was said at its beginning."""
+
+    owner: str | None = None
+    """The host's user who begins it, and alone may finish it; None where users are sessions."""
+    connection_id: str | None = None
+    """The connection to be made anew, if it is not for another one."""
+    data: Any = field(default=None, repr=False)
+    """What the host wants back at the end: JSON."""
+
+
+_ANY_PURPOSE = Purpose()
+
+
+class Kept(NamedTuple):
+    """What became of a login's tokens."""
+
+    connection_id: str
+    afterwards: Callable[[], Coroutine[Any, Any, None]]
+    """What is to be done once the login is over."""
+
+
+Keep = Callable[[TokenSet, Purpose], Awaitable[Kept]]
+"""Stores tokens as a connection; keeps trying until that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class BegunLogin:
+    """What the browser gets: the URL to open, and a secret to keep in a cookie of this login."""
+
+    authorization_url: str = field(repr=False)
+    login_id: str
+    browser_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedLogin:
+    """What a login ends with, where the tokens go to the browser."""
+
+    tokens: TokenSet
+    return_to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLogin:
+    """What a login ends with, where the tokens stay on the server."""
+
+    connection_id: str
+    return_to: str | None
+    key: str
+    """Where the login lies, until its time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """Logins under way, in a store that any number of processes share.
+
+    A record lies under a hash of state and browser secret. Whoever has only the state (it passes
+    through URLs) finds nothing with it, and takes nothing away from the browser that began.
+    """
+
+    store: Store
+    airtable: Airtable
+    name: str
+    ttl: float
+    """Seconds until a login that nobody finishes is forgotten."""
+    random: Callable[[int], bytes] = secrets.token_bytes
+    background: Background = field(default_factory=Background)
+    sleep: Sleep = asyncio.sleep
+    store_seconds: float = 3.0
+    """How long a caller waits for the store: for a claim, and for what Airtable answered."""
+
+    async def begin(
+        self, return_to: str | None = None, purpose: Purpose = _ANY_PURPOSE
+    ) -> BegunLogin:
+        """Start a login; `return_to` and `purpose` come back when it ends.
+
+        Raises:
+            Unavailable: it could not be stored.
+        """
+        state = pkce.state(self.random)
+        code_verifier = pkce.code_verifier(self.random)
+        browser_secret = base64url(self.random(32))
+        record = _Record(return_to, purpose, code_verifier=code_verifier)
+        await self.store.put(self._key(state, browser_secret), record.to_bytes(), self.ttl)
+        return BegunLogin(
+            authorization_url=self.airtable.authorization_url(
+                state=state, code_challenge=pkce.code_challenge(code_verifier)
+            ),
+            login_id=login_id(state),
+            browser_secret=browser_secret,
+        )
+
+    async def finish(self, callback: Callback, browser_secret: str | None) -> FinishedLogin:
+        """End the login that a redirect belongs to, whatever the redirect carries.
+
+        One of any number of concurrent calls removes the login from the store. That call spends
+        the code, once.
+
+        Raises:
+            LoginNotFound: this browser has no such login.
+            AirtableOAuthError: the redirect carries an error, or the exchange failed; the login
+                is over.
+            TokenEndpointBusy: too many logins are being finished; this one is as it was.
+            Unavailable: the store does not answer. If it may have removed the login, the action
+                is `restart_login`.
+        """
+        key = self._found(callback, browser_secret)
+        found = await self._load(key)
+        record = found.record
+        with await self.airtable.login_slots.take():
+            if not record.is_pending or not await _take(
+                self.store, key, found.version, record.return_to
+            ):
+                raise LoginNotFound
+            try:
+                tokens = await self._exchange(callback, record)
+            except AirtableOAuthError as error:
+                raise error.ending_login(record.return_to) from None
+        return FinishedLogin(tokens, record.return_to)
+
+    async def keep(
+        self,
+        callback: Callback,
+        browser_secret: str | None,
+        keep: Keep,
+        owner: str | None = None,
+    ) -> KeptLogin:
+        """End a login as `finish` does, and hand its tokens to `keep`, which names a connection.
+
+        The record stays until its time is over: pending, then claimed by one call, then done or
+        failed. A repeat from the same browser (the back button, a framework's double run) waits
+        for that and gets the same connection, or the same error. A claim is always completed, even
+        if the caller goes away. `owner` must be the one for whom the login was begun.
+
+        Raises:
+            LoginNotFound: this browser has no such login.
+            UpstreamTimeout: Airtable is slow. With the action `retry` the login is still being
+                completed; with `restart_login` the process that claimed it did not complete it.
+            AirtableOAuthError: as `finish` does.
+            TokenEndpointBusy: too many logins are being finished; the caller may try again.
+            Unavailable: the store does not answer; the caller may try again.
+        """
+        key = self._found(callback, browser_secret)
+        return_to = None
+        for _ in range(1 + int(self._patience / _POLL_SECONDS)):
+            found = await self._load(key)
+            record, return_to = found.record, found.record.return_to
+            if record.purpose.owner != owner:
+                raise LoginNotFound
+            if record.is_over:
+                return _outcome(key, record)
+            if record.is_pending:
+                slot = await self.airtable.login_slots.take()
+                work = await self._start_completion(key, found, callback, keep, slot)
+                if work is not None:
+                    return await self._wait_for(work, key, record)
+            await self.sleep(_POLL_SECONDS)
+        raise UpstreamTimeout(cause=TimeoutError.__name__).ending_login(return_to)
+
+    async def count_session(self, login: KeptLogin) -> None:
+        """Count a session that begins with this login, before it begins.
+
+        Raises:
+            LoginNotFound: the login has had its sessions, or it is gone.
+            Unavailable: the store does not answer. The session may be counted all the same.
+        """
+        async for _ in Tries(self.sleep):
+            found = await self._load(login.key)
+            if found.record.sessions >= _MOST_SESSIONS:
+                raise LoginNotFound().ending_login(login.return_to)
+            record = replace(found.record, sessions=found.record.sessions + 1)
+            if await self._replace(login.key, record, version=found.version):
+                return
+        raise StoreUnavailable(cause="contention")
+
+    async def discard(self, key: str) -> None:
+        """Forget a login that was kept, so that its callback does not work again."""
+        await self.store.pop(key)
+
+    async def _start_completion(
+        self, key: str, found: "_Found", callback: Callback, keep: Keep, slot: ExitStack
+    ) -> "asyncio.Task[_Completion] | None":
+        """The task that completes the login; None if another call has claimed it.
+
+        Claim and completion run in the background: a caller that goes away, or that gave up on
+        the store, must not leave a claim that nothing completes.
+        """
+
+        async def start() -> asyncio.Task[_Completion] | None:
+            with slot:
+                if not await self._claim(key, found):
+                    return None
+                work = self._complete(key, found.record, callback, keep, slot.pop_all())
+                return self.background.start(work)
+
+        starting = self.background.start(start())
+        return await wait(starting, self.store_seconds, otherwise=StoreUnavailable())
+
+    async def _claim(self, key: str, found: "_Found") -> bool:
+        """Mark the login as claimed by this call; whether it is.
+
+        The store may carry this out and lose its reply, so the claim has an id by which this call
+        recognises it.
+        """
+        claim = base64url(self.random(16))
+        claimed = replace(found.record, claim=claim)
+
+        async def again() -> bool:
+            async for _ in Tries(self.sleep):
+                current = await self._load(key)
+                if current.record.claim == claim:
+                    return True
+                if not current.record.is_pending:
+                    return False
+                if await self._replace(key, claimed, version=current.version):
+                    return True
+            raise StoreUnavailable(cause="contention")
+
+        try:
+            return await self._replace(key, claimed, version=found.version)
+        except Unavailable:
+            return await until_stored(again, self.sleep)
+
+    async def _wait_for(
+        self, work: "asyncio.Task[_Completion]", key: str, record: "_Record"
+    ) -> KeptLogin:
+        await asyncio.wait({work}, timeout=self._patience)
+        if not work.done():
+            await self.store.get(key)  # raises if the store is what is slow
+            raise _still_completing(record)
+        login, after = work.result()
+        await asyncio.shield(after)
+        return login
+
+    async def _complete(
+        self, key: str, record: "_Record", callback: Callback, keep: Keep, slot: ExitStack
+    ) -> "_Completion":
+        try:
+            with slot:
+                tokens = await self._exchange(callback, record)
+            kept = await keep(tokens, record.purpose)
+        except Exception as error:
+            known = error if isinstance(error, AirtableOAuthError) else ServerError()
+            ended = known.ending_login(record.return_to)
+            await self._conclude(key, record.ended(failure=_as_failure(ended)))
+            raise
+        await self._conclude(key, record.ended(connection_id=kept.connection_id))
+        after = self.background.start(kept.afterwards())
+        return _Completion(KeptLogin(kept.connection_id, record.return_to, key), after)
+
+    async def _conclude(self, key: str, ended: "_Record") -> None:
+        """Tell those who wait. A login that was discarded meanwhile stays so."""
+
+        async def store() -> None:
+            async for _ in Tries(self.sleep):
+                entry = await self.store.get(key)
+                if entry is None or await self._replace(key, ended, version=entry.version):
+                    return
+            raise StoreUnavailable(cause="contention")
+
+        await until_stored(store, self.sleep)
+
+    async def _load(self, key: str) -> "_Found":
+        entry = await self.store.get(key)
+        if entry is None:
+            raise LoginNotFound
+        return _Found(_Record.from_bytes(entry.value), entry.version)
+
+    async def _replace(self, key: str, record: "_Record", *, version: bytes) -> bool:
+        """Store a record if this version is still there; its time to live stays."""
+        return await self.store.replace(key, record.to_bytes(), None, version=version)
+
+    async def _exchange(self, callback: Callback, record: "_Record") -> TokenSet:
+        return await self.airtable.exchange(
+            code=authorization_code(callback), code_verifier=record.code_verifier or ""
+        )
+
+    def _found(self, callback: Callback, browser_secret: str | None) -> str:
+        if browser_secret is None:
+            raise LoginNotFound
+        return self._key(callback.state, browser_secret)
+
+    def _key(self, state: str, browser_secret: str) -> str:
+        return storage_key(self.name, "login", state, browser_secret)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for the exchange, for asking who granted access, and for the store."""
+        return 2 * self.airtable.deadline + self.store_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class UnboundLogins:
+    """Logins that any browser may finish, for clients of the Node service, which send no cookies.
+
+    They lie in a namespace of their own: a state from here is unknown to `Logins`, and the
+    reverse.
+    """
+
+    store: Store
+    airtable: Airtable
+    name: str
+    ttl: float
+    random: Callable[[int], bytes] = secrets.token_bytes
+
+    async def begin(self) -> str:
+        """Start a login; its authorization URL.
+
+        Raises:
+            Unavailable: it could not be stored.
+        """
+        state = pkce.state(self.random)
+        code_verifier = pkce.code_verifier(self.random)
+        await self.store.put(self._key(state), code_verifier.encode(), self.ttl)
+        return self.airtable.authorization_url(
+            state=state, code_challenge=pkce.code_challenge(code_verifier)
+        )
+
+    async def take(self, state: str) -> str | None:
+        """End the login with this state; its verifier. One of any concurrent calls gets it.
+
+        Raises:
+            TokenEndpointBusy: too many logins are being finished; this one is as it was.
+            Unavailable: the store does not answer. If it may have removed the login, the action
+                is `restart_login`.
+        """
+        key = self._key(state)
+        entry = await self.store.get(key)
+        if entry is None or not await _take(self.store, key, entry.version, return_to=None):
+            return None
+        return entry.value.decode()
+
+    def _key(self, state: str) -> str:
+        return storage_key(self.name, "unbound", state)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A login as stored: pending, claimed, done (it has a connection) or failed."""
+
+    return_to: str | None = None
+    purpose: Purpose = _ANY_PURPOSE
+    code_verifier: str | None = field(default=None, repr=False)
+    claim: str | None = None
+    """The id of the claim, once a call has claimed the login."""
+    connection_id: str | None = None
+    failure: dict[str, Any] | None = None
+    sessions: int = 0
+    """How many sessions began with it."""
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether a call may claim it, or take it."""
+        return self.code_verifier is not None and self.claim is None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its outcome is known."""
+        return self.connection_id is not None or self.failure is not None
+
+    def ended(self, **outcome: Any) -> "_Record":
+        """The same login, done or failed."""
+        return replace(self, code_verifier=None, claim=None, **outcome)
+
+    def to_bytes(self) -> bytes:
+        """Serialise. Fields that are None are left out."""
+        purpose = None if self.purpose == _ANY_PURPOSE else asdict(self.purpose)
+        values = {
+            "v": _FORMAT,
+            "return_to": self.return_to,
+            "purpose": purpose,
+            "code_verifier": self.code_verifier,
+            "claim": self.claim,
+            "connection_id": self.connection_id,
+            "failure": self.failure,
+            "sessions": self.sessions or None,
+        }
+        return json.dumps(
+            {name: value for name, value in values.items() if value is not None}
+        ).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "_Record":
+        """Deserialise. Fields that this version does not know are ignored.
+
+        Raises:
+            UnknownRecordFormat: a newer version of this package wrote it.
+        """
+        stored = decode(data, newest=_FORMAT)
+        if isinstance(stored, list):  # written before records had a version
+            return_to, purpose, *rest = stored
+            code_verifier, connection_id, failure = rest
+            purpose = Purpose(*(purpose or ()))
+            return cls(return_to, purpose, code_verifier, None, connection_id, failure)
+        purpose = known_fields(Purpose, stored.get("purpose") or {})
+        return cls(**(known_fields(cls, stored) | {"purpose": Purpose(**purpose)}))
+
+
+class _Found(NamedTuple):
+    """A login and the version that a change of it must name."""
+
+    record: _Record
+    version: bytes
+
+
+class _Completion(NamedTuple):
+    """A login that is done, and the task that does what comes afterwards."""
+
+    login: KeptLogin
+    after: asyncio.Task[None]
+
+
+async def _take(store: Store, key: str, version: bytes, return_to: str | None) -> bool:
+    """Remove a login; whether this call did. One of any number of calls does.
+
+    Raises:
+        StoreUnavailable: the login may be gone, so the caller must begin again.
+    """
+    try:
+        return await store.discard(key, version=version)
+    except StoreUnavailable as error:
+        raise error.ending_login(return_to) from None
+
+
+def _outcome(key: str, record: _Record) -> KeptLogin:
+    """What a login ended with when its callback came first: a connection, or an error."""
+    if record.connection_id is None:
+        raise _as_error(record)
+    return KeptLogin(record.connection_id, record.return_to, key)
+
+
+def _still_completing(record: _Record) -> UpstreamTimeout:
+    """Airtable is slow, and the login goes on: the same request may find it done."""
+    error = UpstreamTimeout(
+        "Airtable is slow. The login is still being completed; ask again in a moment."
+    )
+    error.return_to = record.return_to
+    return error
+
+
+def _as_failure(error: AirtableOAuthError) -> dict[str, Any]:
+    return {name: getattr(error, name) for name in ("status", "error", "action", "description")}
+
+
+def _as_error(record: _Record) -> AirtableOAuthError:
+    """What the login failed with when its callback came first."""
+    failure = dict(record.failure or {})
+    error = AirtableOAuthError(failure["description"])
+    error.status = error.status_code = failure["status"]
+    error.error = failure["error"]
+    error.action = Action(failure["action"])
+    error.return_to = record.return_to
+    return error
+
+
+def login_id(state: str) -> str:
+    """A public name for a login, which finds its cookie: 22 characters that say nothing else."""
+    return digest("login id", state)[:22]

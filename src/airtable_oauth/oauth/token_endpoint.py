@@ -1,0 +1,123 @@
+"""The only code that talks to Airtable: sends what `protocol` wrote and hands it the answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+from airtable_oauth.background import Slots, within
+from airtable_oauth.causes import cause_of
+from airtable_oauth.errors import UpstreamTimeout
+from airtable_oauth.incidents import Incidents
+from airtable_oauth.oauth.http import as_upstream_error, decompress, read_capped
+from airtable_oauth.oauth.protocol import (
+    TOKEN_PATH,
+    Client,
+    TokenSet,
+    form_body,
+    parse_token_response,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Airtable:
+    """Airtable's authorization server.
+
+    The transport is used directly, without an `httpx.AsyncClient` around it: no redirects, no
+    retries, no cookies, nothing read from the environment.
+
+    The slots bound how many token requests are under way in this process. Callers take one before
+    they spend anything, so that waiting never counts against `deadline`. Refreshes of stored
+    connections have slots of their own: requests that strangers can cause cannot delay them.
+    """
+
+    client: Client
+    url: str
+    transport: httpx.AsyncBaseTransport
+    deadline: float
+    """Seconds for a whole call, from connecting to the last byte of the answer."""
+    refresh_slots: Slots = field(default_factory=lambda: Slots(100, patience=60))
+    """For refreshes of stored connections."""
+    login_slots: Slots = field(default_factory=lambda: Slots(50, patience=5))
+    """For the codes of logins, which anybody who begins a login can make up."""
+    relay_slots: Slots = field(default_factory=lambda: Slots(20, patience=2))
+    """For `POST /token-refresh`, which anybody can call."""
+    incidents: Incidents = field(default_factory=lambda: Incidents("Airtable's token endpoint"))
+    """Logs that the endpoint fails or refuses this client."""
+    _authorization_url: str = field(init=False, repr=False)
+    _headers: dict[str, str] = field(init=False, repr=False)
+    _token_url: httpx.URL = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_authorization_url", self.client.authorization_url(self.url))
+        object.__setattr__(self, "_headers", self.client.token_headers())
+        object.__setattr__(self, "_token_url", httpx.URL(f"{self.url}{TOKEN_PATH}"))
+
+    def authorization_url(self, *, state: str, code_challenge: str) -> str:
+        """Where the browser goes to ask for access; see `protocol.Client.authorization_url`."""
+        return f"{self._authorization_url}&state={state}&code_challenge={code_challenge}"
+
+    async def exchange(self, *, code: str, code_verifier: str) -> TokenSet:
+        """Spend an authorization code. One request, never repeated.
+
+        Raises:
+            AirtableError: see `protocol.parse_token_response`; also `NotSent` and
+                `UpstreamTimeout`.
+        """
+        return await self._tokens(self.client.exchange_form(code=code, code_verifier=code_verifier))
+
+    async def refresh(self, *, refresh_token: str) -> TokenSet:
+        """Spend a refresh token. One request, never repeated.
+
+        Raises:
+            AirtableError: see `protocol.parse_token_response`; also `NotSent` and
+                `UpstreamTimeout`.
+        """
+        form = self.client.refresh_form(refresh_token=refresh_token)
+        return await self._tokens(form, sent_refresh_token=refresh_token)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.transport.aclose()
+
+    async def token_request(self, form: Mapping[str, str]) -> tuple[int, bytes]:
+        """Status and body of one token request, as Airtable gave them, unjudged.
+
+        Raises:
+            UpstreamError, NotSent, UpstreamTimeout: there is no such answer.
+        """
+        try:
+            return await within(self.deadline, self._post(form))
+        except TimeoutError as error:
+            raise UpstreamTimeout(cause=cause_of(error)) from None
+
+    async def _tokens(
+        self, form: Mapping[str, str], sent_refresh_token: str | None = None
+    ) -> TokenSet:
+        with self.incidents:
+            status, body = await self.token_request(form)
+            return parse_token_response(
+                status,
+                body,
+                grant_type=form["grant_type"],
+                requested_scope=" ".join(self.client.scopes),
+                sent_refresh_token=sent_refresh_token,
+            )
+
+    async def _post(self, form: Mapping[str, str]) -> tuple[int, bytes]:
+        request = httpx.Request(
+            "POST",
+            self._token_url,
+            headers=self._headers,
+            content=form_body(form),
+            extensions={"timeout": {"connect": self.deadline / 2}},
+        )
+        try:
+            response = await self.transport.handle_async_request(request)
+            try:
+                body = await read_capped(response)
+            finally:
+                await response.aclose()
+        except httpx.TransportError as error:
+            raise as_upstream_error(error) from None  # the cause may quote what was sent
+        return response.status_code, decompress(body, response.headers.get("Content-Encoding"))

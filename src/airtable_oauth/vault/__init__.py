@@ -1,0 +1,1 @@
+"""The vault: connections of owners to Airtable, whose access tokens are always fresh."""

@@ -1,0 +1,120 @@
+"""Which connections an owner has."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airtable_oauth.airtable_api.user import User
+from airtable_oauth.background import Sleep, Tries
+from airtable_oauth.errors import (
+    StoreUnavailable,
+    UnknownRecordFormat,
+)
+from airtable_oauth.stores import Store
+from airtable_oauth.stores.keys import storage_key
+from airtable_oauth.vault.model import ConnectionRecord
+
+_OWNER_SECONDS = 400 * 24 * 3600.0
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the index notes of an owner."""
+
+    ids: tuple[str, ...] = ()
+    """The connections, oldest first."""
+    users: Mapping[str, str] = field(default_factory=dict)
+    """By connection, the id of the Airtable user who granted access, if that is known."""
+
+    def having(self, connection_id: str, user: User | None) -> "Noted":
+        """The same with a connection of this user."""
+        ids = self.ids if connection_id in self.ids else (*self.ids, connection_id)
+        others = self._users_without(connection_id)
+        return Noted(ids, others if user is None else others | {connection_id: user.id})
+
+    def without(self, connection_id: str) -> "Noted":
+        """The same without a connection."""
+        ids = tuple(each for each in self.ids if each != connection_id)
+        return Noted(ids, self._users_without(connection_id))
+
+    def to_bytes(self) -> bytes:
+        """Serialise. Version 0.1 reads `ids` and drops the rest when it writes."""
+        return json.dumps({"v": _FORMAT, "ids": self.ids, "users": self.users}).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Noted":
+        """Deserialise. Unknown fields are ignored, and `users` may be missing.
+
+        Raises:
+            UnknownRecordFormat: a newer version wrote it, and it cannot be understood.
+        """
+        stored: dict[str, Any] = json.loads(data)
+        if stored["v"] > _FORMAT:
+            raise UnknownRecordFormat
+        return cls(tuple(stored["ids"]), stored.get("users", {}))
+
+    def _users_without(self, connection_id: str) -> dict[str, str]:
+        return {each: user for each, user in self.users.items() if each != connection_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Which connections an owner has. An id whose connection is gone does no harm."""
+
+    store: Store
+    name: str
+    sleep: Sleep = asyncio.sleep
+
+    async def ids(self, owner: str) -> list[str]:
+        """The ids, oldest first."""
+        return list((await self.noted(owner)).ids)
+
+    async def noted(self, owner: str) -> Noted:
+        """All that is noted of an owner."""
+        entry = await self.store.get(self._key(owner))
+        return Noted() if entry is None else Noted.from_bytes(entry.value)
+
+    async def note(self, record: ConnectionRecord) -> None:
+        """Note a connection and its user. The note ends after 400 days unless this is repeated."""
+        await self._change(record.owner, lambda noted: noted.having(record.id, record.user))
+
+    async def claim(
+        self, owner: str, connection_id: str, user: User | None, *, seen: Noted
+    ) -> bool:
+        """Note a connection and its user if only `seen` is noted so far; whether it is noted."""
+        wanted = seen.having(connection_id, user)
+        return wanted == await self._change(owner, lambda noted: wanted if noted == seen else noted)
+
+    async def remove(self, owner: str, connection_id: str) -> None:
+        """Forget one."""
+        await self._change(owner, lambda noted: noted.without(connection_id))
+
+    async def _change(self, owner: str, change: Callable[[Noted], Noted]) -> Noted:
+        """Change what is noted of an owner, and return it."""
+        key = self._key(owner)
+        async for _ in Tries(self.sleep):
+            entry = await self.store.get(key)
+            noted = change(Noted() if entry is None else Noted.from_bytes(entry.value))
+            value = noted.to_bytes()
+            if entry is None and not noted.ids:
+                return noted
+            if entry is not None and not noted.ids:
+                done = await self.store.discard(key, version=entry.version)
+            elif entry is None:
+                done = await self.store.add(key, value, _OWNER_SECONDS)
+            else:
+                done = await self.store.replace(key, value, _OWNER_SECONDS, version=entry.version)
+            if done:
+                return noted
+        raise StoreUnavailable(cause="contention")
+
+    def _key(self, owner: str) -> str:
+        return storage_key(self.name, "owner", owner)
+
+
+def user_id_of(user: User | None) -> str | None:
+    """The id of a user, if there is one."""
+    return None if user is None else user.id

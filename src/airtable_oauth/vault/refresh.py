@@ -1,0 +1,328 @@
+"""Renewing tokens: one request per refresh token, over any number of processes.
+
+Airtable's refresh tokens are single use, and a refresh ends the old access token at once. So what
+is about to happen is written down first (the marker), and what happened is written down whatever
+the callers do meanwhile. Marker and generation are the fence; the lease only saves work.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from airtable_oauth.background import Background, Sleep, Tries, until_stored, wait
+from airtable_oauth.errors import (
+    AccessUnavailable,
+    AirtableError,
+    ClientRefused,
+    InvalidGrant,
+    NotConnected,
+    NotSent,
+    RefreshConflict,
+    StoreUnavailable,
+    TokenEndpointBusy,
+    Unavailable,
+)
+from airtable_oauth.logs import logger
+from airtable_oauth.oauth.protocol import TokenSet
+from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.request_notes import current_notes, log_fields
+from airtable_oauth.stores.clock import StoreClock
+from airtable_oauth.stores.keys import storage_key
+from airtable_oauth.stores.lease import Lease
+from airtable_oauth.vault.metrics import RefreshOutcome, count_refresh, lease_wait
+from airtable_oauth.vault.model import LONGEST_RETRY, ConnectionRecord, Marker, Reason
+from airtable_oauth.vault.repository import Found, Records
+
+_POLL_SECONDS = 0.1
+_FIRST_RETRY = 10.0
+
+Change = Callable[[ConnectionRecord], ConnectionRecord]
+
+
+@dataclass(slots=True)
+class Rotation:
+    """The refreshes of one integration, as this process does them."""
+
+    records: Records
+    airtable: Airtable
+    clock: StoreClock
+    background: Background
+    on_renewed: Callable[[ConnectionRecord], Coroutine[Any, Any, None]]
+    """Told of each record that this process has renewed."""
+    on_ended: Callable[[ConnectionRecord], Coroutine[Any, Any, None]]
+    """Told of each connection whose end this process has learned."""
+    on_revived: Callable[[ConnectionRecord], Coroutine[Any, Any, None]]
+    """Told of each connection that had been marked as ended when its new pair was stored."""
+    sleep: Sleep = asyncio.sleep
+    store_seconds: float = 3.0
+    """How long a caller waits for the store."""
+    _running: dict[tuple[str, int], "_Attempt"] = field(default_factory=dict, init=False)
+    """By connection and generation."""
+
+    @property
+    def term(self) -> float:
+        """Seconds that a lease lives: longer than a call to Airtable and the writes around it."""
+        return lease_seconds(self.airtable.deadline, self.store_seconds)
+
+    async def beyond(self, record: ConnectionRecord, *, by_force: bool) -> ConnectionRecord:
+        """The record after this generation, or this generation if it could not be renewed yet.
+
+        All callers of a process share one attempt. None of them can interrupt it.
+
+        Raises:
+            NotConnected: it was disconnected meanwhile.
+            ClientRefused: Airtable does not accept this service; the connection is kept.
+            Unavailable: the store does not answer, or it takes too long.
+        """
+        key = (record.id, record.generation)
+        attempt = self._running.get(key)
+        if attempt is None:
+            task = self.background.start(self._renew(record, by_force=by_force))
+            attempt = self._running[key] = _Attempt(task)
+            task.add_done_callback(lambda _: self._running.pop(key, None))
+        try:
+            return await wait(attempt.task, self.term, otherwise=AccessUnavailable())
+        finally:
+            attempt.note()
+
+    async def _renew(self, seen: ConnectionRecord, *, by_force: bool) -> ConnectionRecord:
+        """Refresh under the lease, or return the record that the lease's holder has stored.
+
+        The slot comes first: waiting for it spends no time of the lease, the marker or the call. A
+        holder that died leaves its lease for the whole term. The lease is advisory, so a process
+        that has waited for two terms goes on without it.
+        """
+        lease = self._lease(seen.id)
+        with lease_wait() as waits:
+            for _ in range(int(2 * self.term / _POLL_SECONDS)):
+                slot = await self._take_slot()
+                with slot:
+                    if await lease.acquire():
+                        try:
+                            return await self._renew_under_lease(seen, slot, by_force=by_force)
+                        finally:
+                            await lease.release()
+                waits.begin()
+                record = (await self._load(seen.id)).record
+                if record.generation != seen.generation or record.reason is not None:
+                    return record
+                await self.sleep(_POLL_SECONDS)
+        with await self._take_slot() as slot:
+            return await self._renew_under_lease(seen, slot, by_force=by_force)
+
+    async def _take_slot(self) -> ExitStack:
+        try:
+            return await self.airtable.refresh_slots.take()
+        except TokenEndpointBusy:
+            raise AccessUnavailable from None
+
+    async def _renew_under_lease(
+        self, seen: ConnectionRecord, slot: ExitStack, *, by_force: bool
+    ) -> ConnectionRecord:
+        async for _ in Tries(self.sleep):
+            found = await self._load(seen.id)
+            record, now = found.record, await self.clock.now()
+            if record.generation != seen.generation or record.reason is not None:
+                return record
+            if record.marker is not None and record.marker.holds(now, self.term):
+                return record
+            marker = Marker(_attempts(record) + 1, retry_at=now + self.term)
+            marked = replace(record, marker=marker)
+            # Written ahead. If that fails, Airtable is not called.
+            if await self.records.replace(marked, now, version=found.version):
+                return await self._send(record, marker, slot, by_force=by_force)
+        raise StoreUnavailable(cause="contention")
+
+    async def _send(
+        self, record: ConnectionRecord, marker: Marker, slot: ExitStack, *, by_force: bool
+    ) -> ConnectionRecord:
+        """Send the refresh token, which this attempt's marker announces, and store the outcome."""
+        try:
+            await self._require_time(marker)
+            tokens = await self.airtable.refresh(refresh_token=record.refresh_token)
+        except AirtableError as error:
+            slot.close()
+            return await self._failed(record, marker, error)
+        slot.close()
+        return await self._succeeded(record, tokens, by_force=by_force)
+
+    async def _require_time(self, marker: Marker) -> None:
+        """Send nothing if this process stood still since it wrote the marker.
+
+        Once the marker's time is over, another process may send the same refresh token.
+
+        Raises:
+            NotSent: too little time is left for the call and for storing its outcome.
+        """
+        if await self.clock.now() + self.airtable.deadline + self.store_seconds > marker.retry_at:
+            raise NotSent(cause="the process stood still")
+
+    async def _succeeded(
+        self, record: ConnectionRecord, tokens: TokenSet, *, by_force: bool
+    ) -> ConnectionRecord:
+        renewed = record.renewed(tokens, await self.clock.now(), by_force=by_force)
+        ended = False
+
+        def change(current: ConnectionRecord) -> ConnectionRecord:
+            """Keep what others have added since, such as the user, but no marker and no end."""
+            nonlocal ended
+            ended = current.reason is not None
+            return replace(
+                renewed, user=current.user, keep_until=current.keep_until, data=current.data
+            )
+
+        stored = await self._settle(record, change)
+        self._report(record, RefreshOutcome.RENEWED)
+        self.background.start(self.on_renewed(stored))
+        if ended:
+            self.background.start(self.on_revived(stored))
+        return stored
+
+    async def _failed(
+        self, record: ConnectionRecord, marker: Marker, error: AirtableError
+    ) -> ConnectionRecord:
+        """Only `invalid_grant` ends a connection. `marker` is this attempt's."""
+        if isinstance(error, InvalidGrant):
+            reason = await self._reason(record)
+            self._report(record, RefreshOutcome(reason.value), error.cause)
+            return await self._settle(
+                record,
+                lambda current: replace(current, reason=reason, marker=None),
+                then=self.on_ended,
+            )
+        if isinstance(error, NotSent) or error.error == ClientRefused.error:
+            self._report(record, RefreshOutcome.NOT_SENT, error.cause)
+            # Nothing was spent: an earlier attempt's marker, if any, is all that stands.
+            current = await self._settle(record, _instead_of(marker, record.marker))
+            if isinstance(error, ClientRefused):
+                raise error
+            return current
+        if isinstance(error, RefreshConflict):
+            self._report(record, RefreshOutcome.CONFLICT, error.cause)
+            newer = await self._from_a_peer(record, marker)
+            if newer is not None:
+                return newer
+        self._report(record, RefreshOutcome.UNKNOWN, error.cause)
+        pause = min(_FIRST_RETRY * 2 ** (marker.attempts - 1), LONGEST_RETRY)
+        later = replace(marker, retry_at=await self.clock.now() + pause)
+        return await self._settle(record, _instead_of(marker, later))
+
+    async def _reason(self, record: ConnectionRecord) -> Reason:
+        if record.marker is not None:
+            return Reason.ROTATION_LOST
+        now = await self.clock.now()
+        if record.reconnect_by is not None and now >= record.reconnect_by:
+            return Reason.EXPIRED
+        return Reason.REVOKED
+
+    async def _from_a_peer(
+        self, record: ConnectionRecord, marker: Marker
+    ) -> ConnectionRecord | None:
+        """Wait for the pair that another process has, as Airtable says, until it is stored.
+
+        The wait ends before the marker does: until then no other process sends the token.
+        """
+        while await self.clock.now() < marker.retry_at - self.store_seconds:
+            try:
+                current = (await self._load(record.id)).record
+            except Unavailable:
+                pass
+            else:
+                if current.generation != record.generation or current.reason is not None:
+                    return current
+            await self.sleep(_POLL_SECONDS)
+        return None
+
+    async def _settle(
+        self,
+        record: ConnectionRecord,
+        change: Change,
+        then: Callable[[ConnectionRecord], Coroutine[Any, Any, None]] | None = None,
+    ) -> ConnectionRecord:
+        """Store an outcome: until it is stored, superseded, or the process ends.
+
+        `then` is told of it once it is stored: twice if the store's first reply was lost.
+
+        Raises:
+            NotConnected: it was disconnected meanwhile, which wins.
+            StoreUnavailable: it takes longer; it goes on in the background.
+        """
+
+        async def attempt() -> ConnectionRecord:
+            async for _ in Tries(self.sleep):
+                found = await self._load(record.id)
+                if found.record.generation != record.generation:
+                    return found.record  # ours, whose reply was lost, or a newer one
+                changed = change(found.record)
+                if changed is found.record:
+                    return changed
+                now = await self.clock.now()
+                if await self.records.replace(changed, now, version=found.version):
+                    if then is not None:
+                        self.background.start(then(changed))
+                    return changed
+            raise StoreUnavailable(cause="contention")
+
+        task = self.background.start(until_stored(attempt, self.sleep))
+        return await wait(task, self.store_seconds, otherwise=StoreUnavailable())
+
+    async def _load(self, connection_id: str) -> Found:
+        found = await self.records.load(connection_id)
+        if found is None:
+            raise NotConnected
+        return found
+
+    def _lease(self, connection_id: str) -> Lease:
+        records = self.records
+        key = storage_key(records.name, "lease", "refresh", connection_id)
+        return Lease(records.store, key, self.term)
+
+    def _report(
+        self, record: ConnectionRecord, outcome: RefreshOutcome, cause: str | None = None
+    ) -> None:
+        count_refresh(outcome)
+        level = logger.info if outcome is RefreshOutcome.RENEWED else logger.warning
+        level(
+            "refresh of %s, generation %d: %s",
+            *(record.id, record.generation, outcome),
+            extra=log_fields(connection=record.id, outcome=outcome.value, cause=cause),
+        )
+        attempt = self._running.get((record.id, record.generation))
+        if attempt is not None:
+            attempt.outcome, attempt.cause = outcome, cause
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """A refresh that several requests may wait for."""
+
+    task: asyncio.Task[ConnectionRecord]
+    outcome: RefreshOutcome | None = None
+    cause: str | None = None
+
+    def note(self) -> None:
+        """Tell the log of the current request how it went."""
+        notes = current_notes()
+        if notes is not None and self.outcome is not None:
+            notes.outcome = self.outcome.value
+            notes.cause = self.cause or notes.cause
+
+
+def lease_seconds(deadline: float, store_seconds: float) -> float:
+    """How long a refresh may take, from its lease to its end.
+
+    That is the store's time once before the call and twice after it, for one repeat, and
+    `deadline`, the time of the call.
+    """
+    return deadline + 3 * store_seconds
+
+
+def _attempts(record: ConnectionRecord) -> int:
+    return 0 if record.marker is None else record.marker.attempts
+
+
+def _instead_of(marker: Marker, other: Marker | None) -> Change:
+    """Put another marker in the place of this one, unless a later attempt's stands there."""
+    return lambda current: replace(current, marker=other) if current.marker == marker else current

@@ -1,0 +1,1 @@
+"""The HTTP side: who asks, what is refused, one error body, and the server."""

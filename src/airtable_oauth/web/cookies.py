@@ -1,0 +1,114 @@
+"""The cookies of this service: their names, attributes and lifetimes."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+from airtable_oauth.oauth.login import BegunLogin, login_id
+
+_MAX_LOGINS = 8
+"""Logins that one browser may have under way; the oldest goes."""
+
+
+def read_cookies(headers: Headers) -> dict[str, str]:
+    """The cookies of a request, by their exact names. A name that comes twice is left out.
+
+    Starlette's parser removes every kind of white space around a name. A page on a sibling domain
+    can set a cookie whose name is a no-break space and then ours: browsers do not treat such a name
+    as `__Host-…`, and that parser would give it to us as our own. Only the space and the tab that
+    RFC 6265, section 5.2, allows are removed here. Of two cookies with one name, it cannot be told
+    which is ours.
+    """
+    pairs = [
+        (name.strip(" \t"), value.strip(" \t"))
+        for header in headers.getlist("cookie")
+        for name, equals, value in (pair.partition("=") for pair in header.split(";"))
+        if equals
+    ]
+    count = Counter(name for name, _ in pairs)
+    return {name: value for name, value in pairs if count[name] == 1}
+
+
+@dataclass(frozen=True, slots=True)
+class LoginCookies:
+    """One cookie per login, so that tabs do not disturb each other.
+
+    Its value is `<milliseconds since 1970>.<browser secret>`; the time tells which is the oldest.
+    """
+
+    name: str
+    secure: bool
+    """Browsers reach this service over https: `__Host-` and `Secure`."""
+    max_age: int
+    """Seconds."""
+    clock: Callable[[], float] = time.time
+
+    def browser_secret(self, headers: Headers, state: str) -> str | None:
+        """The secret of the login with this state, if the sender of these headers began it."""
+        value = read_cookies(headers).get(self._prefix + login_id(state))
+        return value.partition(".")[2] if value else None
+
+    def keep(self, login: BegunLogin, headers: Headers, response: Response) -> None:
+        """Give the sender of these headers the secret of a login, and remove what is too many."""
+        for name in self._superfluous(read_cookies(headers)):
+            _set(response, name, "", max_age=0, secure=self.secure)
+        value = f"{int(self.clock() * 1000)}.{login.browser_secret}"
+        name = self._prefix + login.login_id
+        _set(response, name, value, max_age=self.max_age, secure=self.secure)
+
+    def _superfluous(self, cookies: Mapping[str, str]) -> list[str]:
+        mine = [name for name in cookies if name.startswith(self._prefix)]
+        mine.sort(key=lambda name: _begun(cookies[name]))
+        return mine[: max(0, len(mine) - _MAX_LOGINS + 1)]
+
+    @property
+    def _prefix(self) -> str:
+        return f"{_host_prefix(secure=self.secure)}{self.name}_login_"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCookie:
+    """Carries the id of a session. Its value is known to no script."""
+
+    name: str
+    secure: bool
+    """Browsers reach this service over https: `__Host-` and `Secure`."""
+    max_age: int
+    """Seconds."""
+
+    def read(self, headers: Headers) -> str | None:
+        """The session id that a request brings along."""
+        return read_cookies(headers).get(self._name)
+
+    def set(self, response: Response, session_id: str) -> None:
+        """Give the browser a session."""
+        _set(response, self._name, session_id, max_age=self.max_age, secure=self.secure)
+
+    def clear(self, response: Response) -> None:
+        """Take it away."""
+        _set(response, self._name, "", max_age=0, secure=self.secure)
+
+    @property
+    def _name(self) -> str:
+        return f"{_host_prefix(secure=self.secure)}{self.name}_session"
+
+
+def _set(response: Response, name: str, value: str, *, max_age: int, secure: bool) -> None:
+    attributes = f"Max-Age={max_age}; Path=/; HttpOnly; SameSite=Strict"
+    response.headers.append(
+        "Set-Cookie", f"{name}={value}; {attributes}{'; Secure' if secure else ''}"
+    )
+
+
+def _host_prefix(*, secure: bool) -> str:
+    """Browsers take a `__Host-` cookie only from https, for one host, whole (RFC 6265bis)."""
+    return "__Host-" if secure else ""
+
+
+def _begun(value: str) -> int:
+    digits = value.partition(".")[0]
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else 0  # noqa: PLR2004

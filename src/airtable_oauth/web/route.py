@@ -1,0 +1,249 @@
+"""What every route of ours has, in an app of ours or of a host: one error body, and `no-store`."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import Message, Receive
+
+from airtable_oauth.causes import cause_of
+from airtable_oauth.errors import (
+    CHALLENGE,
+    Action,
+    AirtableOAuthError,
+    ContentTooLarge,
+    InvalidInput,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    ServerError,
+    UnsupportedMediaType,
+)
+from airtable_oauth.web.access_log import log_crash, log_failed_request, notes_of
+from airtable_oauth.web.caller import HOST_ANSWERED, Services, refuse_cross_site
+
+_MAX_BODY_BYTES = 16 * 1024
+_BODY_SECONDS = 10.0
+_HEADERS = (
+    ("Cache-Control", "no-store"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+
+_FASTAPIS = "There was an error parsing the body"
+"""The one `HTTPException` that FastAPI itself raises in a route, of a body that is no JSON."""
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class ErrorBody(BaseModel):
+    """The one error body."""
+
+    error: str
+    """A code for programs: RFC 6749's or Airtable's where one exists."""
+    error_description: str
+    """A sentence for people."""
+    action: Action
+    """What to do."""
+    request_id: str
+    """The id of this request, as in the service's log."""
+
+
+class LoginErrorBody(ErrorBody):
+    """The error body of a login, which gives back where the user was."""
+
+    return_to: str | None = None
+    """What `/authorization-url` was given; absent if nothing."""
+
+
+class OAuthRoute(APIRoute):
+    """A route that answers every error in the one body, and tells caches and pages to keep off.
+
+    A host app that includes our router gets these too: routers bring along neither middleware
+    nor exception handlers.
+    """
+
+    def refuse(self, request: Request) -> None:
+        """Raise if the request must not be served. This one serves all."""
+
+    def leaves_to_host(self, request: Request, error: Exception) -> bool:
+        """Whether an exception is a host's own, which it wants to answer itself."""
+        del request
+        return isinstance(error, HTTPException) and not _is_ours(error)
+
+    def get_route_handler(self) -> Handler:
+        """FastAPI's handler, guarded."""
+        return self.guard(super().get_route_handler())
+
+    def guard(self, handle: Handler) -> Handler:
+        """A handler that refuses what must not be served, and answers as all of ours do."""
+        takes_body = self.body_field is not None
+
+        async def guarded(request: Request) -> Response:
+            notes_of(request.scope)  # begin them, for the lines that are logged from here on
+            try:
+                self.refuse(request)
+                response = await handle(await _with_json_body(request) if takes_body else request)
+            except Exception as error:
+                if self.leaves_to_host(request, error):
+                    raise
+                response = error_response(request, error)
+            for name, value in _HEADERS:
+                response.headers[name] = value
+            if response.status_code == 401:  # noqa: PLR2004 (Airtable's, which the proxy relays)
+                response.headers.setdefault("WWW-Authenticate", CHALLENGE)
+            log_failed_request(request.scope, response.status_code)
+            return response
+
+        return guarded
+
+
+def cookie_route(services: Services) -> type[OAuthRoute]:
+    """A route class for what a cookie authenticates: it refuses what other sites could cause."""
+    origins = frozenset(services.origins)
+
+    class CookieRoute(OAuthRoute):
+        def refuse(self, request: Request) -> None:
+            refuse_cross_site(request, origins)
+
+        def leaves_to_host(self, request: Request, error: Exception) -> bool:
+            hosts_turn = services.host is not None and HOST_ANSWERED not in request.scope
+            return super().leaves_to_host(request, error) or (hosts_turn and not _is_ours(error))
+
+    return CookieRoute
+
+
+def error_response(request: Request, error: Exception) -> JSONResponse:
+    """The answer to any exception. What we did not foresee is logged, and told to nobody."""
+    known = _known(error)
+    notes = notes_of(request.scope)
+    notes.error = known.error
+    notes.cause = known.cause or notes.cause
+    if isinstance(known, ServerError):
+        notes.cause = cause_of(error)
+        log_crash(error, request.scope)
+    body = {
+        "error": known.error,
+        "error_description": known.description,
+        "action": known.action,
+        "request_id": notes.request_id,
+    }
+    if known.return_to is not None:
+        body["return_to"] = known.return_to
+    return JSONResponse(body, known.status, headers=_headers(known, error))
+
+
+def documented(
+    *errors: type[AirtableOAuthError], model: type[ErrorBody] = ErrorBody
+) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: a status each, with the codes that it may carry."""
+    by_status: dict[int | str, list[type[AirtableOAuthError]]] = {}
+    every: tuple[type[AirtableOAuthError], ...] = (*errors, ServerError)
+    for error in every:
+        by_status.setdefault(error.status, []).append(error)
+    return {
+        status: {"model": model, "description": _described(group)}
+        for status, group in sorted(by_status.items(), key=lambda item: str(item[0]))
+    }
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether it is about the request, and no matter of a host's dependency."""
+    if isinstance(error, AirtableOAuthError | RequestValidationError):
+        return True
+    return isinstance(error, HTTPException) and error.detail == _FASTAPIS
+
+
+def _described(errors: Iterable[type[AirtableOAuthError]]) -> str:
+    return "\n\n".join(f"`{error.error}`: {error.description}" for error in errors)
+
+
+def _known(error: Exception) -> AirtableOAuthError:
+    if isinstance(error, AirtableOAuthError):
+        return error
+    if isinstance(error, RequestValidationError):
+        return InvalidInput(_fields(error))
+    if isinstance(error, HTTPException):
+        return _HTTP_ERRORS.get(error.status_code, InvalidRequest)()
+    return ServerError()
+
+
+_HTTP_ERRORS: dict[int, type[AirtableOAuthError]] = {
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: ContentTooLarge,
+    415: UnsupportedMediaType,
+    500: ServerError,
+}
+
+
+def _fields(error: RequestValidationError) -> str:
+    """Which fields are wrong, by the names that we gave them, and never what they held."""
+    return named(fault["loc"][1] for fault in error.errors() if len(fault["loc"]) > 1)
+
+
+def named(places: Iterable[str | int]) -> str:
+    """A sentence about fields that are wrong."""
+    names = {place for place in places if isinstance(place, str)}
+    if not names:
+        return "The body must be a JSON object as documented."
+    return f"Missing or malformed: {', '.join(sorted(names))}."
+
+
+def _headers(known: AirtableOAuthError, error: Exception) -> dict[str, str]:
+    headers = {"Cache-Control": "no-store"}
+    if known.retry_after is not None:
+        headers["Retry-After"] = str(known.retry_after)
+    if isinstance(error, HTTPException) and error.headers and "Allow" in error.headers:
+        headers["Allow"] = error.headers["Allow"]
+    return headers
+
+
+async def read_body(request: Request, most: int, seconds: float = _BODY_SECONDS) -> bytes:
+    """A body of at most `most` bytes that arrives within `seconds`.
+
+    Raises:
+        ContentTooLarge, InvalidRequest: it is not like that.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            body = bytearray()
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise ContentTooLarge
+            return bytes(body)
+    except TimeoutError:
+        raise InvalidRequest("The request body did not arrive in time.") from None
+    except ClientDisconnect:
+        raise InvalidRequest("The request body did not arrive.") from None
+
+
+def require_json(request: Request) -> None:
+    """Refuse a body that does not say it is JSON.
+
+    Raises:
+        UnsupportedMediaType: it says something else, or nothing.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise UnsupportedMediaType
+
+
+async def _with_json_body(request: Request) -> Request:
+    require_json(request)
+    return Request(request.scope, _replay(await read_body(request, _MAX_BODY_BYTES)))
+
+
+def _replay(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive

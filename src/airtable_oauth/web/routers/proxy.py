@@ -1,0 +1,194 @@
+"""Airtable's Web API for a browser that holds no token."""
+
+import re
+from contextlib import ExitStack
+from importlib.metadata import version
+from inspect import cleandoc
+from itertools import islice
+from typing import Annotated
+from urllib.parse import unquote_to_bytes
+
+import httpx
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.types import Scope
+
+from airtable_oauth.airtable_api.paths import is_upload_path, require_plain_path
+from airtable_oauth.errors import (
+    AccessUnavailable,
+    ClientRefused,
+    ConnectionNotNamed,
+    ContentTooLarge,
+    CrossSiteRefused,
+    DamagedRecord,
+    InvalidPath,
+    InvalidRequest,
+    NotConnected,
+    NotSent,
+    RateLimited,
+    ReconnectRequired,
+    StoreUnavailable,
+    TooManyUnderWay,
+    TooManyUploads,
+    UnknownEncryptionKey,
+    UnknownRecordFormat,
+    UnsupportedMediaType,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from airtable_oauth.vault.client import send_as
+from airtable_oauth.web.caller import Services, connection_of
+from airtable_oauth.web.places import Places, UploadPlaces
+from airtable_oauth.web.relay import Relayed, StopOnDisconnect
+from airtable_oauth.web.route import cookie_route, documented, read_body, require_json
+
+_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
+_MAX_BODY_BYTES = 2 * 1024 * 1024
+_BODY_SECONDS = 10.0
+_MAX_UPLOAD_BYTES = 7 * 1024 * 1024
+"""A file of 5 MB, which is Airtable's limit, in base64 within JSON."""
+_UPLOAD_SECONDS = 60.0
+_BYTE_OR_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}|.", re.DOTALL)
+"""One byte of a path, plain or percent-encoded."""
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_NOT_PRINTABLE = re.compile(rb"[^\x21-\x7e]")
+_USER_AGENT = f"airtable-oauth/{version('airtable-oauth')}"
+_RESPONSES = documented(
+    InvalidPath,
+    NotConnected,
+    ReconnectRequired,
+    CrossSiteRefused,
+    ContentTooLarge,
+    UnsupportedMediaType,
+    RateLimited,
+    TooManyUnderWay,
+    ClientRefused,
+    UpstreamError,
+    NotSent,
+    AccessUnavailable,
+    TooManyUploads,
+    StoreUnavailable,
+    UnknownEncryptionKey,
+    UnknownRecordFormat,
+    DamagedRecord,
+    UpstreamTimeout,
+)
+_RESPONSES[200] = _RESPONSES["default"] = {
+    "description": "What Airtable answered, status and body.",
+    "content": {"application/json": {"schema": {}}},
+}
+
+
+def proxy_router(services: Services) -> APIRouter:
+    """The routes of this module, for one integration."""
+    router = APIRouter(route_class=cookie_route(services), tags=["Airtable"])
+    places = Places(10, patience=services.settings.upstream_timeout)
+    uploads = UploadPlaces(patience=10)
+
+    async def airtable(path: str, request: Request) -> Response:
+        """Call Airtable's Web API as the caller's connection.
+
+        Whatever Airtable answers comes back, its errors included; our own errors have the one
+        error body. Unsafe methods need the header `X-CSRF: 1`.
+
+        `POST …/{recordId}/{attachmentFieldIdOrName}/uploadAttachment` goes to the origin that
+        accepts uploads, with a body of up to 7 MiB; other bodies have 2 MiB at most.
+        """
+        session = await services.session_of(request)
+        return await forward(path, request, session.connection_id)
+
+    async def owners_airtable(
+        path: str,
+        request: Request,
+        connection_id: Annotated[str, Depends(connection_of(services))],
+    ) -> Response:
+        return await forward(path, request, connection_id)
+
+    async def forward(path: str, request: Request, connection_id: str) -> Response:
+        raw_path = raw_suffix(request.scope, path)
+        require_plain_path(raw_path)
+        target = f"{services.web_api.url}/{raw_path}"
+        with ExitStack() as held:
+            held.enter_context(await places.take(connection_id))
+            if request.method == "POST" and is_upload_path(raw_path):
+                held.enter_context(await uploads.take(connection_id))
+                body = await _body(request, _MAX_UPLOAD_BYTES, _UPLOAD_SECONDS)
+            else:
+                body = await _body(request, _MAX_BODY_BYTES, _BODY_SECONDS)
+            upstream = _upstream_request(request, target, body)
+            async with StopOnDisconnect(request.receive):
+                response = await send_as(
+                    services.connections, services.web_api, connection_id, upstream
+                )
+            return Relayed(response, held.pop_all())
+
+    responses = _RESPONSES | (documented(ConnectionNotNamed, InvalidPath) if services.host else {})
+    for method in _METHODS:
+        router.add_api_route(
+            "/airtable/{path:path}",
+            owners_airtable if services.host else airtable,
+            methods=[method],
+            operation_id=f"{services.settings.name}_{method.lower()}",
+            summary=f"{method} from Airtable's Web API",
+            description=cleandoc(airtable.__doc__ or ""),
+            responses=responses,
+        )
+    return router
+
+
+def raw_suffix(scope: Scope, path: str) -> str:
+    """The part of a request's path that the router calls `path`, still percent-encoded.
+
+    Raises:
+        InvalidPath: The server decoded the path in another way.
+    """
+    prefix = scope["path"][: len(scope["path"]) - len(path)].encode("utf-8", "replace")
+    raw: bytes = scope["raw_path"]
+    end = 0
+    for unit in islice(_BYTE_OR_ESCAPE.finditer(raw), len(prefix)):
+        end = unit.end()
+    if unquote_to_bytes(raw[:end]) != prefix or not raw[:end].endswith(b"/"):
+        raise InvalidPath
+    return raw[end:].decode("latin-1")
+
+
+def _upstream_request(request: Request, target: str, body: bytes) -> httpx.Request:
+    """The request as Airtable gets it, still without the token.
+
+    Raises:
+        InvalidPath, InvalidRequest: A part of the head cannot be sent on.
+    """
+    if query := request.scope["query_string"]:
+        target += f"?{_NOT_PRINTABLE.sub(_percent_encode, query).decode('ascii')}"
+    try:
+        headers = _request_headers(request, body)
+        return httpx.Request(request.method, target, headers=headers, content=body)
+    except httpx.InvalidURL:
+        raise InvalidPath("The URL is too long or malformed.") from None
+
+
+def _request_headers(request: Request, body: bytes) -> dict[str, str]:
+    """Only the headers that describe the bodies."""
+    accept = request.headers.get("accept", "application/json")
+    if not _HEADER_VALUE.fullmatch(accept):
+        raise InvalidRequest("The header Accept holds characters that are not printable ASCII.")
+    takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
+    headers = {
+        "Accept": accept,
+        "Accept-Encoding": "gzip" if takes_gzip else "identity",
+        "User-Agent": _USER_AGENT,
+    }
+    if body:
+        headers["Content-Type"] = "application/json"
+    return headers
+
+
+def _percent_encode(byte: re.Match[bytes]) -> bytes:
+    return b"%%%02X" % byte[0][0]
+
+
+async def _body(request: Request, most: int, seconds: float) -> bytes:
+    """The whole body, which must be sent again after a 401."""
+    body = await read_body(request, most, seconds)
+    if body:
+        require_json(request)
+    return body

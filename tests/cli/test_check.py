@@ -1,0 +1,336 @@
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic_settings import SettingsConfigDict
+
+from airtable_oauth.cli.check import examine, examine_environment
+from airtable_oauth.cli.findings import Finding, Level
+from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.settings import Settings
+from airtable_oauth.simulator import Simulator
+from airtable_oauth.stores.memory import MemoryStore
+from tests.certificates import https_server, self_signed_certificate
+from tests.helpers import make_settings
+
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+PRODUCTION = {
+    "redirect_uri": "https://app.example.com/auth-callback",
+    "allowed_origins": "https://app.example.com",
+    "public_url": "https://api.example.com",
+}
+
+
+async def findings(
+    environment: dict[str, str] | None = None,
+    *,
+    store: MemoryStore | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+    **settings: Any,
+) -> list[Finding]:
+    stream = examine(
+        make_settings(**settings),
+        environment or {},
+        online=transport is not None,
+        store=store or MemoryStore(),
+        transport=transport,
+    )
+    return [finding async for finding in stream]
+
+
+async def troubles(*arguments: Any, **options: Any) -> list[str]:
+    found = await findings(*arguments, **options)
+    return [str(finding) for finding in found if finding.level is not Level.OK]
+
+
+async def test_sound_settings_have_no_fault() -> None:
+    """On this machine and in production; each line says what is right."""
+    assert await troubles() == []
+    assert await troubles(**PRODUCTION) == []
+    assert len(await findings()) >= 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "level", "words"),
+    [
+        ({"allowed_origins": "http://localhost:9"}, "fault", "lacks http://localhost:4200"),
+        (
+            {"public_url": "http://127.0.0.1:3000"},
+            "fault",
+            "http://localhost:4200 and http://127.0.0.1:3000 are two sites",
+        ),
+        (PRODUCTION | {"public_url": "https://api.example.org"}, "fault", "are two sites"),
+        (
+            PRODUCTION
+            | {
+                "redirect_uri": "https://a.co.uk/cb",
+                "allowed_origins": "https://a.co.uk",
+                "public_url": "https://b.co.uk",
+            },
+            "fault",
+            "are two sites",
+        ),
+        (PRODUCTION | {"public_url": "http://localhost:3000"}, "fault", "is http while the pages"),
+        ({"scopes": "data.record:read"}, "fault", "Did you mean data.records:read?"),
+        ({"scopes": "zzz"}, "fault", "Airtable does not have the scope zzz."),
+        ({"client_secret": ""}, "warning", "AIRTABLE_OAUTH_CLIENT_SECRET: is empty"),
+        ({"node_compat": True}, "warning", "AIRTABLE_OAUTH_NODE_COMPAT: is on"),
+        ({"scopes": "a:read,b:read"}, "fault", "SCOPES: scopes are separated by spaces"),
+        (
+            {"redirect_uri": "http://localhost:3000/auth-callback"},
+            "warning",
+            "REDIRECT_URI: is below http://localhost:3000, where `airtable-oauth serve` has no",
+        ),
+        ({"webhook_secret": "whsec_x"}, "warning", "WEBHOOK_SECRET: is set and AIRTABLE_OAUTH_"),
+    ],
+)
+async def test_fault_is_named_with_its_remedy(
+    settings: dict[str, Any], level: str, words: str
+) -> None:
+    """One line of the right weight."""
+    found = await troubles(**settings)
+    assert [line for line in found if line.startswith(level) and words in line]
+
+
+@pytest.mark.parametrize("host", ["api.example.co.uk", "example.co.uk", "x.y.example.co.uk"])
+async def test_hosts_below_one_domain_are_one_site(host: str) -> None:
+    """Also where the domain has three labels."""
+    settings = {
+        "redirect_uri": "https://app.example.co.uk/cb",
+        "allowed_origins": "https://app.example.co.uk",
+        "public_url": f"https://{host}",
+    }
+    assert await troubles(**settings) == []
+
+
+HOSTING = (
+    *("vercel.app", "onrender.com", "github.io", "herokuapp.com", "fly.dev", "netlify.app"),
+    *("up.railway.app", "pages.dev"),
+)
+
+
+@pytest.mark.parametrize("domain", HOSTING)
+async def test_customers_of_a_hosting_company_are_two_sites(domain: str) -> None:
+    """Browsers keep no cookie between them; one customer's own subdomains are one site."""
+    settings = {
+        "redirect_uri": f"https://app.{domain}/cb",
+        "allowed_origins": f"https://app.{domain}",
+    }
+    (trouble,) = await troubles(**settings, public_url=f"https://api.{domain}")
+    assert "are two sites to a browser" in trouble
+    assert await troubles(**settings, public_url=f"https://api.app.{domain}") == []
+
+
+@pytest.mark.parametrize("added", [False, True])
+async def test_advice_for_a_loopback_address_leads_to_working_settings(added: bool) -> None:  # noqa: FBT001
+    """To add the origin would only lead to the next fault: two sites."""
+    settings = {"redirect_uri": "http://127.0.0.1:4200/auth-callback", "allowed_origins": ""}
+    if added:
+        settings["allowed_origins"] = "http://127.0.0.1:4200"
+    (trouble,) = await troubles(**settings)
+    assert "http://127.0.0.1:4200 and http://localhost:3000 are two sites" in trouble
+    assert "Use localhost here, in AIRTABLE_OAUTH_REDIRECT_URI" in trouble
+    advised = {name: text.replace("127.0.0.1", "localhost") for name, text in settings.items()}
+    if added:
+        assert await troubles(**advised) == []
+
+
+async def test_service_and_pages_on_one_origin_are_sound() -> None:
+    """As `deploy/nginx.conf` serves them: the service below a path, the pages beside it."""
+    one_origin = {
+        "redirect_uri": "https://app.example.com/auth-callback",
+        "allowed_origins": "",
+        "public_url": "https://app.example.com/api",
+    }
+    assert await troubles(**one_origin) == []
+    one_origin["redirect_uri"] = "HTTPS://App.Example.com:443/auth-callback"
+    assert await troubles(**one_origin) == []
+
+
+class Acme(Settings):
+    """Settings of an app with variables of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="ACME_", env_file=None)
+
+
+async def test_malformed_settings_do_not_stop_the_other_checks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Faults of form and of substance in one run, each under the variable that is read."""
+    environment = {
+        "ACME_CLIENT_ID": "an-id",
+        "ACME_SCOPES": "data.record:read",
+        "ACME_REDIRECT_URI": "http://localhost:4200/cb",
+        "ACME_PUBLIC_URL": "http://api.example.com",
+        "ACME_ALOWED_ORIGINS": "http://localhost:4200",
+        "ACME_STORE_URL": "redis://127.0.0.1:1",
+        "ACME_NODE_COMPAT": "true",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    found = [each async for each in examine_environment(environment, settings=Acme)]
+    assert [str(each) for each in found if each.level is not Level.OK] == [
+        "fault    ACME_PUBLIC_URL: must use https, except for localhost and loopback addresses",
+        "fault    ACME_ENCRYPTION_KEYS: is missing, and this store needs it: create one with "
+        "`airtable-oauth keys new`",
+        "warning  ACME_ALOWED_ORIGINS: not a known setting; did you mean ACME_ALLOWED_ORIGINS?",
+        "fault    ACME_SCOPES: Airtable does not have the scope data.record:read. Did you mean "
+        "data.records:read?",
+        "warning  ACME_CLIENT_SECRET: is empty, which is right only if the integration has no "
+        "secret. Generate one in Airtable",
+        "warning  ACME_NODE_COMPAT: is on: any browser that has the URL of such a login can "
+        "finish it",
+        "warning  some checks did not run, because they need settings that are malformed or "
+        "missing: correct those, then run this again",
+    ]
+
+
+class Extended(Acme):
+    """With a variable of the app's own, for which no value can stand in."""
+
+    tenant: int
+
+
+async def test_malformed_setting_of_a_subclass_ends_the_report() -> None:
+    """It names what is missing, and ends."""
+    found = [str(each) async for each in examine_environment({}, settings=Extended)]
+    assert "fault    ACME_TENANT: is missing" in found
+    assert found[-1].startswith("warning  some checks did not run")
+
+
+async def test_several_workers_need_a_shared_store() -> None:
+    """As uvicorn would read it."""
+    assert "memory:// belongs to one process" in (await troubles({"WEB_CONCURRENCY": "4"}))[0]
+    shared = {"store_url": "redis://127.0.0.1:1", "encryption_keys": KEY}
+    assert await troubles({"WEB_CONCURRENCY": "4"}, **shared) == []
+
+
+async def test_variable_that_is_misspelt() -> None:
+    """With a guess; what Kubernetes puts there for a service of our name is left alone."""
+    environment = {
+        "AIRTABLE_OAUTH_ALOWED_ORIGINS": "CANARY",
+        "AIRTABLE_OAUTH_PORT_3000_TCP_ADDR": "10.0.0.1",
+        "AIRTABLE_OAUTH_SERVICE_HOST": "10.0.0.1",
+    }
+    assert await troubles(environment) == [
+        "warning  AIRTABLE_OAUTH_ALOWED_ORIGINS: not a known setting; did you mean "
+        "AIRTABLE_OAUTH_ALLOWED_ORIGINS?"
+    ]
+
+
+class OtherStore(MemoryStore):
+    """A store whose clock is off, or that is gone."""
+
+    def __init__(self, now: float | None) -> None:
+        super().__init__()
+        self._store_now = now
+
+    async def now(self) -> float:
+        if self._store_now is None:
+            raise StoreUnavailable
+        return self._store_now
+
+
+async def test_store_that_is_gone_or_lives_in_another_time() -> None:
+    """The one is a fault, the other a warning."""
+    gone = (await troubles(store=OtherStore(None)))[0]
+    assert gone == "fault    AIRTABLE_OAUTH_STORE_URL: the store does not work (store_unavailable)"
+    assert "s apart" in (await troubles(store=OtherStore(1000.0)))[0]
+
+
+async def test_online_asks_airtable(simulator: Simulator) -> None:
+    """With a made-up code, once."""
+    transport = httpx.ASGITransport(simulator.app)
+    assert await troubles(transport=transport) == []
+    assert len(simulator.token_requests()) == 1
+    refused = await troubles(transport=transport, client_secret="CANARY")
+    assert "Airtable does not accept it with this secret (invalid_client)" in refused[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (503, {}, "Airtable did not give a usable answer. (HTTP 503)"),
+        (
+            200,
+            {"access_token": "a", "refresh_token": "r", "token_type": "Bearer", "expires_in": 1},
+            "gives tokens for a made-up code",
+        ),
+    ],
+)
+async def test_online_meets_something_else(status: int, body: Any, words: str) -> None:
+    """Down, or no Airtable at all."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, json=body))
+    assert words in (await troubles(transport=transport))[0]
+
+
+async def test_online_names_why_airtable_cannot_be_reached(tmp_path: Path) -> None:
+    """A refused connection, a name that does not exist, a certificate that is not trusted."""
+
+    async def trouble(url: str) -> str:
+        settings = make_settings(airtable_url=url)
+        found = [each async for each in examine(settings, {}, online=True)]
+        (fault,) = (str(each) for each in found if each.level is Level.FAULT)
+        return fault
+
+    assert "(ConnectionRefusedError ECONNREFUSED)" in await trouble("http://127.0.0.1:1")
+    assert "(gaierror EAI_" in await trouble("https://airtable.invalid")
+    with https_server(self_signed_certificate(tmp_path)) as url:
+        assert "(SSLCertVerificationError 18)" in await trouble(url)
+
+
+async def test_report_holds_no_secret(simulator: Simulator) -> None:
+    """It is made to be pasted into an issue."""
+    found = await findings(
+        {"AIRTABLE_OAUTH_X": "CANARY-1"},
+        transport=httpx.ASGITransport(simulator.app),
+        store=OtherStore(None),
+        client_secret="CANARY-2",
+        store_url="redis://:CANARY-3@127.0.0.1:1",
+        encryption_keys=KEY,
+    )
+    report = "\n".join(str(finding) for finding in found)
+    assert "fault" in report
+    assert "CANARY" not in report
+    assert KEY not in report
+
+
+async def test_telemetry_without_a_collector() -> None:
+    """It would go nowhere."""
+    (trouble,) = await troubles(telemetry=True)
+    assert trouble.startswith("warning  AIRTABLE_OAUTH_TELEMETRY: is on, and no OTEL_EXPORTER_OTLP")
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+    assert await troubles(environment, telemetry=True) == []
+
+
+async def test_missing_exporter_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`serve` would not start."""
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+    assert await troubles(environment, telemetry=True) == [
+        "fault    AIRTABLE_OAUTH_TELEMETRY needs an exporter: "
+        "pip install 'airtable-oauth[telemetry]'"
+    ]
+
+
+async def test_missing_driver_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the extra that brings it."""
+    monkeypatch.setitem(sys.modules, "airtable_oauth.stores.redis", None)
+    settings = make_settings(store_url="redis://127.0.0.1:1", encryption_keys=KEY)
+    found = [finding async for finding in examine(settings, {})]
+    assert str(found[-1]) == (
+        "fault    AIRTABLE_OAUTH_STORE_URL needs a driver: pip install 'airtable-oauth[redis]'"
+    )
+
+
+async def test_unknown_setting_of_the_env_file_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is where most people put them; what resembles nothing gets no wrong advice."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("AIRTABLE_OAUTH_STORE=redis://x\nAIRTABLE_OAUTH_XYZZY=1\n")
+    found = await troubles()
+    assert "AIRTABLE_OAUTH_STORE: not a known setting; did you mean" in found[0]
+    assert found[1].endswith("AIRTABLE_OAUTH_XYZZY: not a known setting")

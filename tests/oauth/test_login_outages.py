@@ -1,0 +1,133 @@
+"""A store that carries out a verb and loses its reply while a login ends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from airtable_oauth.errors import Action, LoginNotFound, StoreUnavailable
+from airtable_oauth.oauth import pkce
+from airtable_oauth.oauth.login import Kept, Logins, Purpose, UnboundLogins
+from airtable_oauth.oauth.protocol import Callback, Client, TokenSet
+from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.simulator import Simulator
+from airtable_oauth.stores import Store
+from airtable_oauth.stores.redis import RedisStore
+from airtable_oauth.stores.sql import SqlStore
+from tests.helpers import AIRTABLE, REDIRECT_URI, SCOPES, consent, query_of
+from tests.proxy import Proxy, proxy
+
+
+@dataclass
+class Line:
+    """A real store behind a proxy."""
+
+    store: Store
+    way: Proxy
+
+
+@pytest.fixture(params=["redis", "postgresql"])
+async def line(request: pytest.FixtureRequest) -> AsyncIterator[Line]:
+    kind = request.param
+    url = urlsplit(request.getfixturevalue("redis_url" if kind == "redis" else "postgres_url"))
+    assert url.port is not None
+    with proxy(url.port) as way:
+        there = url._replace(netloc=url.netloc.replace(str(url.port), str(way.port))).geturl()
+        store: Store = RedisStore(there) if kind == "redis" else SqlStore(there)
+        await store.now()
+        yield Line(store, way)
+        await store.close()
+
+
+@pytest.fixture
+def logins(line: Line, simulator: Simulator) -> Logins:
+    return Logins(store=line.store, airtable=airtable(simulator), name="airtable", ttl=600)
+
+
+def airtable(simulator: Simulator) -> Airtable:
+    return Airtable(
+        client=Client("test-client", "test-secret", REDIRECT_URI, SCOPES),
+        url=AIRTABLE,
+        transport=httpx.ASGITransport(simulator.app),
+        deadline=5,
+    )
+
+
+async def granted(simulator: Simulator, url: str) -> Callback:
+    parameters = await consent(simulator, url)
+    return Callback(state=parameters["state"], code=parameters["code"])
+
+
+async def keep(_tokens: TokenSet, _purpose: Purpose) -> Kept:
+    return Kept("con_1", nothing)
+
+
+async def nothing() -> None:
+    """No hooks."""
+
+
+async def test_lost_reply_to_the_claim_spends_the_code_once(
+    logins: Logins, line: Line, simulator: Simulator
+) -> None:
+    """The caller reads the login again, finds its own claim, and goes on."""
+    login = await logins.begin("/bases")
+    callback = await granted(simulator, login.authorization_url)
+    line.way.lost_reply = b'"claim"'
+    async with asyncio.timeout(5):
+        kept = await logins.keep(callback, login.browser_secret, keep)
+    assert line.way.lost == 1
+    assert (kept.connection_id, kept.return_to) == ("con_1", "/bases")
+    assert len(simulator.token_requests()) == 1
+
+
+async def test_claim_during_an_outage_is_completed_afterwards(
+    logins: Logins, line: Line, simulator: Simulator
+) -> None:
+    """The caller is told to ask again; when it does, the login is complete."""
+    login = await logins.begin()
+    callback = await granted(simulator, login.authorization_url)
+    line.way.lost_reply = b'"claim"'
+    line.way.refuses_afterwards = True
+    with pytest.raises(StoreUnavailable) as caught:
+        await logins.keep(callback, login.browser_secret, keep)
+    assert caught.value.action is Action.RETRY
+    assert simulator.token_requests() == []
+    line.way.mend()
+    async with asyncio.timeout(10):
+        kept = await logins.keep(callback, login.browser_secret, keep)
+    assert kept.connection_id == "con_1"
+    assert len(simulator.token_requests()) == 1
+
+
+async def test_lost_reply_to_taking_a_login_says_to_begin_again(
+    logins: Logins, line: Line, simulator: Simulator
+) -> None:
+    """Its verifier is gone with the reply. The code is not spent."""
+    login = await logins.begin("/bases")
+    callback = await granted(simulator, login.authorization_url)
+    line.way.lost_reply = b'"code_verifier"'  # the version that is removed
+    with pytest.raises(StoreUnavailable) as caught:
+        await logins.finish(callback, login.browser_secret)
+    assert line.way.lost == 1
+    assert (caught.value.action, caught.value.return_to) == (Action.RESTART_LOGIN, "/bases")
+    with pytest.raises(LoginNotFound):
+        await logins.finish(callback, login.browser_secret)
+    assert simulator.token_requests() == []
+
+
+async def test_lost_reply_to_taking_an_unbound_login_says_to_begin_again(
+    line: Line, simulator: Simulator
+) -> None:
+    """As for a login that is bound to its browser."""
+    unbound = UnboundLogins(
+        store=line.store, airtable=airtable(simulator), name="airtable", ttl=600, random=bytes
+    )
+    state = query_of(await unbound.begin())["state"]
+    line.way.lost_reply = pkce.code_verifier(bytes).encode()  # the version that is removed
+    with pytest.raises(StoreUnavailable) as caught:
+        await unbound.take(state)
+    assert caught.value.action is Action.RESTART_LOGIN
+    assert await unbound.take(state) is None

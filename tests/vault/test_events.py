@@ -1,0 +1,44 @@
+"""Events of the vault, as a host's functions get them."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import httpx
+
+from airtable_oauth import AirtableOAuth, Connection, TokenSet
+from airtable_oauth.simulator import Fault
+from airtable_oauth.stores.memory import MemoryStore
+from airtable_oauth.vault.model import Reason
+from airtable_oauth.vault.repository import Records
+from tests.helpers import SCOPES, FakeClock, make_settings, make_simulator
+
+
+async def test_connection_that_works_again_is_told_as_reconnected(clock: FakeClock) -> None:
+    """A host that was told of its end must learn that there is nothing left to do."""
+    store, simulator = MemoryStore(clock=clock), make_simulator()
+    transport = httpx.ASGITransport(simulator.app)
+    airtable = AirtableOAuth(make_settings(), store=store, transport=transport, monotonic=clock)
+    server = simulator.authorization_server
+    answer: Any = server.vault.issue_tokens(server.new_grant("test-client", SCOPES), SCOPES)
+    connection_id = (await airtable.adopt("ann", TokenSet(**answer))).id
+    told: list[tuple[str, str, bool]] = []
+
+    @airtable.on_connected
+    async def note(connection: Connection) -> None:
+        told.append((connection.id, connection.status, connection.reconnected))
+
+    clock.advance(3600)
+    fault = simulator.faults.add(Fault(held=True))
+    refresh = asyncio.ensure_future(airtable.access_token(connection_id))
+    while not fault.fired:
+        await asyncio.sleep(0)
+    records = Records(store, "airtable")
+    found = await records.load(connection_id)
+    assert found is not None
+    lost = replace(found.record, reason=Reason.ROTATION_LOST, marker=None)
+    assert await records.replace(lost, clock(), version=found.version)
+    simulator.faults.release()
+    assert await refresh
+    await airtable.aclose()
+    assert told == [(connection_id, "connected", True)]

@@ -1,0 +1,198 @@
+"""Connections that nobody uses."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from airtable_oauth import AirtableOAuth, Connection, IdleOutcome, TokenSet
+from airtable_oauth.errors import ClientRefused, ClockSkew
+from airtable_oauth.simulator import Clock, Fault, Integration, Simulator
+from airtable_oauth.stores.memory import MemoryStore
+from tests.helpers import (
+    CSRF,
+    REDIRECT_URI,
+    SCOPES,
+    FakeClock,
+    begin,
+    consent,
+    make_settings,
+)
+from tests.world import FaultyStore
+
+DAY = 24 * 3600.0
+
+
+@dataclass
+class Product:
+    """Something that keeps connections for weeks, on one clock with Airtable."""
+
+    simulator: Simulator
+    airtable: AirtableOAuth
+    clock: FakeClock
+    store: FaultyStore
+    ended: list[Connection] = field(default_factory=list)
+
+    async def connect(self, owner: str = "ann") -> str:
+        server = self.simulator.authorization_server
+        answer: Any = server.vault.issue_tokens(server.new_grant("test-client", SCOPES), SCOPES)
+        return (await self.airtable.adopt(owner, TokenSet(**answer))).id
+
+    async def run(self, **options: Any) -> dict[str, IdleOutcome]:
+        return {each: outcome async for each, outcome in self.airtable.refresh_idle(**options)}
+
+
+@pytest.fixture
+async def product(clock: FakeClock) -> AsyncIterator[Product]:
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+
+    integration = Integration("test-client", (REDIRECT_URI,), SCOPES, "test-secret")
+    simulator = Simulator([integration], clock=Clock(clock), record_secrets=True)
+    store = FaultyStore(MemoryStore(clock=clock))
+    airtable = AirtableOAuth(
+        make_settings(),
+        separate_connections=True,
+        store=store,
+        unencrypted=True,
+        transport=httpx.ASGITransport(simulator.app),
+        clock=clock,
+        monotonic=clock,
+        sleep=sleep,
+    )
+    made = Product(simulator, airtable, clock, store)
+
+    @airtable.on_reconnect_required
+    async def note(connection: Connection) -> None:
+        made.ended.append(connection)
+
+    async with airtable.lifespan():
+        yield made
+
+
+async def test_unused_connection_lives_on(product: Product) -> None:
+    """For as long as somebody runs this; a used one is left alone."""
+    idle = await product.connect()
+    product.clock.advance(31 * DAY)
+    used = await product.connect()
+    assert await product.run() == {idle: IdleOutcome.RENEWED}
+    assert await product.run() == {}
+    for _ in range(3):
+        product.clock.advance(40 * DAY)
+        await product.run()
+    assert await product.airtable.access_token(idle)
+    assert await product.airtable.access_token(used)
+    assert product.ended == []
+
+
+async def test_runs_at_once_refresh_once(product: Product) -> None:
+    """Airtable sees each refresh token one time."""
+    ids = {await product.connect() for _ in range(5)}
+    product.clock.advance(35 * DAY)
+    runs = await asyncio.gather(*(product.run() for _ in range(3)))
+    assert set().union(*runs) == ids
+    spent = [seen.form["refresh_token"] for seen in product.simulator.token_requests()]
+    assert len(spent) == len(set(spent)) == 5
+
+
+async def test_run_is_paced(product: Product) -> None:
+    """Five a second at most, by the clock that was passed in."""
+    for _ in range(10):
+        await product.connect()
+    product.clock.advance(35 * DAY)
+    before = product.clock()
+    await product.run()
+    assert product.clock() - before == pytest.approx(2.0)
+
+
+async def test_expired_connection_is_told_of_once(product: Product) -> None:
+    """Nobody asked for it, so nobody knew."""
+    connection_id = await product.connect()
+    product.clock.advance(61 * DAY)
+    assert await product.run() == {connection_id: IdleOutcome.ENDED}
+    assert await product.run() == {}
+    assert [(each.id, each.reason) for each in product.ended] == [(connection_id, "expired")]
+    assert len(product.simulator.token_requests()) == 1
+
+
+async def test_revoked_connection_is_found_out_about(product: Product) -> None:
+    """With its reason."""
+    connection_id = await product.connect()
+    product.simulator.vault.revoke_all()
+    product.clock.advance(35 * DAY)
+    assert await product.run() == {connection_id: IdleOutcome.ENDED}
+    assert [each.reason for each in product.ended] == ["revoked"]
+
+
+async def test_what_cannot_be_renewed_now_is_kept(product: Product) -> None:
+    """The next run succeeds."""
+    connection_id = await product.connect()
+    product.clock.advance(35 * DAY)
+    product.simulator.faults.add(Fault(status=503, path="/oauth2/v1/token"))
+    assert await product.run() == {connection_id: IdleOutcome.LATER}
+    product.clock.advance(DAY)
+    assert await product.run() == {connection_id: IdleOutcome.RENEWED}
+
+
+async def test_wrong_secret_ends_the_run_and_no_connection(product: Product) -> None:
+    """It would be the same for all of them."""
+    await product.connect()
+    product.clock.advance(35 * DAY)
+    product.simulator.faults.add(
+        Fault(status=401, body='{"error": "invalid_client"}', path="/oauth2/v1/token")
+    )
+    with pytest.raises(ClientRefused):
+        await product.run()
+    assert list((await product.run()).values()) == [IdleOutcome.RENEWED]
+
+
+async def test_horizon_is_the_callers(product: Product) -> None:
+    """In days."""
+    connection_id = await product.connect()
+    product.clock.advance(10 * DAY)
+    assert await product.run(within_days=45) == {}
+    assert await product.run(within_days=51) == {connection_id: IdleOutcome.RENEWED}
+
+
+@pytest.mark.parametrize("days", [61, -61])
+async def test_clock_that_jumped_stops_the_run(product: Product, days: int) -> None:
+    """The store's or this machine's: nothing is sent, and nothing ends."""
+    await product.connect()
+    product.clock.advance(61)  # until the store's clock is asked again
+    product.store.ahead = days * DAY
+    with pytest.raises(ClockSkew):
+        await product.run()
+    assert product.simulator.token_requests() == []
+
+
+async def test_connection_that_a_clock_ahead_has_dated_is_renewed(product: Product) -> None:
+    """Its end, by that date two months away, is nearer than it seems."""
+    connection_id = await product.connect()
+    product.clock.advance(61)  # until the store's clock is asked again
+    product.store.ahead = 61 * DAY
+    await product.airtable.access_token(connection_id)
+    product.clock.advance(61)
+    product.store.ahead = 0
+    assert await product.run() == {connection_id: IdleOutcome.RENEWED}
+    assert await product.run() == {}
+
+
+async def test_connection_of_a_session_ends_with_it(
+    browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore, clock: FakeClock
+) -> None:
+    """Renewing it would keep what nobody can use any more."""
+    callback = await consent(simulator, await begin(browser))
+    assert (await browser.post("/session", json=callback, headers=CSRF)).status_code == 201
+    clock.advance(10 * DAY)
+    airtable = AirtableOAuth(
+        make_settings(),
+        store=store,
+        transport=httpx.ASGITransport(simulator.app),
+        clock=clock,
+        monotonic=clock,
+    )
+    assert len([each async for each in airtable.all_connections()]) == 1
+    assert [each async for each in airtable.refresh_idle(within_days=60)] == []

@@ -1,0 +1,242 @@
+"""One owner and one Airtable user are one connection."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from airtable_oauth.airtable_api.user import User
+from airtable_oauth.errors import NotConnected, UnknownRecordFormat, UpstreamError
+from airtable_oauth.stores import Entry
+from airtable_oauth.stores.keys import storage_key
+from airtable_oauth.stores.memory import MemoryStore
+from airtable_oauth.vault.owners import Noted, Owners
+from tests.helpers import FakeClock
+from tests.world import OWNER, Process, World
+
+MINA, NOAH = User("usrMina"), User("usrNoah")
+KEY = storage_key("airtable", "owner", OWNER)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def connect(world: World, process: Process | None = None, user: User | None = MINA) -> str:
+    """A login of the owner's, granted by this user; the id of its connection."""
+    connections = (process or world.first).connections
+    return (await connections.connect(owner=OWNER, tokens=world.grant(), user=user)).id
+
+
+async def ids(world: World) -> list[str]:
+    return [each.id for each in await world.first.connections.of(OWNER)]
+
+
+async def note(world: World, value: dict[str, Any]) -> None:
+    """Write the owner's index as other code may have written it."""
+    await world.store.put(KEY, json.dumps(value).encode(), 1000)
+
+
+class CountingStore(MemoryStore):
+    """Counts the reads that are under way together."""
+
+    reading = most = 0
+
+    async def get(self, key: str) -> Entry | None:
+        self.reading += 1
+        self.most = max(self.most, self.reading)
+        await asyncio.sleep(0)
+        self.reading -= 1
+        return await super().get(key)
+
+
+async def test_connections_of_an_owner_are_read_together(clock: FakeClock) -> None:
+    """Ten at once: one after the other, each would cost a round trip; all at once, every slot."""
+    store = CountingStore(clock=clock)
+    world = World(store=store)
+    made = [await connect(world, user=User(f"usr{number}")) for number in range(25)]
+
+    assert await ids(world) == made
+    assert store.most == 10
+
+
+async def test_index_can_be_read_by_version_0_1(clock: FakeClock) -> None:
+    """Processes are updated one after the other: it reads `ids` of `"v": 1`."""
+    store = MemoryStore(clock=clock)
+    owners = Owners(store, "airtable")
+    assert await owners.claim(OWNER, "con_a", MINA, seen=Noted())
+    assert await owners.claim(OWNER, "con_b", None, seen=Noted(("con_a",), {"con_a": "usrMina"}))
+    entry = await store.get(KEY)
+    assert entry is not None
+    assert entry.value == (b'{"v": 1, "ids": ["con_a", "con_b"], "users": {"con_a": "usrMina"}}')
+
+
+async def test_index_of_version_0_1_is_read(clock: FakeClock) -> None:
+    """It knows no users; fields of later versions are ignored."""
+    store = MemoryStore(clock=clock)
+    owners = Owners(store, "airtable")
+    await store.put(KEY, b'{"v": 1, "ids": ["con_a", "con_b"]}', 1000)
+    assert await owners.noted(OWNER) == Noted(("con_a", "con_b"))
+    await store.put(KEY, b'{"v": 1, "ids": ["con_a"], "users": {}, "later": [7]}', 1000)
+    assert await owners.ids(OWNER) == ["con_a"]
+
+
+async def test_index_of_a_new_format_is_left_alone(clock: FakeClock) -> None:
+    """An older process must not write over what it cannot understand."""
+    store = MemoryStore(clock=clock)
+    owners = Owners(store, "airtable")
+    await store.put(KEY, b'{"v": 2, "connections": {}}', 1000)
+    with pytest.raises(UnknownRecordFormat):
+        await owners.ids(OWNER)
+    with pytest.raises(UnknownRecordFormat):
+        await owners.claim(OWNER, "con_a", MINA, seen=Noted())
+    entry = await store.get(KEY)
+    assert entry is not None
+    assert entry.value == b'{"v": 2, "connections": {}}'
+
+
+async def test_connection_is_found_where_the_index_has_no_users(world: World) -> None:
+    """Version 0.1 wrote it last: the records say whose they are."""
+    first, second = await connect(world), await connect(world, user=NOAH)
+    await note(world, {"v": 1, "ids": [first, second]})
+    assert await connect(world, user=NOAH) == second
+    assert await connect(world) == first
+    assert await ids(world) == [first, second]
+
+
+async def test_record_knows_better_than_the_index(world: World) -> None:
+    """A reconnect gave it to another Airtable user, and the process died before it noted that."""
+    first = await connect(world)
+    await world.first.connections.reconnect(
+        first, owner=OWNER, tokens=world.grant(), user=NOAH, allow_other_user=True
+    )
+    await note(world, {"v": 1, "ids": [first], "users": {first: MINA.id}})
+    second = await connect(world)
+    assert second != first
+    assert (await world.record(first)).user == NOAH
+
+
+async def test_id_of_another_owner_in_the_index_is_passed_over(world: World) -> None:
+    """Nobody gets their tokens by what an index says."""
+    connections = world.first.connections
+    foreign = await connections.connect(owner="other", tokens=world.grant(), user=MINA)
+    await note(world, {"v": 1, "ids": [foreign.id], "users": {foreign.id: MINA.id}})
+    assert await connect(world) != foreign.id
+    assert await world.record(foreign.id) == foreign
+
+
+async def test_logins_at_the_same_moment_make_one_connection(world: World) -> None:
+    """In several processes; each gets the same id, and only one of them created it."""
+    processes = [world.process() for _ in range(3)]
+    made = await asyncio.gather(*(connect(world, each) for each in processes * 4))
+    assert len(set(made)) == 1
+    assert await ids(world) == [made[0]]
+    record = await world.record(made[0])
+    assert record.generation == 12
+    assert world.works(record.access_token)
+
+
+async def test_login_goes_on_where_another_process_died_after_its_claim(world: World) -> None:
+    """The id is noted, and there is no record yet."""
+    await world.first.connections.owners.claim(OWNER, "con_claimed", MINA, seen=Noted())
+    assert await connect(world) == "con_claimed"
+    assert await ids(world) == ["con_claimed"]
+    assert not (await world.record("con_claimed")).reconnected
+
+
+@pytest.mark.parametrize("user", [MINA, None])
+@pytest.mark.parametrize("under", ["airtable:owner", "airtable:connection"])
+@pytest.mark.parametrize("verb", ["add", "replace"])
+async def test_lost_reply_makes_no_second_connection(
+    world: World, verb: str, under: str, user: User | None
+) -> None:
+    """Of the index or of the record, at the first login or at a second one."""
+    store = world.first.store
+    first = await connect(world) if verb == "replace" else None
+    if first is not None and user is None:
+        return  # such a second login is refused
+    store.lost, store.under = {verb}, under
+    made = await connect(world, user=user)
+    assert not store.lost
+    assert await ids(world) == [made]
+    assert (await world.record(made)).generation == (1 if first is None else 2)
+
+
+async def test_login_of_an_unknown_user_is_refused_to_an_owner_who_has_one(world: World) -> None:
+    """Two such logins at the same moment: the second one cannot know whose the first one is."""
+    outcomes = await asyncio.gather(
+        *(connect(world, world.process(), None) for _ in range(2)), return_exceptions=True
+    )
+    (made,) = [each for each in outcomes if isinstance(each, str)]
+    (refused,) = [each for each in outcomes if not isinstance(each, str)]
+    assert isinstance(refused, UpstreamError)
+    assert await ids(world) == [made]
+
+
+@pytest.mark.parametrize("under", ["airtable:owner", "airtable:connection"])
+async def test_disconnect_that_comes_before_the_tokens_are_replaced_wins(
+    world: World, under: str
+) -> None:
+    """The login then makes a new connection: its user came after the disconnect."""
+    first = await connect(world)
+    other = world.process()
+
+    async def disconnect() -> None:
+        await other.connections.disconnect(first)
+
+    world.first.store.meanwhile, world.first.store.under = disconnect, under
+    second = await connect(world)
+    assert second != first
+    assert await ids(world) == [second]
+    assert not (await world.record(second)).reconnected
+    with pytest.raises(NotConnected):
+        await world.first.connections.get(first)
+
+
+async def test_tombstone_that_is_still_noted_is_not_revived(world: World) -> None:
+    """The process that disconnected died before it changed the index."""
+    first = await connect(world)
+    noted = await world.first.connections.owners.noted(OWNER)
+    await world.first.connections.disconnect(first)
+    await note(world, {"v": 1, "ids": list(noted.ids), "users": dict(noted.users)})
+    second = await connect(world)
+    assert second != first
+    assert await world.first.connections.owners.ids(OWNER) == [second]
+
+
+async def test_disconnects_and_logins_at_the_same_moment_leave_one_or_none(world: World) -> None:
+    """Whoever comes first; the index never names two that live."""
+    for _ in range(20):
+        made = await connect(world)
+        await asyncio.gather(
+            connect(world, world.process()),
+            world.process().connections.disconnect(made),
+            connect(world, world.process()),
+        )
+        assert len(await ids(world)) <= 1
+        await connect(world)
+        assert len(await ids(world)) == 1
+
+
+async def test_second_login_wins_over_a_refresh_that_is_under_way(world: World) -> None:
+    """The refresh spent the old tokens; the new ones stay."""
+    connection = await connect(world)
+    world.expire()
+    held, going = asyncio.Event(), asyncio.Event()
+
+    async def hold(_request: httpx.Request) -> None:
+        going.set()
+        await held.wait()
+
+    world.first.line.before = hold
+    refresh = asyncio.create_task(world.first.token(connection))
+    await going.wait()
+    assert await connect(world, world.process()) == connection
+    tokens = (await world.record(connection)).access_token
+    held.set()
+    assert await refresh == tokens
+    assert (await world.record(connection)).access_token == tokens
+    assert world.works(tokens)

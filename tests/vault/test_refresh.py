@@ -1,0 +1,915 @@
+"""Refreshes: one per refresh token, whoever calls; no pair is lost that could be kept."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from airtable_oauth.airtable_api.user import User
+from airtable_oauth.background import Slots
+from airtable_oauth.errors import (
+    AccessUnavailable,
+    ClientRefused,
+    NotConnected,
+    ReconnectRequired,
+    StoreUnavailable,
+)
+from airtable_oauth.stores.keys import storage_key
+from airtable_oauth.vault.events import Event
+from airtable_oauth.vault.model import Connection, ConnectionRecord, Marker, Reason, Status
+from airtable_oauth.vault.repository import Records
+from tests.world import OWNER, VirtualTime, World
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def status_of(world: World, connection_id: str) -> tuple[Status, Reason | None]:
+    connection = await world.first.connections.get(connection_id)
+    return connection.status, connection.reason
+
+
+async def test_token_with_enough_life_is_used_as_it_is(world: World) -> None:
+    """More than five minutes."""
+    connection = await world.connect()
+    token = await world.first.token(connection)
+    world.clock.advance(3600 - 301)
+    assert await world.first.token(connection) == token
+    assert world.refreshes() == 0
+
+
+async def test_token_near_its_end_is_renewed(world: World) -> None:
+    """Before Airtable rejects it."""
+    connection = await world.connect()
+    token = await world.first.token(connection)
+    world.clock.advance(3600 - 299)
+    renewed = await world.first.token(connection)
+    assert renewed != token
+    assert world.works(renewed)
+    assert (await world.record(connection)).generation == 2
+    assert (await world.record(connection)).marker is None
+
+
+async def test_hundred_calls_of_three_processes_are_one_refresh(world: World) -> None:
+    """All get the same new token."""
+    connection = await world.connect()
+    world.expire()
+    processes = [world.first, world.process(), world.process()]
+    calls = [process.token(connection) for process in processes for _ in range(34)]
+    tokens = await asyncio.gather(*calls)
+    assert len(set(tokens)) == 1
+    assert world.works(tokens[0])
+    assert world.refreshes() == 1
+
+
+async def test_refresh_that_came_just_before_is_seen_under_the_lease(world: World) -> None:
+    """What was read before the lease does not count."""
+    connection = await world.connect()
+    world.expire()
+    late = world.process()
+    take = late.store.add
+
+    async def take_late(key: str, value: bytes, ttl: float) -> bool:
+        await world.first.token(connection)
+        return await take(key, value, ttl)
+
+    late.store.add = take_late  # type: ignore[method-assign] # the lease, right after a refresh
+    token = await late.token(connection)
+    assert token == (await world.record(connection)).access_token
+    assert world.works(token)
+    assert world.refreshes() == 1
+
+
+async def test_clocks_five_minutes_apart_cause_no_storm(world: World) -> None:
+    """Processes agree on the store's clock."""
+    connection = await world.connect()
+    processes = [world.process(ahead=offset) for offset in (-300.0, 0.0, 300.0)]
+    world.clock.advance(3600 - 299)
+    for _ in range(3):
+        for process in processes:
+            assert world.works(await process.token(connection))
+    assert world.refreshes() == 1
+
+
+UNKNOWN: list[dict[str, Any]] = [
+    {"drop": True},
+    {"status": 500},
+    {"status": 503, "body": "busy"},
+    {"status": 429},
+    {"status": 307, "headers": [("Location", "/")]},
+    {"status": 403, "body": '{"error": "invalid_grant"}'},
+    {"status": 400, "body": '{"error": "invalid_request"}'},
+    {"status": 400, "body": '{"error": "unauthorized_client"}'},
+    {"status": 404},
+    {"junk": "html"},
+    {"junk": "object"},
+    {"junk": "missing token"},
+]
+
+
+@pytest.mark.parametrize("fault", UNKNOWN)
+async def test_unknown_outcome_before_the_commit_keeps_the_connection(
+    world: World, fault: dict[str, Any]
+) -> None:
+    """Nobody is sent away; the next attempt, ten seconds later, works."""
+    connection = await world.connect()
+    world.expire()
+    planned = world.fault(**fault)
+    with pytest.raises(AccessUnavailable) as caught:
+        await world.first.token(connection)
+    assert planned.fired == 1
+    assert caught.value.retry_after == 10
+    assert await status_of(world, connection) == (Status.REFRESHING, None)
+    with pytest.raises(AccessUnavailable):
+        await world.process().token(connection)
+    assert world.refreshes() == 1
+    world.clock.advance(10)
+    assert world.works(await world.process().token(connection))
+    assert world.refreshes() == 2
+    assert await status_of(world, connection) == (Status.CONNECTED, None)
+
+
+@pytest.mark.parametrize("fault", UNKNOWN)
+async def test_unknown_outcome_after_the_commit_ends_as_rotation_lost(
+    world: World, fault: dict[str, Any]
+) -> None:
+    """The pair never reached us: that cannot be kept, and is said plainly."""
+    connection = await world.connect()
+    world.expire()
+    world.fault(commit=True, **fault)
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    world.clock.advance(11)
+    with pytest.raises(ReconnectRequired) as caught:
+        await world.first.token(connection)
+    assert caught.value.reason == Reason.ROTATION_LOST
+    assert await status_of(world, connection) == (
+        Status.RECONNECT_REQUIRED,
+        Reason.ROTATION_LOST,
+    )
+    assert world.refreshes() == 2
+    with pytest.raises(ReconnectRequired):
+        await world.first.token(connection)
+    assert world.refreshes() == 2
+
+
+async def test_attempts_become_rarer(world: World) -> None:
+    """Ten seconds, doubling to ten minutes; a definite answer ends that."""
+    connection = await world.connect()
+    world.expire()
+    world.fault(status=500, times=9)
+    pauses: list[int | None] = []
+    for _ in range(9):
+        with pytest.raises(AccessUnavailable) as caught:
+            await world.first.token(connection)
+        pauses.append(caught.value.retry_after)
+        world.clock.advance(caught.value.retry_after or 0)
+    assert pauses == [10, 20, 40, 80, 160, 320, 600, 600, 600]
+    assert world.works(await world.first.token(connection))
+
+
+async def test_old_token_serves_while_it_lives(world: World) -> None:
+    """A refresh whose outcome is unknown need not be noticed."""
+    connection = await world.connect()
+    token = await world.first.token(connection)
+    world.clock.advance(3600 - 30)
+    world.fault(status=500)
+    for _ in range(3):
+        assert await world.first.token(connection) == token
+    assert world.refreshes() == 1
+    world.clock.advance(31)
+    assert world.works(await world.first.token(connection))
+
+
+async def test_unreachable_airtable_spends_nothing(world: World) -> None:
+    """No marker stays, so what ends the connection later is told from a lost rotation."""
+    connection = await world.connect()
+    world.expire()
+    world.first.line.cut = True
+    for _ in range(2):
+        with pytest.raises(AccessUnavailable):
+            await world.first.token(connection)
+    assert (await world.record(connection)).marker is None
+    world.first.line.cut = False
+    assert world.works(await world.first.token(connection))
+    world.expire()
+    world.first.line.cut = True
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    world.first.line.cut = False
+    world.simulator.vault.revoke_all()
+    with pytest.raises(ReconnectRequired) as caught:
+        await world.first.token(connection)
+    assert caught.value.reason == Reason.REVOKED
+
+
+async def test_unreachable_airtable_leaves_an_earlier_marker(world: World) -> None:
+    """What an earlier attempt did is still unknown."""
+    connection = await world.connect()
+    world.expire()
+    world.fault(drop=True, commit=True)
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    marker = (await world.record(connection)).marker
+    world.clock.advance(11)
+    world.first.line.cut = True
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    assert (await world.record(connection)).marker == marker
+    world.first.line.cut = False
+    with pytest.raises(ReconnectRequired) as caught:
+        await world.first.token(connection)
+    assert caught.value.reason == Reason.ROTATION_LOST
+
+
+async def test_revoked_grant_ends_the_connection(world: World) -> None:
+    """Only `invalid_grant` does; no further request is made."""
+    connection = await world.connect()
+    world.expire()
+    world.simulator.vault.revoke_all()
+    for _ in range(3):
+        with pytest.raises(ReconnectRequired) as caught:
+            await world.first.token(connection)
+        assert caught.value.reason == Reason.REVOKED
+    assert world.refreshes() == 1
+
+
+async def test_unused_connection_expires(world: World) -> None:
+    """After sixty days Airtable says so, once. The record stays for thirty more days."""
+    connection = await world.connect()
+    world.clock.advance(60 * 86400 + 1)
+    for _ in range(2):
+        with pytest.raises(ReconnectRequired) as caught:
+            await world.first.token(connection)
+        assert caught.value.reason == Reason.EXPIRED
+    world.clock.advance(29 * 86400)
+    assert await status_of(world, connection) == (Status.RECONNECT_REQUIRED, Reason.EXPIRED)
+    world.clock.advance(86400)
+    with pytest.raises(NotConnected):
+        await world.first.token(connection)
+    assert world.refreshes() == 1
+
+
+@pytest.mark.parametrize("days", [61, 365])
+async def test_clock_that_is_ahead_for_a_while_ends_nothing(world: World, days: int) -> None:
+    """Past `reconnect_by` the service asks Airtable, and afterwards it trusts no date of then."""
+    connection = await world.connect()
+    ahead = world.process()
+    ahead.store.ahead = days * 86400.0
+    assert world.works(await ahead.token(connection))
+    assert await status_of(world, connection) == (Status.CONNECTED, None)
+    assert world.refreshes() == 1
+    token = await world.first.token(connection)
+    assert world.works(token)
+    assert world.refreshes() == 2
+    world.expire()
+    assert world.works(await world.first.token(connection))
+    assert world.refreshes() == 3
+
+
+async def test_marker_of_a_clock_that_was_ahead_does_not_block(world: World) -> None:
+    """An attempt of unknown outcome, dated two months from now, is repeated as any other."""
+    connection = await world.connect()
+    ahead = world.process()
+    ahead.store.ahead = 61 * 86400.0
+    world.fault(drop=True)
+    with pytest.raises(AccessUnavailable):
+        await ahead.token(connection)
+    world.expire()
+    assert world.works(await world.first.token(connection))
+
+
+async def test_conflict_waits_for_the_peer_that_has_the_pair(world: World) -> None:
+    """It stores it in the end, however slow it is."""
+    connection = await world.connect()
+    record = await world.record(connection)
+    world.expire()
+    tokens = await world.first.rotation.airtable.refresh(refresh_token=record.refresh_token)
+    task = asyncio.ensure_future(world.first.token(connection))
+    while world.refreshes() < 2:
+        await asyncio.sleep(0)
+    records = Records(world.store, "airtable")
+    found = await records.load(connection)
+    assert found is not None
+    renewed = found.record.renewed(tokens, world.clock(), by_force=False)
+    assert await records.replace(renewed, world.clock(), version=found.version)
+    assert await task == tokens.access_token
+
+
+async def test_conflict_without_a_peer_is_unknown(world: World) -> None:
+    """And ends as a lost rotation once Airtable says so."""
+    connection = await world.connect()
+    record = await world.record(connection)
+    world.expire()
+    await world.first.rotation.airtable.refresh(refresh_token=record.refresh_token)
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    assert (await world.record(connection)).marker is not None
+    world.clock.advance(10)
+    with pytest.raises(ReconnectRequired) as caught:
+        await world.first.token(connection)
+    assert caught.value.reason == Reason.ROTATION_LOST
+
+
+async def test_second_process_sends_nothing_while_the_first_waits_for_a_peer() -> None:
+    """The wait after a 409 ends before lease and marker do, however late the 409 came."""
+    time = VirtualTime()
+    world = World(clock=time)
+    world.sleep = time.sleep  # type: ignore[method-assign] # time moves when this test says so
+    world.first.rotation.sleep = time.sleep
+    connection = await world.connect()
+    record = await world.record(connection)
+    world.expire()
+    await world.first.rotation.airtable.refresh(refresh_token=record.refresh_token)
+    held, going = asyncio.Event(), asyncio.Event()
+
+    async def hold(_request: httpx.Request) -> None:
+        going.set()
+        await held.wait()
+
+    world.first.line.before = hold
+    waiting = asyncio.ensure_future(world.first.token(connection))
+    await going.wait()
+    time.advance(4)
+    held.set()
+    other = world.process()
+    second = asyncio.ensure_future(other.token(connection))
+    while not waiting.done():
+        assert world.refreshes() <= 2
+        await asyncio.sleep(0)
+        time.advance(0.01)
+    with pytest.raises(AccessUnavailable):
+        await waiting
+    while not second.done():
+        await asyncio.sleep(0)
+        time.advance(0.01)
+    with pytest.raises(AccessUnavailable):
+        await second
+    assert world.refreshes() == 2
+
+
+async def test_process_that_stood_still_before_it_sent_the_token_does_not_send_it(
+    world: World,
+) -> None:
+    """Its marker's time is over: somebody else may have sent it. Nothing was spent."""
+    connection = await world.connect()
+    world.expire()
+    store = world.first.store
+
+    async def stand_still() -> None:
+        world.clock.advance(world.first.rotation.term)
+
+    store.meanwhile = stand_still
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    assert world.refreshes() == 0
+    assert (await world.record(connection)).marker is None
+    assert world.works(await world.first.token(connection))
+
+
+async def test_lease_that_never_ends_is_ignored_in_time(world: World) -> None:
+    """A clock that was ahead may have left one behind. Marker and generation are the fence."""
+    connection = await world.connect()
+    world.expire()
+    key = storage_key("airtable", "lease", "refresh", connection)
+    await world.store.add(key, b"left behind", 61 * 86400)
+    assert world.works(await world.first.token(connection))
+    assert world.refreshes() == 1
+
+
+async def test_refresh_waits_for_a_slot_before_it_writes_its_marker(world: World) -> None:
+    """Waiting spends no time of the lease, the marker or the call."""
+    connection = await world.connect()
+    world.expire()
+    world.first.rotation.airtable = replace(
+        world.first.rotation.airtable, refresh_slots=(slots := Slots(1, patience=30))
+    )
+    slot = await slots.take()
+    waiting = asyncio.ensure_future(world.first.token(connection))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert (await world.record(connection)).marker is None
+    assert world.works(await world.process().token(connection))
+    slot.close()
+    assert world.works(await waiting)
+    assert world.refreshes() == 1
+
+
+async def test_refresh_without_a_slot_in_time_is_not_sent(world: World) -> None:
+    """The caller may try again; the connection is as it was."""
+    connection = await world.connect()
+    before = await world.record(connection)
+    world.expire()
+    world.first.rotation.airtable = replace(
+        world.first.rotation.airtable, refresh_slots=(slots := Slots(1, patience=0.01))
+    )
+    with await slots.take(), pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    assert world.refreshes() == 0
+    assert await world.record(connection) == before
+
+
+async def test_no_refresh_begins_once_the_process_is_about_to_end(world: World) -> None:
+    """It would be cut off in the middle. Those that wait for a slot give up."""
+    connection = await world.connect()
+    world.expire()
+    world.first.rotation.airtable = replace(
+        world.first.rotation.airtable, refresh_slots=(slots := Slots(1, patience=30))
+    )
+    slot = await slots.take()
+    waiting = asyncio.ensure_future(world.first.token(connection))
+    await asyncio.sleep(0)
+    slots.close()
+    slot.close()
+    with pytest.raises(AccessUnavailable):
+        await waiting
+    assert world.refreshes() == 0
+
+
+async def test_token_for_a_library_lives_for_a_minute(world: World) -> None:
+    """A token with less life is used for a call of ours only."""
+    connection = await world.connect()
+    world.clock.advance(3600 - 30)
+    world.fault(status=500, times=2)
+    assert await world.first.token(connection)
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection, at_least=60)
+    world.clock.advance(10)
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection, at_least=60)
+    world.clock.advance(20)
+    world.simulator.faults.clear()
+    token = await world.first.token(connection, at_least=60)
+    assert (await world.record(connection)).expires_at - world.clock() > 60
+    assert world.works(token)
+
+
+async def test_refused_client_keeps_the_connection(world: World) -> None:
+    """It is the operator's fault, and no user is sent away for it."""
+    connection = await world.connect()
+    world.expire()
+    world.fault(status=401, body='{"error": "invalid_client"}')
+    with pytest.raises(ClientRefused):
+        await world.first.token(connection)
+    assert await status_of(world, connection) == (Status.CONNECTED, None)
+    assert world.works(await world.first.token(connection))
+
+
+async def test_store_that_is_down_before_the_call_saves_the_token(world: World) -> None:
+    """A store that cannot be written is found out before anything is spent."""
+    connection = await world.connect()
+    world.expire()
+    store = world.first.store
+
+    async def add_then_down(key: str, value: bytes, ttl: float) -> bool:
+        stored = await store.store.add(key, value, ttl)
+        store.down = True
+        return stored
+
+    store.add = add_then_down  # type: ignore[method-assign] # the lease is taken, then it goes down
+    with pytest.raises(StoreUnavailable):
+        await world.first.token(connection)
+    assert world.refreshes() == 0
+    assert world.works(await world.process().token(connection))
+
+
+async def test_store_that_is_down_after_the_answer_gets_the_pair_when_it_is_back(
+    world: World,
+) -> None:
+    """Callers get an error meanwhile; nothing is lost."""
+    world.first.rotation.store_seconds = 0.05
+    world.first.rotation.sleep = asyncio.sleep
+    connection = await world.connect()
+    world.expire()
+
+    async def store_goes_down(_request: httpx.Request) -> None:
+        world.first.store.down = True
+
+    world.first.line.before = store_goes_down
+    with pytest.raises(StoreUnavailable):
+        await world.first.token(connection)
+    assert (await world.record(connection)).generation == 1
+    world.first.store.down, world.first.line.before = False, None
+    await world.first.background.drain(5)
+    assert (await world.record(connection)).generation == 2
+    assert world.works(await world.first.token(connection))
+    assert world.refreshes() == 1
+
+
+async def test_caller_that_goes_away_does_not_interrupt(world: World) -> None:
+    """A closed tab, or a timeout of the caller's own."""
+    connection = await world.connect()
+    world.expire()
+    arrived, gone = asyncio.Event(), asyncio.Event()
+
+    async def arrive(_request: httpx.Request) -> None:
+        arrived.set()
+        await gone.wait()
+
+    world.first.line.before = arrive
+    task = asyncio.ensure_future(world.first.token(connection))
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gone.set()
+    await world.first.background.drain(5)
+    assert (await world.record(connection)).generation == 2
+    assert world.works(await world.first.token(connection))
+    assert world.refreshes() == 1
+
+
+async def test_disconnect_erases_what_changed_under_its_hands(world: World) -> None:
+    """Somebody renews the tokens between its look and its blow."""
+    connection, other = await world.connect(), world.process()
+    world.expire()
+    world.first.store.meanwhile = lambda: other.token(connection)
+    await world.first.connections.disconnect(connection)
+    assert world.refreshes() == 1
+    with pytest.raises(NotConnected):
+        await other.token(connection)
+
+
+async def test_disconnect_by_two_is_told_once(world: World) -> None:
+    """The second finds nothing."""
+    connection, other = await world.connect(), world.process()
+    told: list[str] = []
+
+    async def note(gone: Connection) -> None:
+        told.append(gone.id)
+
+    for process in (world.first, other):
+        process.connections.hooks.add(Event.DISCONNECTED, note)
+    world.first.store.meanwhile = lambda: other.connections.disconnect(connection)
+    with pytest.raises(NotConnected):
+        await world.first.connections.disconnect(connection)
+    assert told == [connection]
+
+
+async def test_reconnect_wins_over_a_refresh_that_is_under_way(world: World) -> None:
+    """Its tokens are the newer ones, whichever answer comes last."""
+    connection = await world.connect()
+    world.expire()
+    held, going = asyncio.Event(), asyncio.Event()
+
+    async def hold(_request: httpx.Request) -> None:
+        going.set()
+        await held.wait()
+
+    world.first.line.before = hold
+    refresh = asyncio.create_task(world.first.token(connection))
+    await going.wait()
+    tokens = world.grant()
+    await world.process().connections.reconnect(connection, owner=OWNER, tokens=tokens, user=None)
+    held.set()
+    assert await refresh == tokens.access_token
+    assert (await world.record(connection)).refresh_token == tokens.refresh_token
+    assert await status_of(world, connection) == (Status.CONNECTED, None)
+
+
+async def test_name_of_a_former_user_comes_too_late(world: World) -> None:
+    """Airtable said whose the old tokens were when others had taken their place."""
+    connection = await world.connect()
+    before = await world.record(connection)
+    somebody, else_ = User("usrOld"), User("usrNew")
+    connections = world.first.connections
+    await connections.reconnect(connection, owner=OWNER, tokens=world.grant(), user=else_)
+    await connections.identify(before, somebody)
+    assert (await world.record(connection)).user == else_
+
+
+async def test_reconnect_is_stored_once_the_store_is_back(world: World) -> None:
+    """The code that it came from is spent."""
+    connection = await world.connect()
+    tokens = world.grant()
+    world.first.store.lost = {"replace"}
+    await world.first.connections.reconnect(connection, owner=OWNER, tokens=tokens, user=None)
+    assert await world.first.token(connection) == tokens.access_token
+
+
+@pytest.mark.parametrize("anew", [False, True])
+async def test_lost_reply_does_not_bring_spent_tokens_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, anew: bool
+) -> None:
+    """Somebody renews the new tokens before the login's process hears that it stored them."""
+    other = world.process()
+    tokens = world.grant()
+    connection = await world.connect() if anew else ""
+    writes = "replace" if anew else "add"
+    do = world.first.store._do  # noqa: SLF001
+
+    async def lose(verb: str, *arguments: Any, **options: Any) -> Any:
+        reply = await do(verb, *arguments, **options)
+        if verb == writes and b"access_token" in arguments[1]:
+            monkeypatch.undo()
+            (found,) = [each async for each in other.connections.all()]
+            world.expire()
+            await other.token(found.id)
+            raise StoreUnavailable
+        return reply
+
+    monkeypatch.setattr(world.first.store, "_do", lose)
+    connections = world.first.connections
+    if anew:
+        await connections.reconnect(connection, owner=OWNER, tokens=tokens, user=None)
+    else:
+        connection = (await connections.create(owner=OWNER, tokens=tokens)).id
+    assert world.refreshes() == 1
+    assert world.works(await other.token(connection))
+    world.expire()
+    assert world.works(await other.token(connection))
+
+
+async def test_notice_of_a_disconnect_survives_a_lost_reply(world: World) -> None:
+    """It was done, and the one who did it says so."""
+    told: list[str] = []
+
+    async def note(connection: Connection) -> None:
+        told.append(connection.id)
+
+    world.first.connections.hooks.add(Event.DISCONNECTED, note)
+    connection = await world.connect()
+    world.first.store.lost = {"replace"}
+    await world.first.connections.disconnect(connection)
+    assert told == [connection]
+    assert not world.first.store.lost
+
+
+async def test_notice_of_an_end_survives_a_lost_reply(world: World) -> None:
+    """The end is stored at the second try, and told once."""
+    told: list[str] = []
+
+    async def note(record: ConnectionRecord) -> None:
+        told.append(record.id)
+
+    async def lose(_request: httpx.Request) -> None:
+        world.first.store.lost = {"replace"}
+
+    world.first.rotation.on_ended = note
+    world.first.line.before = lose
+    connection = await world.connect()
+    world.clock.advance(61 * 86400)
+    with pytest.raises(ReconnectRequired):
+        await world.first.token(connection)
+    await world.first.background.drain(5)
+    assert told == [connection]
+    assert not world.first.store.lost
+
+
+async def test_disconnect_is_finished_though_its_caller_goes_away(world: World) -> None:
+    """Else nobody would be told."""
+    told: list[str] = []
+
+    async def note(connection: Connection) -> None:
+        told.append(connection.id)
+
+    world.first.connections.hooks.add(Event.DISCONNECTED, note)
+    connection = await world.connect()
+
+    async def leave() -> None:
+        task.cancel()
+
+    world.first.store.meanwhile = leave
+    task = asyncio.create_task(world.first.connections.disconnect(connection))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await world.first.background.drain(5)
+    assert told == [connection]
+    assert await world.first.connections.owners.ids(OWNER) == []
+
+
+async def test_drain_waits_for_what_begins_meanwhile(world: World) -> None:
+    """A refresh under way stores its pair in a task that does not exist yet, store down or not."""
+    world.first.rotation.store_seconds = 0.01
+    connection = await world.connect()
+    world.expire()
+    held, going = asyncio.Event(), asyncio.Event()
+
+    async def hold(_request: httpx.Request) -> None:
+        going.set()
+        await held.wait()
+        world.first.store.down = True
+
+    world.first.line.before = hold
+    refresh = asyncio.create_task(world.first.token(connection))
+    await going.wait()
+    drain = asyncio.create_task(world.first.background.drain(30))
+    held.set()
+    with pytest.raises(StoreUnavailable):
+        await refresh
+    for _ in range(100):
+        await asyncio.sleep(0)
+    world.first.store.down = False
+    await drain
+    assert (await world.record(connection)).generation == 2
+
+
+async def test_disconnect_wins_over_a_refresh_that_is_under_way(world: World) -> None:
+    """The tombstone cannot be undone."""
+    connection = await world.connect()
+    world.expire()
+
+    async def disconnect(_request: httpx.Request) -> None:
+        await world.process().connections.disconnect(connection)
+
+    world.first.line.before = disconnect
+    with pytest.raises(NotConnected):
+        await world.first.token(connection)
+    await world.first.background.drain(5)
+    assert await Records(world.store, "airtable").load(connection) is None
+
+
+@pytest.mark.parametrize("verb", ["replace", "add", "get", "discard"])
+async def test_lost_reply_of_the_store_loses_no_pair(world: World, verb: str) -> None:
+    """Whichever it is: our own pair in the store is success."""
+    connection = await world.connect()
+    world.expire()
+
+    async def lose(_request: httpx.Request) -> None:
+        world.first.store.lost = {verb}
+
+    world.first.line.before = lose
+    assert world.works(await world.first.token(connection))
+    assert (await world.record(connection)).generation == 2
+    assert world.refreshes() == 1
+
+
+async def test_lost_reply_to_the_marker_sends_nothing(world: World) -> None:
+    """The attempt counts as one of unknown outcome; the next one follows when its time has come."""
+    connection = await world.connect()
+    world.expire()
+    world.first.store.lost = {"replace"}
+    with pytest.raises(StoreUnavailable):
+        await world.first.token(connection)
+    assert world.refreshes() == 0
+    with pytest.raises(AccessUnavailable) as caught:
+        await world.first.token(connection)
+    world.clock.advance(caught.value.retry_after or 0)
+    assert world.works(await world.first.token(connection))
+
+
+async def test_late_pair_overwrites_what_others_concluded(world: World) -> None:
+    """A slow answer is still the newest; only a tombstone or a newer generation wins."""
+    connection = await world.connect()
+    world.expire()
+
+    async def conclude(_request: httpx.Request) -> None:
+        records = Records(world.store, "airtable")
+        found = await records.load(connection)
+        assert found is not None
+        ended = replace(found.record, reason=Reason.ROTATION_LOST, marker=None)
+        assert await records.replace(ended, world.clock(), version=found.version)
+
+    told: list[str] = []
+
+    async def note(record: ConnectionRecord) -> None:
+        told.append(record.id)
+
+    world.first.line.before = conclude
+    world.first.rotation.on_revived = note
+    assert world.works(await world.first.token(connection))
+    assert await status_of(world, connection) == (Status.CONNECTED, None)
+    await world.first.background.drain(5)
+    assert told == [connection]
+
+
+async def test_late_failure_leaves_a_later_attempt_alone(world: World) -> None:
+    """An attempt settles its own marker only."""
+    connection = await world.connect()
+    world.expire()
+    later = Marker(attempts=7, retry_at=world.clock() + 500)
+
+    async def another_attempt(_request: httpx.Request) -> None:
+        records = Records(world.store, "airtable")
+        found = await records.load(connection)
+        assert found is not None
+        marked = replace(found.record, marker=later)
+        assert await records.replace(marked, world.clock(), version=found.version)
+
+    world.first.line.before = another_attempt
+    world.fault(status=500)
+    with pytest.raises(AccessUnavailable):
+        await world.first.token(connection)
+    assert (await world.record(connection)).marker == later
+
+
+async def test_invalid_grant_after_a_peer_won_is_no_end(world: World) -> None:
+    """A newer generation wins."""
+    connection = await world.connect()
+    record = await world.record(connection)
+    world.expire()
+
+    async def peer_wins(_request: httpx.Request) -> None:
+        world.first.line.before = None
+        tokens = await world.first.rotation.airtable.refresh(refresh_token=record.refresh_token)
+        records = Records(world.store, "airtable")
+        found = await records.load(connection)
+        assert found is not None
+        renewed = found.record.renewed(tokens, world.clock(), by_force=False)
+        assert await records.replace(renewed, world.clock(), version=found.version)
+        world.clock.advance(11)  # the grace is over
+
+    world.first.line.before = peer_wins
+    assert world.works(await world.first.token(connection))
+    assert await status_of(world, connection) == (Status.CONNECTED, None)
+
+
+async def test_crash_in_the_middle_is_left_to_others_after_the_lease(world: World) -> None:
+    """A process that dies holds up the others no longer than its lease's term."""
+    connection = await world.connect()
+    world.expire()
+    crashed = world.process()
+    stuck = asyncio.Event()
+
+    async def crash(_request: httpx.Request) -> None:
+        stuck.set()
+        await asyncio.Event().wait()
+
+    crashed.line.before = crash
+    task = asyncio.ensure_future(crashed.token(connection))
+    await stuck.wait()
+    crashed.store.down = True  # whatever it still tries
+    began = world.clock()
+    assert world.works(await world.first.token(connection))
+    assert world.first.rotation.term <= world.clock() - began < 1.5 * world.first.rotation.term
+    assert world.refreshes() == 1
+    task.cancel()
+
+
+async def test_term_outlives_the_call_and_its_writes(world: World) -> None:
+    """Else a second process would begin while the first one is still at it."""
+    rotation = world.first.rotation
+    assert rotation.term >= rotation.airtable.deadline + 6
+
+
+# A token that Airtable's Web API rejected
+
+
+async def test_rejected_token_that_was_renewed_meanwhile_is_only_reloaded(world: World) -> None:
+    """A call in flight when the tokens rotate."""
+    connection = await world.connect()
+    used = await world.first.connections.access(connection)
+    world.clock.advance(3600 - 299)
+    renewed = await world.process().token(connection)
+    assert await world.first.token(connection, rejected=used) == renewed
+    assert world.refreshes() == 1
+
+
+async def test_rejected_token_is_renewed_by_force_once(world: World) -> None:
+    """Whether that helped or not, the same minute sees no second time."""
+    connection = await world.connect()
+    used = await world.first.connections.access(connection)
+    calls = (world.first.connections.access(connection, rejected=used) for _ in range(20))
+    forced = (await asyncio.gather(*calls))[0]
+    assert forced.generation == 2
+    assert world.refreshes() == 1
+    for _ in range(3):
+        assert await world.first.connections.access(connection, rejected=forced) == forced
+    assert world.refreshes() == 1
+    world.clock.advance(61)
+    again = await world.first.connections.access(connection, rejected=forced)
+    assert again.generation == 3
+
+
+async def test_token_that_worked_may_be_renewed_by_force_again(world: World) -> None:
+    """Its rejection is news, also for a process that did not see it work."""
+    connection = await world.connect()
+    used = await world.first.connections.access(connection)
+    forced = await world.first.connections.access(connection, rejected=used)
+    world.first.connections.mark_accepted(forced)
+    await world.first.background.drain(5)
+    again = await world.process().connections.access(connection, rejected=forced)
+    assert again.generation == 3
+
+
+async def test_rejected_token_of_a_revoked_grant_ends_the_connection(world: World) -> None:
+    """The user removed the integration in Airtable."""
+    connection = await world.connect()
+    used = await world.first.connections.access(connection)
+    world.simulator.vault.revoke_all()
+    with pytest.raises(ReconnectRequired) as caught:
+        await world.first.connections.access(connection, rejected=used)
+    assert caught.value.reason == Reason.REVOKED
+
+
+async def test_rejected_token_does_not_serve_on(world: World) -> None:
+    """Even if its time is not over, when the refresh does not get through."""
+    connection = await world.connect()
+    used = await world.first.connections.access(connection)
+    world.fault(status=500)
+    with pytest.raises(AccessUnavailable):
+        await world.first.connections.access(connection, rejected=used)
+
+
+async def test_short_lived_tokens_are_not_renewed_all_the_time(world: World) -> None:
+    """A server may give tokens of a minute; a tenth of that is left when they are renewed."""
+    tokens = replace(world.grant(), expires_in=60)
+    record = await world.first.connections.create(owner="somebody", tokens=tokens)
+    world.clock.advance(50)
+    assert await world.first.token(record.id) == tokens.access_token
+    world.clock.advance(5)
+    assert await world.first.token(record.id) != tokens.access_token

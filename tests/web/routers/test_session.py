@@ -1,0 +1,573 @@
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from airtable_oauth.app import create_app
+from airtable_oauth.simulator import Fault, Simulator
+from airtable_oauth.stores.memory import MemoryStore
+from tests.helpers import (
+    CSRF,
+    ORIGIN,
+    SCOPES,
+    FakeClock,
+    begin,
+    consent,
+    make_settings,
+    query_of,
+)
+from tests.world import FaultyStore
+
+COOKIE = "airtable_session"
+
+
+async def log_in(browser: httpx.AsyncClient, simulator: Simulator) -> httpx.Response:
+    return await keep(browser, await consent(simulator, await begin(browser)))
+
+
+async def keep(browser: httpx.AsyncClient, parameters: dict[str, str]) -> httpx.Response:
+    return await browser.post("/session", json=parameters, headers=CSRF)
+
+
+async def log_out(browser: httpx.AsyncClient) -> httpx.Response:
+    return await browser.delete("/session", headers=CSRF)
+
+
+def error_of(response: httpx.Response) -> tuple[int, str, str]:
+    body = response.json()
+    return response.status_code, body["error"], body["action"]
+
+
+async def live_connections(store: MemoryStore) -> int:
+    """How many connections hold tokens."""
+    entries = [await store.get(key) async for key in store.scan("airtable:connection")]
+    return sum(entry is not None and b"access_token" in entry.value for entry in entries)
+
+
+def another(browser: httpx.AsyncClient) -> httpx.AsyncClient:
+    """A second cookie jar at the same service."""
+    return httpx.AsyncClient(
+        transport=browser._transport,  # noqa: SLF001 (the same service)
+        base_url="http://localhost:3000",
+    )
+
+
+async def test_login_begins_a_session(browser: httpx.AsyncClient, simulator: Simulator) -> None:
+    """201 with the health of the connection, and no token anywhere."""
+    answer = await log_in(browser, simulator)
+    assert answer.status_code == 201, answer.text
+    body = answer.json()
+    assert body.pop("expires_at").endswith("Z")
+    assert body.pop("reconnect_by").endswith("Z")
+    assert body == {
+        "status": "connected",
+        "reason": None,
+        "user": {"id": body["user"]["id"], "email": "mina@example.com"},
+        "scopes": list(SCOPES),
+        "missing_scopes": [],
+    }
+    again = await browser.get("/session")
+    assert again.json() == answer.json()
+    tokens = {*simulator.vault.access_tokens, *simulator.vault.refresh_tokens}
+    assert len(tokens) == 2
+    assert not [token for token in tokens if token in f"{answer.text}{answer.headers}{again.text}"]
+
+
+async def test_session_cookie_of_localhost(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """`HttpOnly`, strict, for its whole life; 256 random bits and no meaning."""
+    cookie = (await log_in(browser, simulator)).headers["set-cookie"]
+    value, *attributes = cookie.split("; ")
+    assert set(attributes) == {"Max-Age=5184000", "Path=/", "HttpOnly", "SameSite=Strict"}
+    assert value.startswith(f"{COOKIE}=")
+    assert len(value.removeprefix(f"{COOKIE}=")) == 43
+
+
+async def test_session_cookie_of_https(store: MemoryStore, simulator: Simulator) -> None:
+    """`__Host-` and `Secure`, no `Domain`."""
+    app = create_app(
+        make_settings(public_url="https://api.example.com"),
+        store=store,
+        transport=httpx.ASGITransport(simulator.app),
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="https://api.example.com"
+    ) as browser:
+        cookie = (await log_in(browser, simulator)).headers["set-cookie"]
+        assert cookie.startswith(f"__Host-{COOKIE}=")
+        assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} < set(cookie.split("; "))
+        assert "Domain" not in cookie
+        assert (await browser.get("/session")).status_code == 200
+
+
+async def test_without_a_session_there_is_none(browser: httpx.AsyncClient) -> None:
+    """401, for each verb."""
+    expected = (401, "not_connected", "restart_login")
+    assert error_of(await browser.get("/session")) == expected
+    assert error_of(await log_out(browser)) == expected
+
+
+@pytest.mark.parametrize("value", ["made-up", "A" * 43, "", "con_1"])
+async def test_id_that_the_server_did_not_make_is_anonymous(
+    browser: httpx.AsyncClient, simulator: Simulator, value: str
+) -> None:
+    """And never adopted: a login gives a new one."""
+    browser.cookies.set(COOKIE, value, domain="localhost.local")
+    assert error_of(await browser.get("/session"))[0] == 401
+    await log_in(browser, simulator)
+    values = [each.value for each in browser.cookies.jar if each.name == COOKIE]
+    assert [each for each in values if each != value]
+
+
+async def test_every_login_gives_a_new_id(browser: httpx.AsyncClient, simulator: Simulator) -> None:
+    """The old one is dead, and so is what it was connected to."""
+    await log_in(browser, simulator)
+    old = browser.cookies[COOKIE]
+    await log_in(browser, simulator)
+    assert browser.cookies[COOKIE] != old
+    async with another(browser) as thief:
+        answer = await thief.get("/session", headers={"Cookie": f"{COOKIE}={old}"})
+        assert error_of(answer)[0] == 401
+    assert (await browser.get("/session")).status_code == 200
+
+
+async def test_state_is_no_session_and_a_session_no_state(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """A login artefact must not be taken for a session (CVE-2023-48309)."""
+    url = await begin(browser)
+    (cookie,) = dict(browser.cookies).values()
+    secrets = [query_of(url)["state"], cookie, cookie.partition(".")[2]]
+    async with another(browser) as stranger:
+        for value in secrets:
+            answer = await stranger.get("/session", headers={"Cookie": f"{COOKIE}={value}"})
+            assert answer.status_code == 401
+    await keep(browser, await consent(simulator, url))
+    answer = await keep(browser, {"state": browser.cookies[COOKIE], "code": "c"})
+    assert error_of(answer)[1] == "login_not_found"
+
+
+async def test_return_to_comes_back(browser: httpx.AsyncClient, simulator: Simulator) -> None:
+    """With the session and with an error, the first time and when repeated."""
+    parameters = await consent(simulator, await begin(browser, return_to="/bases"))
+    for _ in range(2):
+        assert (await keep(browser, parameters)).json()["return_to"] == "/bases"
+    url = await begin(browser, return_to="/there")
+    denied = await consent(simulator, url, decision="deny")
+    for _ in range(2):
+        assert (await keep(browser, denied)).json()["return_to"] == "/there"
+
+
+async def test_repeated_callback_gets_the_same_connection(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """The back button, a framework's double run: one request goes to Airtable."""
+    parameters = await consent(simulator, await begin(browser))
+    answers = await asyncio.gather(*(keep(browser, parameters) for _ in range(5)))
+    assert [answer.status_code for answer in answers] == [201] * 5
+    later = await keep(browser, parameters)
+    assert later.status_code == 201
+    assert len(simulator.token_requests()) == 1
+    assert len({answer.headers["set-cookie"] for answer in answers}) == 5
+    assert (await browser.get("/session")).status_code == 200
+
+
+async def test_one_login_gives_five_sessions_at_most(
+    browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore
+) -> None:
+    """However often its callback is repeated, at once or later. Those sessions go on."""
+    parameters = await consent(simulator, await begin(browser, return_to="/bases"))
+    login_cookies = dict(browser.cookies)
+    answers = await asyncio.gather(*(keep(browser, parameters) for _ in range(20)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 5 + [400] * 15
+    async with another(browser) as twin:
+        twin.cookies.update(login_cookies)
+        late = await keep(twin, parameters)
+    assert error_of(late) == (400, "login_not_found", "restart_login")
+    assert late.json()["return_to"] == "/bases"
+    assert len([key async for key in store.scan("airtable:session")]) == 5
+    assert (await browser.get("/session")).status_code == 200
+
+
+async def test_repeated_callback_gets_the_same_error(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """A code that is spent stays so."""
+    parameters = await consent(simulator, await begin(browser)) | {"code": "wrong"}
+    answers = await asyncio.gather(*(keep(browser, parameters) for _ in range(10)))
+    answers.append(await keep(browser, parameters))
+    expected = (400, "invalid_grant", "restart_login")
+    assert {error_of(answer) for answer in answers} == {expected}
+    assert len(simulator.token_requests()) == 1
+
+
+async def test_old_callback_leaves_the_current_session_alone(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """The first of two logins is over: posting it again must not disconnect the second."""
+    first = await consent(simulator, await begin(browser, return_to="/first"))
+    await keep(browser, first)
+    await log_in(browser, simulator)
+    answer = await keep(browser, first)
+    assert error_of(answer) == (400, "login_not_found", "restart_login")
+    assert answer.json()["return_to"] == "/first"
+    assert "set-cookie" not in answer.headers
+    assert (await browser.get("/session")).json()["status"] == "connected"
+    assert (await browser.get("/airtable/v0/meta/whoami")).status_code == 200
+
+
+async def test_callback_of_a_revoked_connection_leaves_the_current_session_alone(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """A connection that must be reconnected cannot replace one that works."""
+    async with another(browser) as twin:
+        first = await consent(simulator, await begin(twin))
+        login_cookies = dict(twin.cookies)
+        await keep(twin, first)
+        simulator.vault.revoke_all()
+        answer = await twin.get("/airtable/v0/meta/whoami")
+        assert error_of(answer)[1] == "reconnect_required"
+    await log_in(browser, simulator)
+    browser.cookies.update(login_cookies)
+    assert error_of(await keep(browser, first)) == (400, "login_not_found", "restart_login")
+    assert (await browser.get("/session")).json()["status"] == "connected"
+
+
+async def test_repeat_keeps_the_session_that_it_began(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """Its answer may be lost, so the session that the browser knows must go on working."""
+    parameters = await consent(simulator, await begin(browser))
+    await keep(browser, parameters)
+    known = browser.cookies[COOKIE]
+    assert (await keep(browser, parameters)).status_code == 201
+    async with another(browser) as same:
+        same.cookies.set(COOKIE, known)
+        assert (await same.get("/session")).status_code == 200
+
+
+@pytest.mark.parametrize("verb", ["replace", "pop"])
+async def test_store_that_fails_while_the_previous_session_ends_orphans_nothing(
+    simulator: Simulator, store: MemoryStore, clock: FakeClock, verb: str
+) -> None:
+    """The repeat finds the previous connection and disconnects it, or finds that done."""
+    faulty = FaultyStore(store)
+    app = create_app(
+        make_settings(),
+        store=faulty,
+        unencrypted=True,
+        transport=httpx.ASGITransport(simulator.app),
+        monotonic=clock,
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
+    ) as browser:
+        await log_in(browser, simulator)
+        parameters = await consent(simulator, await begin(browser))
+        faulty.failing = {("connection" if verb == "replace" else "session", verb)}
+        assert error_of(await keep(browser, parameters)) == (503, "store_unavailable", "retry")
+        faulty.failing = set()
+        assert (await keep(browser, parameters)).status_code == 201
+        assert (await browser.get("/airtable/v0/meta/whoami")).status_code == 200
+    assert await live_connections(store) == 1
+    assert len(simulator.token_requests()) == 2
+
+
+async def test_redirect_with_an_error_begins_nothing(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """Nor does `code` together with `error`."""
+    denied = await consent(simulator, await begin(browser), decision="deny")
+    assert error_of(await keep(browser, denied)) == (400, "access_denied", "restart_login")
+    both = await consent(simulator, await begin(browser)) | {"error": "access_denied"}
+    assert error_of(await keep(browser, both)) == (400, "invalid_request", "restart_login")
+    assert simulator.token_requests() == []
+    assert COOKIE not in browser.cookies
+
+
+async def test_other_browser_cannot_finish(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """Before and after the one that began has."""
+    parameters = await consent(simulator, await begin(browser))
+    async with another(browser) as other:
+        for _ in range(2):
+            assert error_of(await keep(other, parameters))[1] == "login_not_found"
+            await begin(other)
+            assert error_of(await keep(other, parameters))[1] == "login_not_found"
+            assert (await keep(browser, parameters)).status_code == 201
+
+
+async def test_login_kept_here_cannot_be_exchanged_as_well(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """Whichever comes first: the code is spent once."""
+    kept = await consent(simulator, await begin(browser))
+    await keep(browser, kept)
+    answer = await browser.post("/token-exchange", json=kept, headers=CSRF)
+    assert error_of(answer)[1] == "login_not_found"
+    exchanged = await consent(simulator, await begin(browser))
+    assert (await browser.post("/token-exchange", json=exchanged, headers=CSRF)).status_code == 200
+    assert error_of(await keep(browser, exchanged))[1] == "login_not_found"
+
+
+async def test_caller_that_goes_away_leaves_a_session_for_the_repeat(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """What was begun is completed: the code is spent, the tokens are kept."""
+    parameters = await consent(simulator, await begin(browser))
+    simulator.faults.add(Fault(delay=0.05))
+    first = asyncio.ensure_future(keep(browser, parameters))
+    while not simulator.token_requests():
+        await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert (await keep(browser, parameters)).status_code == 201
+    assert len(simulator.token_requests()) == 1
+
+
+async def test_log_out_erases_and_cannot_be_undone(
+    browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore
+) -> None:
+    """The tokens are gone; neither the cookie nor the callback brings them back."""
+    parameters = await consent(simulator, await begin(browser))
+    await keep(browser, parameters)
+    old = browser.cookies[COOKIE]
+    answer = await log_out(browser)
+    assert answer.status_code == 200
+    assert answer.json() == {"disconnected": True, "provider_revoked": False}
+    assert COOKIE not in browser.cookies
+    async with another(browser) as thief:
+        again = await thief.get("/session", headers={"Cookie": f"{COOKIE}={old}"})
+        assert error_of(again)[0] == 401
+    assert error_of(await keep(browser, parameters))[1] == "login_not_found"
+    for key in [key async for key in store.scan("airtable")]:
+        entry = await store.get(key)
+        assert entry is not None
+        assert b"oar" not in entry.value
+        assert b"oaa" not in entry.value
+
+
+async def test_log_out_ends_every_session_of_the_connection(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """Those that a repeated callback got, too."""
+    parameters = await consent(simulator, await begin(browser))
+    login_cookies = dict(browser.cookies)
+    await keep(browser, parameters)
+    async with another(browser) as twin:
+        twin.cookies.update(login_cookies)
+        assert (await keep(twin, parameters)).status_code == 201
+        assert (await twin.get("/session")).status_code == 200
+        await log_out(browser)
+        assert error_of(await twin.get("/session"))[0] == 401
+
+
+async def test_session_ends_when_it_is_not_used(
+    browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock
+) -> None:
+    """After fourteen days; use prolongs it."""
+    await log_in(browser, simulator)
+    for _ in range(3):
+        clock.advance(13 * 86400)
+        assert (await browser.get("/session")).status_code == 200
+    clock.advance(14 * 86400)
+    assert error_of(await browser.get("/session"))[0] == 401
+
+
+async def test_session_ends_in_any_case(
+    browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock, store: MemoryStore
+) -> None:
+    """After sixty days; and its connection with it."""
+    await log_in(browser, simulator)
+    for _ in range(5):
+        clock.advance(11.9 * 86400)
+        assert (await browser.get("/session")).status_code == 200
+    clock.advance(0.6 * 86400)
+    assert error_of(await browser.get("/session"))[0] == 401
+    assert [key async for key in store.scan("airtable:connection")] == []
+    assert [key async for key in store.scan("airtable:session")] == []
+
+
+async def test_connection_lives_as_long_as_its_sessions(
+    browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock, store: MemoryStore
+) -> None:
+    """Two tabs that finish together: one connection has no session, and goes before long."""
+    callbacks = [await consent(simulator, await begin(browser)) for _ in range(2)]
+    answers = await asyncio.gather(*(keep(browser, callback) for callback in callbacks))
+    assert [answer.status_code for answer in answers] == [201] * 2
+    assert await live_connections(store) == 2
+    clock.advance(7 * 86400)
+    assert (await browser.get("/session")).status_code == 200
+    clock.advance(7 * 86400 + 3600)
+    assert await live_connections(store) == 1
+    clock.advance(7 * 86400 - 3601)
+    assert (await browser.get("/airtable/v0/meta/whoami")).status_code == 200
+    clock.advance(14 * 86400 + 3600)
+    assert await live_connections(store) == 0
+
+
+async def test_connection_of_two_sessions_goes_with_the_longest(
+    browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock, store: MemoryStore
+) -> None:
+    """A session that is used less does not shorten its life."""
+    parameters = await consent(simulator, await begin(browser))
+    login_cookies = dict(browser.cookies)
+    await keep(browser, parameters)
+    async with another(browser) as twin:
+        twin.cookies.update(login_cookies)
+        await keep(twin, parameters)
+        for client, days in ((browser, 10), (twin, 3), (browser, 3), (twin, 10), (browser, 0.5)):
+            clock.advance(days * 86400)
+            assert (await client.get("/session")).status_code == 200
+        clock.advance(13 * 86400)
+        assert (await browser.get("/session")).status_code == 200
+
+
+async def test_connection_is_prolonged_once_an_hour(
+    browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock, store: MemoryStore
+) -> None:
+    """A session in use does not rewrite its connection all the time."""
+    await log_in(browser, simulator)
+    (key,) = [key async for key in store.scan("airtable:connection")]
+    written = set()
+    for _ in range(24 * 6):
+        clock.advance(600)
+        assert (await browser.get("/session")).status_code == 200
+        entry = await store.get(key)
+        assert entry is not None
+        written.add(entry.value)
+    assert 10 < len(written) <= 25
+
+
+async def test_short_session_is_prolonged_by_use(
+    store: MemoryStore, simulator: Simulator, clock: FakeClock
+) -> None:
+    """Also where it lives no longer than a minute."""
+    app = create_app(
+        make_settings(session_idle_ttl=60),
+        store=store,
+        transport=httpx.ASGITransport(simulator.app),
+        monotonic=clock,
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
+    ) as browser:
+        await log_in(browser, simulator)
+        for _ in range(100):
+            clock.advance(50)
+            assert (await browser.get("/session")).status_code == 200
+        clock.advance(60)
+        assert error_of(await browser.get("/session"))[0] == 401
+
+
+async def test_session_is_touched_once_a_minute(
+    browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore, clock: FakeClock
+) -> None:
+    """A page that asks all the time does not write all the time."""
+    await log_in(browser, simulator)
+
+    async def stored() -> bytes:
+        (key,) = [key async for key in store.scan("airtable:session")]
+        entry = await store.get(key)
+        assert entry is not None
+        return entry.value
+
+    first = await stored()
+    clock.advance(59)
+    await browser.get("/session")
+    assert await stored() == first
+    clock.advance(1)
+    await browser.get("/session")
+    assert await stored() != first
+
+
+async def test_connection_that_ended_says_why(
+    browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock
+) -> None:
+    """The session stays: the page must be able to say it."""
+    await log_in(browser, simulator)
+    clock.advance(3601)
+    simulator.clock.advance(3601)
+    simulator.vault.revoke_all()
+    answer = await browser.get("/airtable/v0/meta/whoami")
+    assert error_of(answer) == (401, "reconnect_required", "reconnect")
+    state = (await browser.get("/session")).json()
+    assert (state["status"], state["reason"]) == ("reconnect_required", "revoked")
+
+
+async def test_scopes_that_were_not_granted_are_named(
+    store: MemoryStore, simulator: Simulator
+) -> None:
+    """So that a page can say what will not work."""
+    app = create_app(
+        make_settings(scopes=" ".join((*SCOPES, "webhook:manage"))),
+        store=store,
+        transport=httpx.ASGITransport(simulator.app),
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
+    ) as browser:
+        url = httpx.URL(await begin(browser)).copy_set_param("scope", " ".join(SCOPES))
+        state = (await keep(browser, await consent(simulator, str(url)))).json()
+    assert state["missing_scopes"] == ["webhook:manage"]
+
+
+async def test_user_may_be_unknown(browser: httpx.AsyncClient, simulator: Simulator) -> None:
+    """A server that knows no `whoami`, or does not answer it, is no reason to fail."""
+    simulator.faults.add(Fault("/v0/meta/whoami", status=500))
+    answer = await log_in(browser, simulator)
+    assert answer.status_code == 201
+    assert answer.json()["user"] is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        CSRF | {"Origin": "https://evil.example"},
+        CSRF | {"Sec-Fetch-Site": "cross-site"},
+        CSRF | {"Sec-Fetch-Mode": "no-cors"},
+    ],
+)
+async def test_what_another_site_could_cause_is_refused(
+    browser: httpx.AsyncClient, simulator: Simulator, headers: dict[str, str]
+) -> None:
+    """And nothing happens."""
+    parameters = await consent(simulator, await begin(browser))
+    answer = await browser.post("/session", json=parameters, headers=headers)
+    assert error_of(answer) == (403, "cross_site_request", "fix_config")
+    assert (await keep(browser, parameters)).status_code == 201
+    assert error_of(await browser.delete("/session", headers=headers))[0] == 403
+    answer = await browser.get("/session", headers={"Origin": ORIGIN})
+    assert answer.status_code == 200
+
+
+async def test_endpoints_that_hand_out_tokens_can_be_removed(
+    store: MemoryStore, simulator: Simulator
+) -> None:
+    """Sessions stay."""
+    app = create_app(
+        make_settings(expose_tokens=False),
+        store=store,
+        transport=httpx.ASGITransport(simulator.app),
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
+    ) as browser:
+        for path in ("/token-exchange", "/token-refresh"):
+            assert (await browser.post(path, json={}, headers=CSRF)).status_code == 404
+            assert path not in json.dumps((await browser.get("/openapi.json")).json()["paths"])
+        assert (await log_in(browser, simulator)).status_code == 201
+
+
+async def test_malformed_body_is_a_clear_error(browser: httpx.AsyncClient) -> None:
+    """The same rules as at the exchange."""
+    for body in (b"", b"[]", b"{", b'{"state": 1}', b"\xff"):
+        headers: dict[str, Any] = CSRF | {"Content-Type": "application/json"}
+        answer = await browser.post("/session", content=body, headers=headers)
+        assert error_of(answer)[1] == "invalid_request"

@@ -1,0 +1,164 @@
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from airtable_oauth.errors import StoreUnavailable, UnknownRecordFormat
+from airtable_oauth.stores.clock import StoreClock
+from airtable_oauth.stores.keys import storage_key
+from airtable_oauth.stores.memory import MemoryStore
+from airtable_oauth.web.sessions import Session, Sessions
+from tests.helpers import FakeClock
+from tests.world import FaultyStore, World
+
+DAY = 86400.0
+KEY = storage_key("airtable", "session", "s")
+WRITTEN = [
+    b'{"v": 1, "session": ["con_1", "airtable:login:x", 1000.0, 2000.0]}',
+    (
+        b'{"v": 1, "connection_id": "con_1", "login_key": "airtable:login:x",'
+        b' "created_at": 1000.0, "touched_at": 2000.0}'
+    ),
+    (
+        b'{"v": 1, "connection_id": "con_1", "login_key": "airtable:login:x",'
+        b' "created_at": 1000.0, "touched_at": 2000.0, "new": {"a": 1}}'
+    ),
+]
+
+
+@pytest.fixture
+def faulty(store: MemoryStore) -> FaultyStore:
+    return FaultyStore(store)
+
+
+@pytest.fixture
+def sessions(faulty: FaultyStore, clock: FakeClock) -> Sessions:
+    return make_sessions(faulty, clock, nothing)
+
+
+def make_sessions(
+    store: FaultyStore, clock: FakeClock, prolong: Callable[[str, float], Awaitable[None]]
+) -> Sessions:
+    return Sessions(
+        store=store,
+        name="airtable",
+        clock=StoreClock(store, clock),
+        prolong=prolong,
+        idle_ttl=14 * DAY,
+        max_ttl=60 * DAY,
+    )
+
+
+async def nothing(_connection_id: str, _until: float) -> None:
+    """The connection lives on."""
+
+
+@pytest.mark.parametrize("stored", WRITTEN)
+def test_session_of_another_version_is_understood(stored: bytes) -> None:
+    """Written before its fields had names, by this version, or by a somewhat newer one."""
+    expected = Session("con_1", "airtable:login:x", created_at=1000.0, touched_at=2000.0)
+    assert Session.from_bytes(stored) == expected
+    assert Session.from_bytes(expected.to_bytes()) == expected
+
+
+async def test_session_of_a_new_format_is_left_alone(
+    sessions: Sessions, store: MemoryStore
+) -> None:
+    """It is not taken for one that has ended: its user would have to log in again."""
+    await store.put(KEY, b'{"v": 2, "anything": true}', 600)
+    with pytest.raises(UnknownRecordFormat):
+        await sessions.get("s")
+    assert await store.get(KEY) is not None
+
+
+async def test_session_ends_by_its_record(
+    sessions: Sessions, store: MemoryStore, clock: FakeClock
+) -> None:
+    """Also where the store keeps it for longer, as after a restored backup."""
+    now = clock()
+    for created, touched in ((now - 15 * DAY, now - 14 * DAY), (now - 60 * DAY, now - DAY)):
+        session = Session("con_1", "k", created_at=created, touched_at=touched)
+        await store.put(KEY, session.to_bytes(), 600)
+        assert await sessions.get("s") is None
+
+
+@pytest.mark.parametrize("fails", ["session", "connection"])
+async def test_touch_that_fails_does_not_fail_the_request(
+    store: MemoryStore, faulty: FaultyStore, clock: FakeClock, fails: str
+) -> None:
+    """The next request tries again."""
+
+    async def prolong(_connection_id: str, _until: float) -> None:
+        if fails == "connection":
+            raise StoreUnavailable
+
+    sessions = make_sessions(faulty, clock, prolong)
+    session_id = await sessions.create(connection_id="con_1", login_key="k")
+    clock.advance(3600)
+    if fails == "session":
+        faulty.failing = {("session", "replace")}
+    assert await sessions.get(session_id) is not None
+    (key,) = [key async for key in store.scan("airtable:session")]
+    entry = await store.get(key)
+    assert entry is not None
+    assert json.loads(entry.value)["touched_at"] == clock() - 3600
+    faulty.failing, fails = set(), "nothing"
+    assert await sessions.get(session_id) is not None
+    entry = await store.get(key)
+    assert entry is not None
+    assert json.loads(entry.value)["touched_at"] == clock()
+
+
+async def test_connection_is_prolonged_and_never_shortened() -> None:
+    """Of several sessions the longest counts; a refresh keeps what was agreed."""
+    world = World()
+    connection = await world.connect(keep_seconds=DAY)
+    now = world.clock()
+    prolong = world.first.connections.prolong
+    for until, expected in ((now + 3 * DAY, 3), (now + 2 * DAY, 3), (now + 5 * DAY, 5)):
+        await prolong(connection, until)
+        assert (await world.record(connection)).keep_until == now + expected * DAY
+    world.expire()
+    await world.first.token(connection)
+    assert (await world.record(connection)).keep_until == now + 5 * DAY
+
+
+async def test_connection_is_prolonged_while_it_is_refreshed() -> None:
+    """Neither change is lost."""
+    world = World()
+    connection = await world.connect(keep_seconds=DAY)
+    until = world.clock() + 3 * DAY
+    other = world.process()
+
+    async def refresh() -> None:
+        world.expire()
+        await other.token(connection)
+
+    world.first.store.meanwhile = refresh
+    await world.first.connections.prolong(connection, until)
+    record = await world.record(connection)
+    assert (record.generation, record.keep_until) == (2, until)
+
+
+async def test_connection_of_an_owner_is_not_given_an_end() -> None:
+    """Nor is one that is gone brought back."""
+    world = World()
+    connection = await world.connect()
+    await world.first.connections.prolong(connection, world.clock() + DAY)
+    assert (await world.record(connection)).keep_until is None
+    await world.first.connections.disconnect(connection)
+    await world.first.connections.prolong(connection, world.clock() + DAY)
+    assert [each async for each in world.first.connections.all()] == []
+
+
+async def test_clock_that_jumps_does_not_erase_a_connection() -> None:
+    """What is written by a clock years ahead is still there an hour later."""
+    world = World()
+    connection = await world.connect(keep_seconds=DAY)
+    record = await world.record(connection)
+    found = await world.first.connections.records.load(connection)
+    assert found is not None
+    ahead = world.clock() + 1000 * DAY
+    assert await world.first.connections.records.replace(record, ahead, version=found.version)
+    world.clock.advance(3599)
+    assert await world.record(connection)

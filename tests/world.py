@@ -1,0 +1,233 @@
+"""A vault with everything passed in.
+
+Time stands still until it is told, the store and Airtable fail on demand, and there are as many
+processes as a test likes.
+"""
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import httpx
+
+from airtable_oauth.background import Background
+from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.oauth.protocol import Client, TokenSet
+from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.simulator import Clock, Fault, Integration, Simulator
+from airtable_oauth.stores import Entry, Store
+from airtable_oauth.stores.clock import StoreClock
+from airtable_oauth.stores.memory import MemoryStore
+from airtable_oauth.vault.connections import Connections
+from airtable_oauth.vault.events import Hooks
+from airtable_oauth.vault.model import ConnectionRecord
+from airtable_oauth.vault.owners import Owners
+from airtable_oauth.vault.refresh import Rotation
+from airtable_oauth.vault.repository import Records
+from tests.helpers import AIRTABLE, REDIRECT_URI, SCOPES, FakeClock
+
+OWNER = "somebody"
+
+
+class VirtualTime(FakeClock):
+    """Time in which sleepers wake when it is moved, in their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._number = count()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until time was moved so far."""
+        woken = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.now + seconds, next(self._number), woken))
+        await woken
+
+    def advance(self, seconds: float) -> None:
+        """Move it."""
+        super().advance(seconds)
+        while self._sleepers and self._sleepers[0][0] <= self.now:
+            _, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():
+                woken.set_result(None)
+
+
+class Line(httpx.AsyncBaseTransport):
+    """The way to Airtable, which can be cut before anything is sent."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.cut = False
+        self.before: Callable[[httpx.Request], Any] | None = None
+        """Awaited before a request is passed on."""
+        self._transport = httpx.ASGITransport(simulator.app)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self.cut:
+            raise httpx.ConnectError("refused")
+        if self.before is not None:
+            await self.before(request)
+        return await self._transport.handle_async_request(request)
+
+
+@dataclass
+class FaultyStore:
+    """A store that is down, or loses the replies to what it has done."""
+
+    store: Store
+    down: bool = False
+    lost: set[str] = field(default_factory=set)
+    """Verbs whose next reply is lost, though they are carried out."""
+    ahead: float = 0.0
+    """Seconds that its clock is ahead, as this process sees it."""
+    meanwhile: Callable[[], Awaitable[Any]] | None = None
+    """What another process does before the next `replace`, once."""
+    under: str = ""
+    """Replies are lost and others come first only for keys that begin with this."""
+    failing: set[tuple[str, str]] = field(default_factory=set)
+    """Namespaces and verbs that raise `StoreUnavailable` without being carried out."""
+
+    async def get(self, key: str) -> Entry | None:
+        return await self._do("get", key)  # type: ignore[no-any-return]
+
+    async def put(self, key: str, value: bytes, ttl: float) -> None:
+        await self._do("put", key, value, ttl)
+
+    async def add(self, key: str, value: bytes, ttl: float) -> bool:
+        return await self._do("add", key, value, ttl)  # type: ignore[no-any-return]
+
+    async def pop(self, key: str) -> bytes | None:
+        return await self._do("pop", key)  # type: ignore[no-any-return]
+
+    async def replace(self, key: str, value: bytes, ttl: float | None, *, version: bytes) -> bool:
+        return await self._do("replace", key, value, ttl, version=version)  # type: ignore[no-any-return]
+
+    async def discard(self, key: str, *, version: bytes) -> bool:
+        return await self._do("discard", key, version=version)  # type: ignore[no-any-return]
+
+    def scan(self, namespace: str) -> AsyncIterator[str]:
+        return self.store.scan(namespace)
+
+    async def now(self) -> float:
+        return await self._do("now") + self.ahead  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        """Nothing of its own."""
+
+    async def _do(self, verb: str, *arguments: Any, **options: Any) -> Any:
+        await asyncio.sleep(0)
+        if self.down or any(
+            verb == failing and f":{namespace}:" in arguments[0]
+            for namespace, failing in self.failing
+        ):
+            raise StoreUnavailable
+        concerned = not arguments or arguments[0].startswith(self.under)
+        if concerned and verb == "replace" and self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+        reply = await getattr(self.store, verb)(*arguments, **options)
+        if concerned and verb in self.lost:
+            self.lost.discard(verb)
+            raise StoreUnavailable
+        return reply
+
+
+@dataclass
+class Process:
+    """One process of a service: its vault, its store connection, its line to Airtable."""
+
+    connections: Connections
+    rotation: Rotation
+    store: FaultyStore
+    line: Line
+    background: Background
+
+    async def token(self, connection_id: str, **options: Any) -> str:
+        return (await self.connections.access(connection_id, **options)).access_token
+
+
+class World:
+    """Airtable, a store, and a clock for all of them."""
+
+    def __init__(self, store: Store | None = None, clock: FakeClock | None = None) -> None:
+        self.clock = clock or FakeClock()
+        self.store = store or MemoryStore(clock=self.clock)
+        integration = Integration("test-client", (REDIRECT_URI,), SCOPES, "test-secret")
+        self.simulator = Simulator([integration], clock=Clock(self.clock), record_secrets=True)
+        self.first = self.process()
+
+    def process(self, *, ahead: float = 0.0) -> Process:
+        """Another process, whose own clock may be ahead of the others'."""
+        store, line, background = FaultyStore(self.store), Line(self.simulator), Background()
+        clock = StoreClock(store, lambda: self.clock() + ahead)
+        records = Records(store, "airtable")
+        rotation = Rotation(
+            records=records,
+            airtable=Airtable(
+                client=Client("test-client", "test-secret", REDIRECT_URI, SCOPES),
+                url=AIRTABLE,
+                transport=line,
+                deadline=5,
+            ),
+            clock=clock,
+            background=background,
+            on_renewed=_nothing,
+            on_ended=_nothing,
+            on_revived=_nothing,
+            sleep=self.sleep,
+        )
+        connections = Connections(
+            records=records,
+            rotation=rotation,
+            owners=Owners(store, "airtable"),
+            hooks=Hooks(background),
+            clock=clock,
+        )
+        return Process(connections, rotation, store, line, background)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass for everybody."""
+        await asyncio.sleep(0)
+        self.clock.advance(seconds)
+
+    async def connect(self, **options: Any) -> str:
+        """A connection with a grant of its own; its id."""
+        record = await self.first.connections.create(owner=OWNER, tokens=self.grant(), **options)
+        return record.id
+
+    def grant(self, user: int = 0) -> TokenSet:
+        """Tokens as a login brings them."""
+        server = self.simulator.authorization_server
+        tokens = server.vault.issue_tokens(server.new_grant("test-client", SCOPES, user), SCOPES)
+        return TokenSet(**{name: value for name, value in tokens.items() if name != "token_type"})  # type: ignore[arg-type]
+
+    async def record(self, connection_id: str) -> ConnectionRecord:
+        """What is stored of a connection."""
+        found = await Records(self.store, "airtable").load(connection_id)
+        assert found is not None
+        return found.record
+
+    def expire(self) -> None:
+        """Let the access tokens end."""
+        self.clock.advance(3601)
+
+    def fault(self, **fields: Any) -> Fault:
+        """Plan a fault of the token endpoint."""
+        return self.simulator.faults.add(Fault(**fields))
+
+    def refreshes(self) -> int:
+        """How many refresh requests Airtable saw."""
+        return sum(
+            request.form.get("grant_type") == "refresh_token"
+            for request in self.simulator.token_requests()
+        )
+
+    def works(self, token: str) -> bool:
+        """Whether Airtable accepts this access token."""
+        return self.simulator.vault.live_access_token(token) is not None
+
+
+async def _nothing(_record: ConnectionRecord) -> None:
+    """Nobody wants to know."""
