@@ -29,7 +29,7 @@ from airtable_oauth.store_factory import open_store, sealed
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.lease import Lease
-from airtable_oauth.vault.repository import Records
+from airtable_oauth.vault.repository import ConnectionRepository
 from tests.helpers import CSRF, SCOPES, begin, decide, free_port, make_settings
 from tests.processes import command, process, wait_for
 from tests.proxy import Proxy, proxy
@@ -271,7 +271,7 @@ class Login:
 
     async def store_as_a_peer(self, tokens: dict[str, Any]) -> None:
         """The other half of it."""
-        records = Records(self.stage.store, "airtable")
+        records = ConnectionRepository(self.stage.store, "airtable")
         pair = TokenSet(**{name: tokens[name] for name in tokens if name != "token_type"})
         now = await self.stage.store.now()
         found = await records.load(await self.connection_id())
@@ -281,7 +281,7 @@ class Login:
 
     async def connection_id(self) -> str:
         first = (await self.tokens())[0]
-        async for found in Records(self.stage.store, "airtable").all():
+        async for found in ConnectionRepository(self.stage.store, "airtable").all():
             if found.record.refresh_token == first:
                 return found.record.id
         raise AssertionError("no such connection")

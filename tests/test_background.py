@@ -11,13 +11,13 @@ from airtable_oauth.errors import Action, StoreUnavailable, UnknownRecordFormat,
 from airtable_oauth.store_factory import open_store
 from airtable_oauth.stores import Entry
 from airtable_oauth.stores.memory import MemoryStore
-from airtable_oauth.vault.model import ConnectionRecord
+from airtable_oauth.vault.model import StoredConnection
 from airtable_oauth.vault.owners import Owners
 from tests.helpers import make_settings
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 TOKENS = TokenSet("oaa-1", "oar-1", "data.records:read", 3600, 86400)
-RECORD = ConnectionRecord(
+RECORD = StoredConnection(
     id="con_1",
     owner="ann",
     access_token="oaa",

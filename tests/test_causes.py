@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import AirtableError, StoreUnavailable
 from airtable_oauth.oauth.http import new_transport
-from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from tests.certificates import https_server, self_signed_certificate
 from tests.helpers import free_port
 from tests.oauth.test_token_endpoint import airtable, answering, upstream
@@ -173,7 +173,7 @@ async def test_cause_of_an_airtable_with_an_unknown_certificate(tmp_path: Path) 
             await endpoint.aclose()
 
 
-async def cause_of_a_refresh(endpoint: Airtable) -> str:
+async def cause_of_a_refresh(endpoint: TokenEndpoint) -> str:
     with pytest.raises(AirtableError) as caught:
         await endpoint.refresh(refresh_token=CANARY)
     assert CANARY not in cause_of(caught.value)

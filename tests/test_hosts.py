@@ -18,7 +18,7 @@ from airtable_oauth.errors import UpstreamError
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from airtable_oauth.vault.model import Marker
-from airtable_oauth.vault.repository import Records
+from airtable_oauth.vault.repository import ConnectionRepository
 from tests.helpers import CSRF, SCOPES, FakeClock, consent, make_settings, make_simulator
 from tests.world import FaultyStore
 
@@ -453,7 +453,7 @@ async def test_hook_gets_the_status_that_its_event_reports(host: Host) -> None:
 async def test_connected_event_does_not_report_a_refresh_that_has_begun_since(host: Host) -> None:
     """No event follows when that refresh ends: the host's copy would say `refreshing` for ever."""
     store = FaultyStore(host.store, under="airtable:connection")
-    records = Records(host.store, "airtable")
+    records = ConnectionRepository(host.store, "airtable")
 
     async def begin_a_refresh(_seconds: float) -> None:
         found = await records.load(made["id"])

@@ -15,18 +15,18 @@ import httpx
 
 from airtable_oauth.background import Background
 from airtable_oauth.errors import StoreUnavailable
-from airtable_oauth.oauth.protocol import Client, TokenSet
-from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.oauth.protocol import OAuthClient, TokenSet
+from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.simulator import Clock, Fault, Integration, Simulator
 from airtable_oauth.stores import Entry, Store
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.memory import MemoryStore
 from airtable_oauth.vault.connections import Connections
 from airtable_oauth.vault.events import Hooks
-from airtable_oauth.vault.model import ConnectionRecord
+from airtable_oauth.vault.model import StoredConnection
 from airtable_oauth.vault.owners import Owners
-from airtable_oauth.vault.refresh import Rotation
-from airtable_oauth.vault.repository import Records
+from airtable_oauth.vault.refresh import Refresher
+from airtable_oauth.vault.repository import ConnectionRepository
 from tests.helpers import AIRTABLE, REDIRECT_URI, SCOPES, FakeClock
 
 OWNER = "somebody"
@@ -139,7 +139,7 @@ class Process:
     """One process of a service: its vault, its store connection, its line to Airtable."""
 
     connections: Connections
-    rotation: Rotation
+    refresher: Refresher
     store: FaultyStore
     line: Line
     background: Background
@@ -162,11 +162,11 @@ class World:
         """Another process, whose own clock may be ahead of the others'."""
         store, line, background = FaultyStore(self.store), Line(self.simulator), Background()
         clock = StoreClock(store, lambda: self.clock() + ahead)
-        records = Records(store, "airtable")
-        rotation = Rotation(
+        records = ConnectionRepository(store, "airtable")
+        refresher = Refresher(
             records=records,
-            airtable=Airtable(
-                client=Client("test-client", "test-secret", REDIRECT_URI, SCOPES),
+            airtable=TokenEndpoint(
+                client=OAuthClient("test-client", "test-secret", REDIRECT_URI, SCOPES),
                 url=AIRTABLE,
                 transport=line,
                 deadline=5,
@@ -180,12 +180,12 @@ class World:
         )
         connections = Connections(
             records=records,
-            rotation=rotation,
+            refresher=refresher,
             owners=Owners(store, "airtable"),
             hooks=Hooks(background),
             clock=clock,
         )
-        return Process(connections, rotation, store, line, background)
+        return Process(connections, refresher, store, line, background)
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass for everybody."""
@@ -203,9 +203,9 @@ class World:
         tokens = server.vault.issue_tokens(server.new_grant("test-client", SCOPES, user), SCOPES)
         return TokenSet(**{name: value for name, value in tokens.items() if name != "token_type"})  # type: ignore[arg-type]
 
-    async def record(self, connection_id: str) -> ConnectionRecord:
+    async def record(self, connection_id: str) -> StoredConnection:
         """What is stored of a connection."""
-        found = await Records(self.store, "airtable").load(connection_id)
+        found = await ConnectionRepository(self.store, "airtable").load(connection_id)
         assert found is not None
         return found.record
 
@@ -229,5 +229,5 @@ class World:
         return self.simulator.vault.live_access_token(token) is not None
 
 
-async def _nothing(_record: ConnectionRecord) -> None:
+async def _nothing(_record: StoredConnection) -> None:
     """Nobody wants to know."""

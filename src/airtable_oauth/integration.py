@@ -22,8 +22,8 @@ from airtable_oauth.incidents import Incidents
 from airtable_oauth.logs import logger
 from airtable_oauth.oauth.http import new_transport
 from airtable_oauth.oauth.login import Logins, UnboundLogins
-from airtable_oauth.oauth.protocol import Client, TokenSet
-from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.oauth.protocol import OAuthClient, TokenSet
+from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.settings import Settings, decode_webhook_secret
 from airtable_oauth.store_factory import open_store, sealed
 from airtable_oauth.stores import Store
@@ -34,10 +34,10 @@ from airtable_oauth.vault.connections import Connections
 from airtable_oauth.vault.events import Event, Hook, Hooks
 from airtable_oauth.vault.grants import Grants
 from airtable_oauth.vault.idle import IdleOutcome, renew_idle
-from airtable_oauth.vault.model import Connection, ConnectionRecord
+from airtable_oauth.vault.model import Connection, StoredConnection
 from airtable_oauth.vault.owners import Owners
-from airtable_oauth.vault.refresh import Rotation
-from airtable_oauth.vault.repository import Records
+from airtable_oauth.vault.refresh import Refresher
+from airtable_oauth.vault.repository import ConnectionRepository
 from airtable_oauth.vault.webhook import Webhook
 from airtable_oauth.web.caller import Host, Services, connection_of
 from airtable_oauth.web.cookies import LoginCookies, SessionCookie
@@ -306,7 +306,7 @@ class AirtableOAuth:
         """
         self._airtable.refresh_slots.close()
         try:
-            term = self._connections.rotation.term
+            term = self._connections.refresher.term
             await self._background.drain(max(_DRAIN_SECONDS, term))
         finally:
             if self._webhook is not None:
@@ -330,27 +330,27 @@ class AirtableOAuth:
             incidents=Incidents("the webhook", self._monotonic),
         )
         for event in Event:
-            self._hooks.add(event, partial(webhook.tell, event))
+            self._hooks.add(event, partial(webhook.emit, event))
         return webhook
 
     def _vault(self) -> Connections:
-        records = Records(self._store, self.settings.name)
+        records = ConnectionRepository(self._store, self.settings.name)
         owners = Owners(self._store, self.settings.name, self._sleep)
 
-        async def renewed(record: ConnectionRecord) -> None:
+        async def renewed(record: StoredConnection) -> None:
             if record.keep_until is None:
                 await owners.note(record)
             if record.user is None:
                 await self._grants.identify(record)
 
-        async def ended(record: ConnectionRecord) -> None:
-            await self._hooks.tell(Event.RECONNECT_REQUIRED, Connection.of(record))
+        async def ended(record: StoredConnection) -> None:
+            await self._hooks.emit(Event.RECONNECT_REQUIRED, Connection.of(record))
 
-        async def revived(record: ConnectionRecord) -> None:
+        async def revived(record: StoredConnection) -> None:
             connection = replace(Connection.connected(record), reconnected=True)
-            await self._hooks.tell(Event.CONNECTED, connection)
+            await self._hooks.emit(Event.CONNECTED, connection)
 
-        rotation = Rotation(
+        refresher = Refresher(
             records=records,
             airtable=self._airtable,
             clock=self._store_clock,
@@ -363,7 +363,7 @@ class AirtableOAuth:
         )
         return Connections(
             records=records,
-            rotation=rotation,
+            refresher=refresher,
             owners=owners,
             hooks=self._hooks,
             clock=self._store_clock,
@@ -460,10 +460,10 @@ def airtable_of(
     settings: Settings,
     transport: httpx.AsyncBaseTransport,
     monotonic: Callable[[], float] = time.monotonic,
-) -> Airtable:
+) -> TokenEndpoint:
     """The authorization server that the settings name, for the client that they name."""
-    return Airtable(
-        client=Client(
+    return TokenEndpoint(
+        client=OAuthClient(
             client_id=settings.client_id,
             client_secret=settings.client_secret.get_secret_value(),
             redirect_uri=settings.redirect_uri,

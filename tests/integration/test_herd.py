@@ -18,8 +18,8 @@ import pytest
 from airtable_oauth.store_factory import open_store, sealed
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
-from airtable_oauth.vault.model import ConnectionRecord
-from airtable_oauth.vault.repository import Records
+from airtable_oauth.vault.model import StoredConnection
+from airtable_oauth.vault.repository import ConnectionRepository
 from airtable_oauth.web.sessions import Sessions
 from tests.helpers import free_port, make_settings
 from tests.matrix import KEY
@@ -111,7 +111,7 @@ async def session(store: Store, grant: dict[str, Any]) -> str:
     """The cookie of a session with a connection that has these tokens."""
     clock = StoreClock(store)
     now = await clock.now()
-    record = ConnectionRecord(
+    record = StoredConnection(
         id=f"con_{grant['access_token'][:22]}",
         owner="session:herd",
         access_token=grant["access_token"],
@@ -122,7 +122,7 @@ async def session(store: Store, grant: dict[str, Any]) -> str:
         obtained_at=now - 7200,
         keep_until=now + 86400,
     )
-    await Records(store, "airtable").add(record, now)
+    await ConnectionRepository(store, "airtable").add(record, now)
     sessions = Sessions(store, "airtable", clock, never_prolong, idle_ttl=86400, max_ttl=86400)
     return await sessions.create(connection_id=record.id, login_key="")
 

@@ -18,9 +18,9 @@ from airtable_oauth.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from airtable_oauth.oauth.login import BegunLogin, Kept, Logins, Purpose
-from airtable_oauth.oauth.protocol import Callback, Client, TokenSet
-from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.oauth.login import BegunLogin, LoginContext, Logins, StoredTokens
+from airtable_oauth.oauth.protocol import Callback, OAuthClient, TokenSet
+from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.memory import MemoryStore
@@ -36,8 +36,8 @@ def logins(simulator: Simulator, store: MemoryStore) -> Logins:
 def make_logins(
     store: MemoryStore, transport: httpx.AsyncBaseTransport, deadline: float = 5
 ) -> Logins:
-    airtable = Airtable(
-        client=Client("test-client", "test-secret", REDIRECT_URI, SCOPES),
+    airtable = TokenEndpoint(
+        client=OAuthClient("test-client", "test-secret", REDIRECT_URI, SCOPES),
         url=AIRTABLE,
         transport=transport,
         deadline=deadline,
@@ -75,7 +75,7 @@ async def test_login_without_a_slot_in_time_is_as_it_was(
     async def finish() -> object:
         if end == "finish":
             return await busy.finish(callback, login.browser_secret)
-        return await busy.keep(callback, login.browser_secret, keep)
+        return await busy.complete(callback, login.browser_secret, keep)
 
     with await slots.take(), pytest.raises(TokenEndpointBusy) as caught:
         await finish()
@@ -93,7 +93,7 @@ async def test_slot_of_a_login_that_fails_is_given_back(
     slots = Slots(1, patience=0.01)
     busy = replace(logins, airtable=replace(logins.airtable, login_slots=slots))
     for _ in range(2):
-        for end in (busy.finish, partial(busy.keep, keep=keep)):
+        for end in (busy.finish, partial(busy.complete, sink=keep)):
             login = await logins.begin()
             callback = replace(await granted(simulator, login), code="made-up")
             with pytest.raises(AirtableOAuthError) as caught:
@@ -224,13 +224,13 @@ async def test_crash_while_keeping_ends_the_login(logins: Logins, simulator: Sim
     login = await logins.begin("/bases")
     callback = await granted(simulator, login)
 
-    async def crash(_tokens: TokenSet, _purpose: Purpose) -> Kept:
+    async def crash(_tokens: TokenSet, _purpose: LoginContext) -> StoredTokens:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await logins.keep(callback, login.browser_secret, crash)
+        await logins.complete(callback, login.browser_secret, crash)
     with pytest.raises(AirtableOAuthError) as ended:
-        await logins.keep(callback, login.browser_secret, crash)
+        await logins.complete(callback, login.browser_secret, crash)
     assert ended.value.status_code == 500
     assert ended.value.action is Action.RESTART_LOGIN
     assert ended.value.return_to == "/bases"
@@ -267,7 +267,7 @@ async def test_login_of_another_version_is_finished(
     if way == "finish":
         assert (await logins.finish(callback, login.browser_secret)).return_to == "/bases"
     else:
-        kept = await logins.keep(callback, login.browser_secret, keep)
+        kept = await logins.complete(callback, login.browser_secret, keep)
         assert (kept.connection_id, kept.return_to) == ("con_1", "/bases")
 
 
@@ -287,8 +287,8 @@ async def test_login_that_another_version_completed_is_done(
     await store.put(key_of(login), stored, 600)
     callback = Callback(state_of(login), code="c")
     with pytest.raises(LoginNotFound):
-        await logins.keep(callback, login.browser_secret, keep)
-    kept = await logins.keep(callback, login.browser_secret, keep, owner="somebody")
+        await logins.complete(callback, login.browser_secret, keep)
+    kept = await logins.complete(callback, login.browser_secret, keep, owner="somebody")
     assert (kept.connection_id, kept.return_to) == ("con_7", "/bases")
 
 
@@ -305,7 +305,7 @@ async def test_login_that_another_version_saw_fail_has_failed(
     ):
         await store.put(key_of(login), stored, 600)
         with pytest.raises(AirtableOAuthError) as caught:
-            await logins.keep(Callback(state_of(login), code="c"), login.browser_secret, keep)
+            await logins.complete(Callback(state_of(login), code="c"), login.browser_secret, keep)
         assert (caught.value.status, caught.value.return_to) == (502, "/bases")
 
 
@@ -319,7 +319,7 @@ async def test_login_of_a_new_format_is_left_alone(
     await store.put(key_of(login), stored, 600)
     callback = Callback(state_of(login), code="c")
     finishing = logins.finish(callback, login.browser_secret)
-    keeping = logins.keep(callback, login.browser_secret, keep)
+    keeping = logins.complete(callback, login.browser_secret, keep)
     ends, unused = (finishing, keeping) if way == "finish" else (keeping, finishing)
     unused.close()
     with pytest.raises(UnknownRecordFormat):
@@ -341,7 +341,7 @@ async def test_claim_whose_process_died_says_to_begin_again(store: MemoryStore) 
     claimed = PENDING[:-1] + b', "claim": "c"}'
     await store.put(key_of(login), claimed, 600)
     with pytest.raises(UpstreamTimeout) as caught:
-        await logins.keep(Callback(state_of(login), code="c"), login.browser_secret, keep)
+        await logins.complete(Callback(state_of(login), code="c"), login.browser_secret, keep)
     assert (caught.value.action, caught.value.return_to) == (Action.RESTART_LOGIN, "/bases")
     assert sum(waited) == pytest.approx(
         2 * logins.airtable.deadline + logins.store_seconds, abs=0.2
@@ -355,7 +355,7 @@ async def test_sessions_that_begin_at_once_are_all_counted(store: MemoryStore) -
     logins = replace(others, store=faulty)
     login = await logins.begin()
     callback = Callback(state_of(login), code="c")
-    kept = await logins.keep(callback, login.browser_secret, keep)
+    kept = await logins.complete(callback, login.browser_secret, keep)
     faulty.meanwhile = lambda: others.count_session(kept)
     for _ in range(4):
         await logins.count_session(kept)
@@ -369,7 +369,7 @@ async def test_slow_login_can_be_asked_for_again(store: MemoryStore) -> None:
     logins = replace(logins, store_seconds=0.05)
     slow = asyncio.Event()
 
-    async def keep_slowly(tokens: TokenSet, purpose: Purpose) -> Kept:
+    async def keep_slowly(tokens: TokenSet, purpose: LoginContext) -> StoredTokens:
         await slow.wait()
         return await keep(tokens, purpose)
 
@@ -377,11 +377,11 @@ async def test_slow_login_can_be_asked_for_again(store: MemoryStore) -> None:
     callback = Callback(state_of(login), code="c")
     async with asyncio.timeout(10):
         with pytest.raises(UpstreamTimeout) as caught:
-            await logins.keep(callback, login.browser_secret, keep_slowly)
+            await logins.complete(callback, login.browser_secret, keep_slowly)
     assert (caught.value.action, caught.value.return_to) == (Action.RETRY, "/bases")
     slow.set()
     logins = replace(logins, store_seconds=3)
-    kept = await logins.keep(callback, login.browser_secret, keep)
+    kept = await logins.complete(callback, login.browser_secret, keep)
     assert kept.connection_id == "con_1"
 
 
@@ -391,17 +391,17 @@ async def test_slow_store_is_reported_as_such(store: MemoryStore) -> None:
     logins = make_logins(store, httpx.MockTransport(answer_with_tokens), deadline=0.05)
     logins = replace(logins, store=faulty, store_seconds=0.05)
 
-    async def cut(_tokens: TokenSet, _purpose: Purpose) -> Kept:
+    async def cut(_tokens: TokenSet, _purpose: LoginContext) -> StoredTokens:
         faulty.down = True
-        return Kept("con_1", nothing)
+        return StoredTokens("con_1", nothing)
 
     login = await logins.begin()
     callback = Callback(state_of(login), code="c")
     with pytest.raises(StoreUnavailable):
-        await logins.keep(callback, login.browser_secret, cut)
+        await logins.complete(callback, login.browser_secret, cut)
     faulty.down = False
     logins = replace(logins, store_seconds=3)
-    assert (await logins.keep(callback, login.browser_secret, cut)).connection_id == "con_1"
+    assert (await logins.complete(callback, login.browser_secret, cut)).connection_id == "con_1"
 
 
 async def test_answer_waits_for_what_comes_afterwards(store: MemoryStore) -> None:
@@ -414,16 +414,16 @@ async def test_answer_waits_for_what_comes_afterwards(store: MemoryStore) -> Non
         await asyncio.sleep(0.1)  # longer than the login's own limit
         called.append(True)
 
-    async def keep_with_hook(_tokens: TokenSet, _purpose: Purpose) -> Kept:
-        return Kept("con_1", hook)
+    async def keep_with_hook(_tokens: TokenSet, _purpose: LoginContext) -> StoredTokens:
+        return StoredTokens("con_1", hook)
 
     login = await logins.begin()
-    await logins.keep(Callback(state_of(login), code="c"), login.browser_secret, keep_with_hook)
+    await logins.complete(Callback(state_of(login), code="c"), login.browser_secret, keep_with_hook)
     assert called == [True]
 
 
-async def keep(_tokens: TokenSet, _purpose: Purpose) -> Kept:
-    return Kept("con_1", nothing)
+async def keep(_tokens: TokenSet, _purpose: LoginContext) -> StoredTokens:
+    return StoredTokens("con_1", nothing)
 
 
 def answer_with_tokens(_request: httpx.Request) -> httpx.Response:

@@ -10,9 +10,9 @@ import pytest
 
 from airtable_oauth.errors import Action, LoginNotFound, StoreUnavailable
 from airtable_oauth.oauth import pkce
-from airtable_oauth.oauth.login import Kept, Logins, Purpose, UnboundLogins
-from airtable_oauth.oauth.protocol import Callback, Client, TokenSet
-from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.oauth.login import LoginContext, Logins, StoredTokens, UnboundLogins
+from airtable_oauth.oauth.protocol import Callback, OAuthClient, TokenSet
+from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.redis import RedisStore
@@ -47,9 +47,9 @@ def logins(line: Line, simulator: Simulator) -> Logins:
     return Logins(store=line.store, airtable=airtable(simulator), name="airtable", ttl=600)
 
 
-def airtable(simulator: Simulator) -> Airtable:
-    return Airtable(
-        client=Client("test-client", "test-secret", REDIRECT_URI, SCOPES),
+def airtable(simulator: Simulator) -> TokenEndpoint:
+    return TokenEndpoint(
+        client=OAuthClient("test-client", "test-secret", REDIRECT_URI, SCOPES),
         url=AIRTABLE,
         transport=httpx.ASGITransport(simulator.app),
         deadline=5,
@@ -61,8 +61,8 @@ async def granted(simulator: Simulator, url: str) -> Callback:
     return Callback(state=parameters["state"], code=parameters["code"])
 
 
-async def keep(_tokens: TokenSet, _purpose: Purpose) -> Kept:
-    return Kept("con_1", nothing)
+async def keep(_tokens: TokenSet, _purpose: LoginContext) -> StoredTokens:
+    return StoredTokens("con_1", nothing)
 
 
 async def nothing() -> None:
@@ -77,7 +77,7 @@ async def test_lost_reply_to_the_claim_spends_the_code_once(
     callback = await granted(simulator, login.authorization_url)
     line.way.lost_reply = b'"claim"'
     async with asyncio.timeout(5):
-        kept = await logins.keep(callback, login.browser_secret, keep)
+        kept = await logins.complete(callback, login.browser_secret, keep)
     assert line.way.lost == 1
     assert (kept.connection_id, kept.return_to) == ("con_1", "/bases")
     assert len(simulator.token_requests()) == 1
@@ -92,12 +92,12 @@ async def test_claim_during_an_outage_is_completed_afterwards(
     line.way.lost_reply = b'"claim"'
     line.way.refuses_afterwards = True
     with pytest.raises(StoreUnavailable) as caught:
-        await logins.keep(callback, login.browser_secret, keep)
+        await logins.complete(callback, login.browser_secret, keep)
     assert caught.value.action is Action.RETRY
     assert simulator.token_requests() == []
     line.way.mend()
     async with asyncio.timeout(10):
-        kept = await logins.keep(callback, login.browser_secret, keep)
+        kept = await logins.complete(callback, login.browser_secret, keep)
     assert kept.connection_id == "con_1"
     assert len(simulator.token_requests()) == 1
 

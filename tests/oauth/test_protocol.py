@@ -16,7 +16,7 @@ from airtable_oauth.errors import (
 )
 from airtable_oauth.oauth.protocol import (
     Callback,
-    Client,
+    OAuthClient,
     TokenSet,
     authorization_code,
     form_body,
@@ -34,8 +34,10 @@ TOKENS: dict[str, Any] = {
 }
 
 
-def client(client_secret: str = "s3cret") -> Client:
-    return Client("an-id", client_secret, REDIRECT_URI, ("data.records:read", "user.email:read"))
+def client(client_secret: str = "s3cret") -> OAuthClient:
+    return OAuthClient(
+        "an-id", client_secret, REDIRECT_URI, ("data.records:read", "user.email:read")
+    )
 
 
 def parse(body: Any, status: int = 200, grant_type: str = "refresh_token") -> TokenSet:

@@ -21,8 +21,8 @@ from airtable_oauth.errors import (
     UpstreamTimeout,
 )
 from airtable_oauth.oauth.http import new_transport
-from airtable_oauth.oauth.protocol import Client
-from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.oauth.protocol import OAuthClient
+from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from tests.helpers import AIRTABLE, REDIRECT_URI, query_of
 
 TOKENS = json.dumps(
@@ -38,13 +38,13 @@ def airtable(
     url: str = AIRTABLE,
     client_secret: str = "s3cret",
     deadline: float = 5.0,
-) -> Airtable:
-    client = Client("an-id", client_secret, REDIRECT_URI, ("a:read",))
-    return Airtable(client=client, url=url, transport=transport, deadline=deadline)
+) -> TokenEndpoint:
+    client = OAuthClient("an-id", client_secret, REDIRECT_URI, ("a:read",))
+    return TokenEndpoint(client=client, url=url, transport=transport, deadline=deadline)
 
 
 @asynccontextmanager
-async def upstream(answer: Answer, *, deadline: float = 5.0) -> AsyncIterator[Airtable]:
+async def upstream(answer: Answer, *, deadline: float = 5.0) -> AsyncIterator[TokenEndpoint]:
     """The real transport, and a server on a real socket that answers as told."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

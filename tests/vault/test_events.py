@@ -10,7 +10,7 @@ from airtable_oauth import AirtableOAuth, Connection, TokenSet
 from airtable_oauth.simulator import Fault
 from airtable_oauth.stores.memory import MemoryStore
 from airtable_oauth.vault.model import Reason
-from airtable_oauth.vault.repository import Records
+from airtable_oauth.vault.repository import ConnectionRepository
 from tests.helpers import SCOPES, FakeClock, make_settings, make_simulator
 
 
@@ -33,7 +33,7 @@ async def test_connection_that_works_again_is_told_as_reconnected(clock: FakeClo
     refresh = asyncio.ensure_future(airtable.access_token(connection_id))
     while not fault.fired:
         await asyncio.sleep(0)
-    records = Records(store, "airtable")
+    records = ConnectionRepository(store, "airtable")
     found = await records.load(connection_id)
     assert found is not None
     lost = replace(found.record, reason=Reason.ROTATION_LOST, marker=None)

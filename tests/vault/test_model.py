@@ -7,13 +7,13 @@ from airtable_oauth.airtable_api.user import User
 from airtable_oauth.errors import UnknownRecordFormat
 from airtable_oauth.oauth.protocol import TokenSet
 from airtable_oauth.stores.memory import MemoryStore
-from airtable_oauth.vault.model import ConnectionRecord, Marker, Reason, Status
-from airtable_oauth.vault.repository import Records
+from airtable_oauth.vault.model import Marker, Reason, Status, StoredConnection
+from airtable_oauth.vault.repository import ConnectionRepository
 from tests.helpers import FakeClock
 
 DAY = 86400.0
 NOW = 1_000_000.0
-RECORD = ConnectionRecord(
+RECORD = StoredConnection(
     id="con_1",
     owner="somebody",
     access_token="oaa",
@@ -34,22 +34,22 @@ RECORD = ConnectionRecord(
         replace(RECORD, user=User("usr1"), reason=Reason.ROTATION_LOST),
     ],
 )
-def test_record_comes_back_as_it_was(record: ConnectionRecord) -> None:
+def test_record_comes_back_as_it_was(record: StoredConnection) -> None:
     """Every field."""
-    assert ConnectionRecord.from_bytes(record.to_bytes()) == record
+    assert StoredConnection.from_bytes(record.to_bytes()) == record
 
 
 def test_record_of_a_somewhat_newer_version_is_understood() -> None:
     """Processes are updated one after the other."""
     stored = json.loads(RECORD.to_bytes()) | {"new_field": 1}
-    assert ConnectionRecord.from_bytes(json.dumps(stored).encode()) == RECORD
+    assert StoredConnection.from_bytes(json.dumps(stored).encode()) == RECORD
 
 
 def test_record_of_a_new_format_is_left_alone() -> None:
     """Nobody is sent away because one process is older than another."""
     stored = json.loads(RECORD.to_bytes()) | {"v": 2}
     with pytest.raises(UnknownRecordFormat):
-        ConnectionRecord.from_bytes(json.dumps(stored).encode())
+        StoredConnection.from_bytes(json.dumps(stored).encode())
 
 
 def test_tokens_are_in_no_representation() -> None:
@@ -67,7 +67,7 @@ def test_tokens_are_in_no_representation() -> None:
         (replace(RECORD, reason=Reason.REVOKED, marker=Marker(1, NOW)), Status.RECONNECT_REQUIRED),
     ],
 )
-def test_status(record: ConnectionRecord, status: Status) -> None:
+def test_status(record: StoredConnection, status: Status) -> None:
     """Only what Airtable said ends a connection: no clock does."""
     assert record.status is status
 
@@ -103,7 +103,7 @@ def test_refresh_token_of_unknown_life_lives_as_long_as_the_one_before() -> None
     ],
 )
 def test_record_outlives_its_refresh_token_or_ends_with_its_sessions(
-    record: ConnectionRecord, seconds: float
+    record: StoredConnection, seconds: float
 ) -> None:
     """Thirty days to say that it has ended; nothing is kept for ever."""
     assert record.seconds_to_keep(NOW) == seconds
@@ -111,11 +111,11 @@ def test_record_outlives_its_refresh_token_or_ends_with_its_sessions(
 
 async def test_tombstone_reads_as_absent_and_cannot_be_replaced(clock: FakeClock) -> None:
     """By anyone who read the record before."""
-    records = Records(MemoryStore(clock=clock), "airtable")
+    records = ConnectionRepository(MemoryStore(clock=clock), "airtable")
     await records.put(RECORD, NOW)
     found = await records.load("con_1")
     assert found is not None
-    assert await records.entomb("con_1", version=found.version)
+    assert await records.tombstone("con_1", version=found.version)
     assert await records.load("con_1") is None
     assert not await records.replace(RECORD, NOW, version=found.version)
     assert [record async for record in records.all()] == []

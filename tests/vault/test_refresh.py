@@ -18,8 +18,8 @@ from airtable_oauth.errors import (
 )
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.vault.events import Event
-from airtable_oauth.vault.model import Connection, ConnectionRecord, Marker, Reason, Status
-from airtable_oauth.vault.repository import Records
+from airtable_oauth.vault.model import Connection, Marker, Reason, Status, StoredConnection
+from airtable_oauth.vault.repository import ConnectionRepository
 from tests.world import OWNER, VirtualTime, World
 
 
@@ -288,11 +288,11 @@ async def test_conflict_waits_for_the_peer_that_has_the_pair(world: World) -> No
     connection = await world.connect()
     record = await world.record(connection)
     world.expire()
-    tokens = await world.first.rotation.airtable.refresh(refresh_token=record.refresh_token)
+    tokens = await world.first.refresher.airtable.refresh(refresh_token=record.refresh_token)
     task = asyncio.ensure_future(world.first.token(connection))
     while world.refreshes() < 2:
         await asyncio.sleep(0)
-    records = Records(world.store, "airtable")
+    records = ConnectionRepository(world.store, "airtable")
     found = await records.load(connection)
     assert found is not None
     renewed = found.record.renewed(tokens, world.clock(), by_force=False)
@@ -305,7 +305,7 @@ async def test_conflict_without_a_peer_is_unknown(world: World) -> None:
     connection = await world.connect()
     record = await world.record(connection)
     world.expire()
-    await world.first.rotation.airtable.refresh(refresh_token=record.refresh_token)
+    await world.first.refresher.airtable.refresh(refresh_token=record.refresh_token)
     with pytest.raises(AccessUnavailable):
         await world.first.token(connection)
     assert (await world.record(connection)).marker is not None
@@ -320,11 +320,11 @@ async def test_second_process_sends_nothing_while_the_first_waits_for_a_peer() -
     time = VirtualTime()
     world = World(clock=time)
     world.sleep = time.sleep  # type: ignore[method-assign] # time moves when this test says so
-    world.first.rotation.sleep = time.sleep
+    world.first.refresher.sleep = time.sleep
     connection = await world.connect()
     record = await world.record(connection)
     world.expire()
-    await world.first.rotation.airtable.refresh(refresh_token=record.refresh_token)
+    await world.first.refresher.airtable.refresh(refresh_token=record.refresh_token)
     held, going = asyncio.Event(), asyncio.Event()
 
     async def hold(_request: httpx.Request) -> None:
@@ -361,7 +361,7 @@ async def test_process_that_stood_still_before_it_sent_the_token_does_not_send_i
     store = world.first.store
 
     async def stand_still() -> None:
-        world.clock.advance(world.first.rotation.term)
+        world.clock.advance(world.first.refresher.term)
 
     store.meanwhile = stand_still
     with pytest.raises(AccessUnavailable):
@@ -385,8 +385,8 @@ async def test_refresh_waits_for_a_slot_before_it_writes_its_marker(world: World
     """Waiting spends no time of the lease, the marker or the call."""
     connection = await world.connect()
     world.expire()
-    world.first.rotation.airtable = replace(
-        world.first.rotation.airtable, refresh_slots=(slots := Slots(1, patience=30))
+    world.first.refresher.airtable = replace(
+        world.first.refresher.airtable, refresh_slots=(slots := Slots(1, patience=30))
     )
     slot = await slots.take()
     waiting = asyncio.ensure_future(world.first.token(connection))
@@ -404,8 +404,8 @@ async def test_refresh_without_a_slot_in_time_is_not_sent(world: World) -> None:
     connection = await world.connect()
     before = await world.record(connection)
     world.expire()
-    world.first.rotation.airtable = replace(
-        world.first.rotation.airtable, refresh_slots=(slots := Slots(1, patience=0.01))
+    world.first.refresher.airtable = replace(
+        world.first.refresher.airtable, refresh_slots=(slots := Slots(1, patience=0.01))
     )
     with await slots.take(), pytest.raises(AccessUnavailable):
         await world.first.token(connection)
@@ -417,8 +417,8 @@ async def test_no_refresh_begins_once_the_process_is_about_to_end(world: World) 
     """It would be cut off in the middle. Those that wait for a slot give up."""
     connection = await world.connect()
     world.expire()
-    world.first.rotation.airtable = replace(
-        world.first.rotation.airtable, refresh_slots=(slots := Slots(1, patience=30))
+    world.first.refresher.airtable = replace(
+        world.first.refresher.airtable, refresh_slots=(slots := Slots(1, patience=30))
     )
     slot = await slots.take()
     waiting = asyncio.ensure_future(world.first.token(connection))
@@ -481,8 +481,8 @@ async def test_store_that_is_down_after_the_answer_gets_the_pair_when_it_is_back
     world: World,
 ) -> None:
     """Callers get an error meanwhile; nothing is lost."""
-    world.first.rotation.store_seconds = 0.05
-    world.first.rotation.sleep = asyncio.sleep
+    world.first.refresher.store_seconds = 0.05
+    world.first.refresher.sleep = asyncio.sleep
     connection = await world.connect()
     world.expire()
 
@@ -643,13 +643,13 @@ async def test_notice_of_an_end_survives_a_lost_reply(world: World) -> None:
     """The end is stored at the second try, and told once."""
     told: list[str] = []
 
-    async def note(record: ConnectionRecord) -> None:
+    async def note(record: StoredConnection) -> None:
         told.append(record.id)
 
     async def lose(_request: httpx.Request) -> None:
         world.first.store.lost = {"replace"}
 
-    world.first.rotation.on_ended = note
+    world.first.refresher.on_ended = note
     world.first.line.before = lose
     connection = await world.connect()
     world.clock.advance(61 * 86400)
@@ -684,7 +684,7 @@ async def test_disconnect_is_finished_though_its_caller_goes_away(world: World) 
 
 async def test_drain_waits_for_what_begins_meanwhile(world: World) -> None:
     """A refresh under way stores its pair in a task that does not exist yet, store down or not."""
-    world.first.rotation.store_seconds = 0.01
+    world.first.refresher.store_seconds = 0.01
     connection = await world.connect()
     world.expire()
     held, going = asyncio.Event(), asyncio.Event()
@@ -720,7 +720,7 @@ async def test_disconnect_wins_over_a_refresh_that_is_under_way(world: World) ->
     with pytest.raises(NotConnected):
         await world.first.token(connection)
     await world.first.background.drain(5)
-    assert await Records(world.store, "airtable").load(connection) is None
+    assert await ConnectionRepository(world.store, "airtable").load(connection) is None
 
 
 @pytest.mark.parametrize("verb", ["replace", "add", "get", "discard"])
@@ -758,7 +758,7 @@ async def test_late_pair_overwrites_what_others_concluded(world: World) -> None:
     world.expire()
 
     async def conclude(_request: httpx.Request) -> None:
-        records = Records(world.store, "airtable")
+        records = ConnectionRepository(world.store, "airtable")
         found = await records.load(connection)
         assert found is not None
         ended = replace(found.record, reason=Reason.ROTATION_LOST, marker=None)
@@ -766,11 +766,11 @@ async def test_late_pair_overwrites_what_others_concluded(world: World) -> None:
 
     told: list[str] = []
 
-    async def note(record: ConnectionRecord) -> None:
+    async def note(record: StoredConnection) -> None:
         told.append(record.id)
 
     world.first.line.before = conclude
-    world.first.rotation.on_revived = note
+    world.first.refresher.on_revived = note
     assert world.works(await world.first.token(connection))
     assert await status_of(world, connection) == (Status.CONNECTED, None)
     await world.first.background.drain(5)
@@ -784,7 +784,7 @@ async def test_late_failure_leaves_a_later_attempt_alone(world: World) -> None:
     later = Marker(attempts=7, retry_at=world.clock() + 500)
 
     async def another_attempt(_request: httpx.Request) -> None:
-        records = Records(world.store, "airtable")
+        records = ConnectionRepository(world.store, "airtable")
         found = await records.load(connection)
         assert found is not None
         marked = replace(found.record, marker=later)
@@ -805,8 +805,8 @@ async def test_invalid_grant_after_a_peer_won_is_no_end(world: World) -> None:
 
     async def peer_wins(_request: httpx.Request) -> None:
         world.first.line.before = None
-        tokens = await world.first.rotation.airtable.refresh(refresh_token=record.refresh_token)
-        records = Records(world.store, "airtable")
+        tokens = await world.first.refresher.airtable.refresh(refresh_token=record.refresh_token)
+        records = ConnectionRepository(world.store, "airtable")
         found = await records.load(connection)
         assert found is not None
         renewed = found.record.renewed(tokens, world.clock(), by_force=False)
@@ -835,15 +835,15 @@ async def test_crash_in_the_middle_is_left_to_others_after_the_lease(world: Worl
     crashed.store.down = True  # whatever it still tries
     began = world.clock()
     assert world.works(await world.first.token(connection))
-    assert world.first.rotation.term <= world.clock() - began < 1.5 * world.first.rotation.term
+    assert world.first.refresher.term <= world.clock() - began < 1.5 * world.first.refresher.term
     assert world.refreshes() == 1
     task.cancel()
 
 
 async def test_term_outlives_the_call_and_its_writes(world: World) -> None:
     """Else a second process would begin while the first one is still at it."""
-    rotation = world.first.rotation
-    assert rotation.term >= rotation.airtable.deadline + 6
+    refresher = world.first.refresher
+    assert refresher.term >= refresher.airtable.deadline + 6
 
 
 # A token that Airtable's Web API rejected

@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 
 from airtable_oauth.errors import AirtableOAuthError, NotConnected, ReconnectRequired
 from airtable_oauth.simulator import Fault
-from airtable_oauth.vault.model import ConnectionRecord, Reason
-from airtable_oauth.vault.repository import Records
+from airtable_oauth.vault.model import Reason, StoredConnection
+from airtable_oauth.vault.repository import ConnectionRepository
 from tests.world import Process, VirtualTime, World
 
 PROCESSES = st.integers(0, 2)
@@ -39,7 +39,7 @@ class VaultStates(RuleBasedStateMachine):
         self.time = VirtualTime()
         self.world = World(clock=self.time)
         self.world.sleep = self.time.sleep  # type: ignore[method-assign] # time moves by rules only
-        self.records = Records(self.world.store, "airtable")
+        self.records = ConnectionRepository(self.world.store, "airtable")
         self.sent: Counter[str] = Counter()
         self.losses = 0
         """Pairs that Airtable gave and that could not reach the store."""
@@ -51,7 +51,7 @@ class VaultStates(RuleBasedStateMachine):
 
     def new_process(self) -> Process:
         process = self.world.process()
-        process.rotation.sleep = self.time.sleep
+        process.refresher.sleep = self.time.sleep
         process.line.before = self.watched(process)
         process.line.gate = None  # type: ignore[attr-defined] # the test's own
         return process
@@ -152,7 +152,7 @@ class VaultStates(RuleBasedStateMachine):
     def a_process_dies(self, process: int) -> None:
         """As by `kill -9`: nothing of it reaches the store or Airtable any more."""
         dying = self.processes[process]
-        if dying.rotation._running:  # noqa: SLF001 (whether a pair may be on its way to it)
+        if dying.refresher._running:  # noqa: SLF001 (whether a pair may be on its way to it)
             self.losses += 1
         dying.store.down = True
         dying.line.cut = True
@@ -238,7 +238,7 @@ class VaultStates(RuleBasedStateMachine):
                 return error
         raise AssertionError("it never becomes definite")
 
-    async def call(self) -> ConnectionRecord:
+    async def call(self) -> StoredConnection:
         """Use the Web API: with the token that there is, or after a 401 with a newer one."""
         connections = self.processes[0].connections
         used = await connections.access(self.id)

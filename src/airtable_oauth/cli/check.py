@@ -24,7 +24,7 @@ from airtable_oauth.integration import airtable_of
 from airtable_oauth.oauth.http import new_transport
 from airtable_oauth.oauth.pkce import code_verifier
 from airtable_oauth.oauth.protocol import parse_token_response
-from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.settings import Settings, faults
 from airtable_oauth.store_factory import open_store
 from airtable_oauth.stores import Store
@@ -316,7 +316,7 @@ def _telemetry(settings: Settings, environment: Mapping[str, str]) -> Iterator[F
         )
 
 
-async def _airtable(settings: Settings, airtable: Airtable) -> Finding:
+async def _airtable(settings: Settings, airtable: TokenEndpoint) -> Finding:
     """Ask with a code that cannot exist: all that matters is whether the client is refused."""
     form = airtable.client.exchange_form(code="airtable-oauth-check", code_verifier=code_verifier())
     try:

@@ -21,7 +21,7 @@ from airtable_oauth.errors import (
 )
 from airtable_oauth.oauth import pkce
 from airtable_oauth.oauth.protocol import Callback, TokenSet, authorization_code
-from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.formats import decode, known_fields
 from airtable_oauth.stores.keys import digest, storage_key
@@ -34,7 +34,7 @@ without end. A browser that has a session already gets no new one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Purpose:
+class LoginContext:
     """What a login is for, as it was said at its beginning."""
 
     owner: str | None = None
@@ -45,10 +45,10 @@ class Purpose:
     """What the host wants back at the end: JSON."""
 
 
-_ANY_PURPOSE = Purpose()
+_ANY_CONTEXT = LoginContext()
 
 
-class Kept(NamedTuple):
+class StoredTokens(NamedTuple):
     """What became of a login's tokens."""
 
     connection_id: str
@@ -56,7 +56,7 @@ class Kept(NamedTuple):
     """What is to be done once the login is over."""
 
 
-Keep = Callable[[TokenSet, Purpose], Awaitable[Kept]]
+TokenSink = Callable[[TokenSet, LoginContext], Awaitable[StoredTokens]]
 """Stores tokens as a connection; keeps trying until that is done."""
 
 
@@ -78,7 +78,7 @@ class FinishedLogin:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptLogin:
+class CompletedLogin:
     """What a login ends with, where the tokens stay on the server."""
 
     connection_id: str
@@ -96,7 +96,7 @@ class Logins:
     """
 
     store: Store
-    airtable: Airtable
+    airtable: TokenEndpoint
     name: str
     ttl: float
     """Seconds until a login that nobody finishes is forgotten."""
@@ -107,7 +107,7 @@ class Logins:
     """How long a caller waits for the store: for a claim, and for what Airtable answered."""
 
     async def begin(
-        self, return_to: str | None = None, purpose: Purpose = _ANY_PURPOSE
+        self, return_to: str | None = None, purpose: LoginContext = _ANY_CONTEXT
     ) -> BegunLogin:
         """Start a login; `return_to` and `purpose` come back when it ends.
 
@@ -155,14 +155,14 @@ class Logins:
                 raise error.ending_login(record.return_to) from None
         return FinishedLogin(tokens, record.return_to)
 
-    async def keep(
+    async def complete(
         self,
         callback: Callback,
         browser_secret: str | None,
-        keep: Keep,
+        sink: TokenSink,
         owner: str | None = None,
-    ) -> KeptLogin:
-        """End a login as `finish` does, and hand its tokens to `keep`, which names a connection.
+    ) -> CompletedLogin:
+        """End a login as `finish` does, and hand its tokens to `sink`, which names a connection.
 
         The record stays until its time is over: pending, then claimed by one call, then done or
         failed. A repeat from the same browser (the back button, a framework's double run) waits
@@ -188,13 +188,13 @@ class Logins:
                 return _outcome(key, record)
             if record.is_pending:
                 slot = await self.airtable.login_slots.take()
-                work = await self._start_completion(key, found, callback, keep, slot)
+                work = await self._start_completion(key, found, callback, sink, slot)
                 if work is not None:
                     return await self._wait_for(work, key, record)
             await self.sleep(_POLL_SECONDS)
         raise UpstreamTimeout(cause=TimeoutError.__name__).ending_login(return_to)
 
-    async def count_session(self, login: KeptLogin) -> None:
+    async def count_session(self, login: CompletedLogin) -> None:
         """Count a session that begins with this login, before it begins.
 
         Raises:
@@ -215,7 +215,7 @@ class Logins:
         await self.store.pop(key)
 
     async def _start_completion(
-        self, key: str, found: "_Found", callback: Callback, keep: Keep, slot: ExitStack
+        self, key: str, found: "_Found", callback: Callback, sink: TokenSink, slot: ExitStack
     ) -> "asyncio.Task[_Completion] | None":
         """The task that completes the login; None if another call has claimed it.
 
@@ -227,7 +227,7 @@ class Logins:
             with slot:
                 if not await self._claim(key, found):
                     return None
-                work = self._complete(key, found.record, callback, keep, slot.pop_all())
+                work = self._complete(key, found.record, callback, sink, slot.pop_all())
                 return self.background.start(work)
 
         starting = self.background.start(start())
@@ -260,7 +260,7 @@ class Logins:
 
     async def _wait_for(
         self, work: "asyncio.Task[_Completion]", key: str, record: "_Record"
-    ) -> KeptLogin:
+    ) -> CompletedLogin:
         await asyncio.wait({work}, timeout=self._patience)
         if not work.done():
             await self.store.get(key)  # raises if the store is what is slow
@@ -270,12 +270,12 @@ class Logins:
         return login
 
     async def _complete(
-        self, key: str, record: "_Record", callback: Callback, keep: Keep, slot: ExitStack
+        self, key: str, record: "_Record", callback: Callback, sink: TokenSink, slot: ExitStack
     ) -> "_Completion":
         try:
             with slot:
                 tokens = await self._exchange(callback, record)
-            kept = await keep(tokens, record.purpose)
+            kept = await sink(tokens, record.purpose)
         except Exception as error:
             known = error if isinstance(error, AirtableOAuthError) else ServerError()
             ended = known.ending_login(record.return_to)
@@ -283,7 +283,7 @@ class Logins:
             raise
         await self._conclude(key, record.ended(connection_id=kept.connection_id))
         after = self.background.start(kept.afterwards())
-        return _Completion(KeptLogin(kept.connection_id, record.return_to, key), after)
+        return _Completion(CompletedLogin(kept.connection_id, record.return_to, key), after)
 
     async def _conclude(self, key: str, ended: "_Record") -> None:
         """Tell those who wait. A login that was discarded meanwhile stays so."""
@@ -335,7 +335,7 @@ class UnboundLogins:
     """
 
     store: Store
-    airtable: Airtable
+    airtable: TokenEndpoint
     name: str
     ttl: float
     random: Callable[[int], bytes] = secrets.token_bytes
@@ -376,7 +376,7 @@ class _Record:
     """A login as stored: pending, claimed, done (it has a connection) or failed."""
 
     return_to: str | None = None
-    purpose: Purpose = _ANY_PURPOSE
+    purpose: LoginContext = _ANY_CONTEXT
     code_verifier: str | None = field(default=None, repr=False)
     claim: str | None = None
     """The id of the claim, once a call has claimed the login."""
@@ -401,7 +401,7 @@ class _Record:
 
     def to_bytes(self) -> bytes:
         """Serialise. Fields that are None are left out."""
-        purpose = None if self.purpose == _ANY_PURPOSE else asdict(self.purpose)
+        purpose = None if self.purpose == _ANY_CONTEXT else asdict(self.purpose)
         values = {
             "v": _FORMAT,
             "return_to": self.return_to,
@@ -427,10 +427,10 @@ class _Record:
         if isinstance(stored, list):  # written before records had a version
             return_to, purpose, *rest = stored
             code_verifier, connection_id, failure = rest
-            purpose = Purpose(*(purpose or ()))
+            purpose = LoginContext(*(purpose or ()))
             return cls(return_to, purpose, code_verifier, None, connection_id, failure)
-        purpose = known_fields(Purpose, stored.get("purpose") or {})
-        return cls(**(known_fields(cls, stored) | {"purpose": Purpose(**purpose)}))
+        purpose = known_fields(LoginContext, stored.get("purpose") or {})
+        return cls(**(known_fields(cls, stored) | {"purpose": LoginContext(**purpose)}))
 
 
 class _Found(NamedTuple):
@@ -443,7 +443,7 @@ class _Found(NamedTuple):
 class _Completion(NamedTuple):
     """A login that is done, and the task that does what comes afterwards."""
 
-    login: KeptLogin
+    login: CompletedLogin
     after: asyncio.Task[None]
 
 
@@ -459,11 +459,11 @@ async def _take(store: Store, key: str, version: bytes, return_to: str | None) -
         raise error.ending_login(return_to) from None
 
 
-def _outcome(key: str, record: _Record) -> KeptLogin:
+def _outcome(key: str, record: _Record) -> CompletedLogin:
     """What a login ended with when its callback came first: a connection, or an error."""
     if record.connection_id is None:
         raise _as_error(record)
-    return KeptLogin(record.connection_id, record.return_to, key)
+    return CompletedLogin(record.connection_id, record.return_to, key)
 
 
 def _still_completing(record: _Record) -> UpstreamTimeout:

@@ -60,7 +60,7 @@ class Callback:
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class OAuthClient:
     """The integration as registered with Airtable."""
 
     client_id: str

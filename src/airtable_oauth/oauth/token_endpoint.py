@@ -1,4 +1,4 @@
-"""The only code that talks to Airtable: sends what `protocol` wrote and hands it the answer."""
+"""Airtable's token endpoint: sends what `protocol` wrote, and hands it the answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from airtable_oauth.incidents import Incidents
 from airtable_oauth.oauth.http import as_upstream_error, decompress, read_capped
 from airtable_oauth.oauth.protocol import (
     TOKEN_PATH,
-    Client,
+    OAuthClient,
     TokenSet,
     form_body,
     parse_token_response,
@@ -20,7 +20,7 @@ from airtable_oauth.oauth.protocol import (
 
 
 @dataclass(frozen=True, slots=True)
-class Airtable:
+class TokenEndpoint:
     """Airtable's authorization server.
 
     The transport is used directly, without an `httpx.AsyncClient` around it: no redirects, no
@@ -31,7 +31,7 @@ class Airtable:
     connections have slots of their own: requests that strangers can cause cannot delay them.
     """
 
-    client: Client
+    client: OAuthClient
     url: str
     transport: httpx.AsyncBaseTransport
     deadline: float

@@ -24,10 +24,10 @@ from airtable_oauth.errors import (
 from airtable_oauth.oauth.protocol import TokenSet
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.vault.events import Event, Hooks
-from airtable_oauth.vault.model import Connection, ConnectionRecord, token_fields
+from airtable_oauth.vault.model import Connection, StoredConnection, token_fields
 from airtable_oauth.vault.owners import Noted, Owners, user_id_of
-from airtable_oauth.vault.refresh import Rotation
-from airtable_oauth.vault.repository import Found, Records
+from airtable_oauth.vault.refresh import Refresher
+from airtable_oauth.vault.repository import ConnectionRepository, Found
 
 _LEEWAY_SECONDS = 300.0
 """An access token with less life than this is renewed before use (or with a tenth of its life)."""
@@ -41,8 +41,8 @@ _USER_UNKNOWN = "Airtable does not say who granted access at the moment."
 class Connections:
     """The connections of one integration, in a store that any number of processes share."""
 
-    records: Records
-    rotation: Rotation
+    records: ConnectionRepository
+    refresher: Refresher
     owners: "Owners"
     hooks: Hooks
     clock: StoreClock
@@ -52,14 +52,14 @@ class Connections:
 
     async def create(
         self, *, owner: str, tokens: TokenSet, keep_seconds: float | None = None, data: Any = None
-    ) -> ConnectionRecord:
+    ) -> StoredConnection:
         """A new connection from a login's tokens; `keep_seconds` ends it in any case.
 
         Returns once it is stored, however long that takes: the code that it came from is spent.
         """
         login = self._login(tokens, None, data)
 
-        async def store() -> ConnectionRecord:
+        async def store() -> StoredConnection:
             now = await self.clock.now()
             record = login.first(login.connection_id, owner, now)
             if keep_seconds is None:
@@ -70,11 +70,11 @@ class Connections:
             await self.records.add(record, now)
             return record
 
-        return await until_stored(store, self.rotation.sleep)
+        return await until_stored(store, self.refresher.sleep)
 
     async def connect(
         self, *, owner: str, tokens: TokenSet, user: User | None, data: Any = None
-    ) -> ConnectionRecord:
+    ) -> StoredConnection:
         """The owner's one connection of this Airtable user, with the tokens of a new login.
 
         It is created, or renewed under its id if the owner has connected this user before. This
@@ -84,20 +84,20 @@ class Connections:
         Raises:
             UpstreamError: `user` is None, and the owner has a connection, which may be that user's.
         """
-        async for _ in Tries(self.rotation.sleep):
+        async for _ in Tries(self.refresher.sleep):
             login = self._login(tokens, user, data)
-            record = await until_stored(partial(self._store, owner, login), self.rotation.sleep)
+            record = await until_stored(partial(self._store, owner, login), self.refresher.sleep)
             if record is not None:
                 return record
         raise StoreUnavailable(cause="contention")
 
-    async def _store(self, owner: str, login: "_Login") -> ConnectionRecord | None:
+    async def _store(self, owner: str, login: "_Login") -> StoredConnection | None:
         """The record with this login's tokens; None if its connection was disconnected meanwhile.
 
         Each pass notes in the owner's index which connection the user has. That is one
         compare-and-set, so simultaneous logins of a user all store under the same id.
         """
-        async for _ in Tries(self.rotation.sleep):
+        async for _ in Tries(self.refresher.sleep):
             noted = await self.owners.noted(owner)
             connection_id, found = await self._match(owner, noted, login)
             if not await self.owners.claim(owner, connection_id, login.user, seen=noted):
@@ -143,7 +143,7 @@ class Connections:
         user: User | None,
         data: Any = None,
         allow_other_user: bool = False,
-    ) -> ConnectionRecord:
+    ) -> StoredConnection:
         """The same connection with the tokens of a new login, whatever had become of it.
 
         `user` is whose tokens they are. Returns once it is stored, as `create` does.
@@ -155,8 +155,8 @@ class Connections:
         """
         login = self._login(tokens, user, data)
 
-        async def store() -> ConnectionRecord:
-            async for _ in Tries(self.rotation.sleep):
+        async def store() -> StoredConnection:
+            async for _ in Tries(self.refresher.sleep):
                 found = await self._load(connection_id)
                 if found.record.owner != owner:
                     raise NotConnected
@@ -172,8 +172,8 @@ class Connections:
                     return renewed
             raise StoreUnavailable(cause="contention")
 
-        record = await until_stored(store, self.rotation.sleep)
-        await until_stored(partial(self.owners.note, record), self.rotation.sleep)
+        record = await until_stored(store, self.refresher.sleep)
+        await until_stored(partial(self.owners.note, record), self.refresher.sleep)
         return record
 
     async def owned(self, owner: str, connection_id: str | None) -> Connection:
@@ -230,9 +230,9 @@ class Connections:
         self,
         connection_id: str,
         *,
-        rejected: ConnectionRecord | None = None,
+        rejected: StoredConnection | None = None,
         at_least: float = 0.0,
-    ) -> ConnectionRecord:
+    ) -> StoredConnection:
         """The record whose access token may be used now.
 
         `rejected` is what an earlier call returned and Airtable's Web API answered with 401: the
@@ -263,7 +263,7 @@ class Connections:
             return record
         return await self._renewed(record, usable_until=now, by_force=True)
 
-    def mark_accepted(self, record: ConnectionRecord) -> None:
+    def mark_accepted(self, record: StoredConnection) -> None:
         """Note for all processes that Airtable accepted this token.
 
         If Airtable rejects it later, that is news, and a forced refresh may help.
@@ -271,12 +271,12 @@ class Connections:
         attempt = (record.id, record.generation)
         if record.by_force and attempt not in self._accepted:
             self._accepted.add(attempt)
-            task = self.rotation.background.start(self._mark_accepted(record))
+            task = self.refresher.background.start(self._mark_accepted(record))
             task.add_done_callback(lambda _: self._accepted.discard(attempt))
 
-    async def _mark_accepted(self, record: ConnectionRecord) -> None:
+    async def _mark_accepted(self, record: StoredConnection) -> None:
         """Best effort: without the note, another process passes on a 401 that it could mend."""
-        async for _ in Tries(self.rotation.sleep):
+        async for _ in Tries(self.refresher.sleep):
             found = await self.records.load(record.id)
             if found is None or found.record.generation != record.generation:
                 return
@@ -285,9 +285,9 @@ class Connections:
             if await self.records.replace(accepted, now, version=found.version):
                 return
 
-    async def identify(self, record: ConnectionRecord, user: User) -> None:
+    async def identify(self, record: StoredConnection, user: User) -> None:
         """Note whose tokens a connection has, as long as they come from the same login."""
-        async for _ in Tries(self.rotation.sleep):
+        async for _ in Tries(self.refresher.sleep):
             found = await self.records.load(record.id)
             if found is None or found.record.login != record.login:
                 return
@@ -306,7 +306,7 @@ class Connections:
         Raises:
             Unavailable: the store does not answer.
         """
-        async for _ in Tries(self.rotation.sleep):
+        async for _ in Tries(self.refresher.sleep):
             found = await self.records.load(connection_id)
             if found is None or found.record.keep_until is None:
                 return
@@ -327,16 +327,16 @@ class Connections:
             NotConnected: there is no such connection.
             Unavailable: the store does not answer; nothing is certain.
         """
-        await asyncio.shield(self.rotation.background.start(self._disconnect(connection_id)))
+        await asyncio.shield(self.refresher.background.start(self._disconnect(connection_id)))
 
     async def _disconnect(self, connection_id: str) -> None:
         record = await self._erased(connection_id)
-        await self.hooks.tell(Event.DISCONNECTED, Connection.disconnected(record))
+        await self.hooks.emit(Event.DISCONNECTED, Connection.disconnected(record))
         if record.keep_until is None:
             await self.owners.remove(record.owner, connection_id)
 
-    async def _erased(self, connection_id: str) -> ConnectionRecord:
-        async for _ in Tries(self.rotation.sleep):
+    async def _erased(self, connection_id: str) -> StoredConnection:
+        async for _ in Tries(self.refresher.sleep):
             found = await self._load(connection_id)
             if await self._entombed(found):
                 return found.record
@@ -345,17 +345,17 @@ class Connections:
     async def _entombed(self, found: Found) -> bool:
         connection_id = found.record.id
         try:
-            return await self.records.entomb(connection_id, version=found.version)
+            return await self.records.tombstone(connection_id, version=found.version)
         except Unavailable:  # the store may have carried this out and lost its reply
             if await self.records.load(connection_id) is None:
                 return True
             raise
 
     async def _renewed(
-        self, record: ConnectionRecord, *, usable_until: float, by_force: bool = False
-    ) -> ConnectionRecord:
+        self, record: StoredConnection, *, usable_until: float, by_force: bool = False
+    ) -> StoredConnection:
         try:
-            renewed = await self.rotation.beyond(record, by_force=by_force)
+            renewed = await self.refresher.refresh(record, by_force=by_force)
         except (Unavailable, ClientRefused):
             if await self.clock.now() < usable_until:
                 return record
@@ -389,9 +389,9 @@ class _Login:
     """Who granted access, if Airtable says so."""
     data: Any
 
-    def first(self, connection_id: str, owner: str, now: float) -> ConnectionRecord:
+    def first(self, connection_id: str, owner: str, now: float) -> StoredConnection:
         """The record of a new connection."""
-        return ConnectionRecord(
+        return StoredConnection(
             id=connection_id,
             owner=owner,
             user=self.user,
@@ -400,7 +400,7 @@ class _Login:
             **token_fields(self.tokens, now),
         )
 
-    def renewed(self, record: ConnectionRecord, now: float) -> ConnectionRecord:
+    def renewed(self, record: StoredConnection, now: float) -> StoredConnection:
         """The record of a connection that there is, with this login's tokens."""
         return replace(
             record.renewed(self.tokens, now, by_force=False),
@@ -411,17 +411,17 @@ class _Login:
         )
 
 
-def _share_of_life(record: ConnectionRecord, seconds: float) -> float:
+def _share_of_life(record: StoredConnection, seconds: float) -> float:
     """So many seconds, or a tenth of the access token's life if that is shorter."""
     return min(seconds, (record.expires_at - record.obtained_at) / 10)
 
 
-def _was_forced_in_vain(record: ConnectionRecord, now: float) -> bool:
+def _was_forced_in_vain(record: StoredConnection, now: float) -> bool:
     recent = now - record.obtained_at < _FORCED_SECONDS
     return record.by_force and recent and not record.comes_from_the_future(now)
 
 
-def _refuse_ended(record: ConnectionRecord) -> None:
+def _refuse_ended(record: StoredConnection) -> None:
     if record.reason is not None:
         raise ReconnectRequired(record.reason)
 
@@ -435,5 +435,5 @@ def _refuse_other(user: User | None, *, than: User | None) -> None:
         raise OtherUser
 
 
-def _seconds_to_retry(record: ConnectionRecord, now: float) -> float:
+def _seconds_to_retry(record: StoredConnection, now: float) -> float:
     return 5.0 if record.marker is None else record.marker.retry_at - now

@@ -40,7 +40,7 @@ class Hooks:
         """Call it from now on."""
         self._hooks[event].append(hook)
 
-    async def tell(self, event: Event, connection: Connection) -> None:
+    async def emit(self, event: Event, connection: Connection) -> None:
         """Call the hooks in their order, and wait for them, but not for long."""
         if self._hooks[event]:
             work = self._background.start(self._call(event, connection))

@@ -8,11 +8,11 @@ from typing import Any
 from airtable_oauth.airtable_api.transport import WebApi
 from airtable_oauth.encoding import RandomBytes, base64url
 from airtable_oauth.errors import AirtableOAuthError, Unavailable
-from airtable_oauth.oauth.login import Kept, Purpose
+from airtable_oauth.oauth.login import LoginContext, StoredTokens
 from airtable_oauth.oauth.protocol import TokenSet
 from airtable_oauth.vault.connections import Connections
 from airtable_oauth.vault.events import Event
-from airtable_oauth.vault.model import Connection, ConnectionRecord
+from airtable_oauth.vault.model import Connection, StoredConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Grants:
     separate_connections: bool
     """Whether each login of an owner creates a connection, also for the same Airtable user."""
 
-    async def accept(self, tokens: TokenSet, purpose: Purpose) -> Kept:
+    async def accept(self, tokens: TokenSet, purpose: LoginContext) -> StoredTokens:
         """The connection that now has these tokens; its hooks are told afterwards.
 
         Raises:
@@ -43,7 +43,7 @@ class Grants:
         else:
             owner = f"session:{base64url(self.random(16))}"
             record = await self._created(owner, tokens, keep_seconds=self.session_seconds)
-        return Kept(record.id, partial(self._tell, record))
+        return StoredTokens(record.id, partial(self._tell, record))
 
     async def adopt(self, owner: str, tokens: TokenSet, data: Any) -> str:
         """The id of the connection that now has these tokens, which come from elsewhere.
@@ -55,7 +55,7 @@ class Grants:
         await self._tell(record)
         return record.id
 
-    async def identify(self, record: ConnectionRecord) -> ConnectionRecord:
+    async def identify(self, record: StoredConnection) -> StoredConnection:
         """The record with the user whose tokens it has, if Airtable says who that is."""
         user = await self.web_api.whoami(record.access_token)
         if user is None:
@@ -64,7 +64,7 @@ class Grants:
             await self.connections.identify(record, user)
         return replace(record, user=user)
 
-    async def _owned(self, owner: str, tokens: TokenSet, data: Any) -> ConnectionRecord:
+    async def _owned(self, owner: str, tokens: TokenSet, data: Any) -> StoredConnection:
         """Airtable is asked who granted access, because each user is one connection."""
         if self.separate_connections:
             return await self._created(owner, tokens, data=data)
@@ -84,15 +84,15 @@ class Grants:
         with suppress(AirtableOAuthError):  # it has ended: nothing can tell any more whose it was
             await self.identify(await self.connections.access(connection_id))
 
-    async def _created(self, owner: str, tokens: TokenSet, **options: Any) -> ConnectionRecord:
+    async def _created(self, owner: str, tokens: TokenSet, **options: Any) -> StoredConnection:
         """It is stored before Airtable is asked who granted access."""
         return await self.identify(
             await self.connections.create(owner=owner, tokens=tokens, **options)
         )
 
     async def _reconnected(
-        self, connection_id: str, tokens: TokenSet, purpose: Purpose
-    ) -> ConnectionRecord:
+        self, connection_id: str, tokens: TokenSet, purpose: LoginContext
+    ) -> StoredConnection:
         """Airtable is asked first: nobody must find another person's bases in their connection."""
         connection = await self.connections.owned(purpose.owner or "", connection_id)
         if connection.user is None and not self.allow_other_user:
@@ -106,5 +106,5 @@ class Grants:
             allow_other_user=self.allow_other_user,
         )
 
-    async def _tell(self, record: ConnectionRecord) -> None:
-        await self.connections.hooks.tell(Event.CONNECTED, Connection.connected(record))
+    async def _tell(self, record: StoredConnection) -> None:
+        await self.connections.hooks.emit(Event.CONNECTED, Connection.connected(record))

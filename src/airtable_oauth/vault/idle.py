@@ -7,7 +7,7 @@ from enum import StrEnum
 from airtable_oauth.background import Sleep
 from airtable_oauth.errors import ClockSkew, NotConnected, Unavailable
 from airtable_oauth.vault.connections import Connections
-from airtable_oauth.vault.model import ConnectionRecord
+from airtable_oauth.vault.model import StoredConnection
 
 _PAUSE_SECONDS = 0.2
 _SKEW_SECONDS = 24 * 3600.0
@@ -50,7 +50,7 @@ async def renew_idle(
             await sleep(_PAUSE_SECONDS)
 
 
-def _is_idle(record: ConnectionRecord, now: float, within: float) -> bool:
+def _is_idle(record: StoredConnection, now: float, within: float) -> bool:
     """Whether it has not ended, and will end within that time although it could live longer.
 
     So will one that was dated by a clock that was ahead: its real end is not known.
@@ -60,9 +60,9 @@ def _is_idle(record: ConnectionRecord, now: float, within: float) -> bool:
     return record.reconnect_by <= now + within or record.comes_from_the_future(now)
 
 
-async def _renew(connections: Connections, record: ConnectionRecord) -> IdleOutcome:
+async def _renew(connections: Connections, record: StoredConnection) -> IdleOutcome:
     try:
-        current = await connections.rotation.beyond(record, by_force=False)
+        current = await connections.refresher.refresh(record, by_force=False)
     except NotConnected:
         return IdleOutcome.ENDED
     except Unavailable:

@@ -66,7 +66,7 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionRecord:
+class StoredConnection:
     """All that is known of a connection. Times are seconds since 1970 by the store's clock."""
 
     id: str
@@ -110,7 +110,7 @@ class ConnectionRecord:
         """How long its access token still lives, as far as that is known."""
         return 0.0 if self.comes_from_the_future(now) else self.expires_at - now
 
-    def renewed(self, tokens: TokenSet, now: float, *, by_force: bool) -> "ConnectionRecord":
+    def renewed(self, tokens: TokenSet, now: float, *, by_force: bool) -> "StoredConnection":
         """The next generation. A refresh token of unknown life lives as long as its predecessor."""
         fields = token_fields(tokens, now)
         if fields["reconnect_by"] is None and self.reconnect_by is not None:
@@ -137,7 +137,7 @@ class ConnectionRecord:
         return json.dumps({"v": _FORMAT, **asdict(self)}).encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "ConnectionRecord | None":
+    def from_bytes(cls, data: bytes) -> "StoredConnection | None":
         """From where it lay; None if a disconnected one lay there.
 
         Fields that this version does not know are left out.
@@ -183,7 +183,7 @@ class Connection:
     """Whether its tokens come from a later login than the one that created it."""
 
     @classmethod
-    def of(cls, record: ConnectionRecord) -> "Connection":
+    def of(cls, record: StoredConnection) -> "Connection":
         """What a record says."""
         return cls(
             id=record.id,
@@ -199,7 +199,7 @@ class Connection:
         )
 
     @classmethod
-    def connected(cls, record: ConnectionRecord) -> "Connection":
+    def connected(cls, record: StoredConnection) -> "Connection":
         """What the event of a login reports.
 
         A refresh may have begun since. It is left out, because no event follows when it ends.
@@ -207,7 +207,7 @@ class Connection:
         return cls.of(replace(record, marker=None))
 
     @classmethod
-    def disconnected(cls, record: ConnectionRecord) -> "Connection":
+    def disconnected(cls, record: StoredConnection) -> "Connection":
         """What the event of a disconnect reports."""
         connection = cls.of(record)
         return replace(connection, status=Status.DISCONNECTED, reason=None)

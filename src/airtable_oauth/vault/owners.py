@@ -14,7 +14,7 @@ from airtable_oauth.errors import (
 )
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.keys import storage_key
-from airtable_oauth.vault.model import ConnectionRecord
+from airtable_oauth.vault.model import StoredConnection
 
 _OWNER_SECONDS = 400 * 24 * 3600.0
 _FORMAT = 1
@@ -77,7 +77,7 @@ class Owners:
         entry = await self.store.get(self._key(owner))
         return Noted() if entry is None else Noted.from_bytes(entry.value)
 
-    async def note(self, record: ConnectionRecord) -> None:
+    async def note(self, record: StoredConnection) -> None:
         """Note a connection and its user. The note ends after 400 days unless this is repeated."""
         await self._change(record.owner, lambda noted: noted.having(record.id, record.user))
 

@@ -26,34 +26,34 @@ from airtable_oauth.errors import (
 )
 from airtable_oauth.logs import logger
 from airtable_oauth.oauth.protocol import TokenSet
-from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.request_notes import current_notes, log_fields
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.lease import Lease
 from airtable_oauth.vault.metrics import RefreshOutcome, count_refresh, lease_wait
-from airtable_oauth.vault.model import LONGEST_RETRY, ConnectionRecord, Marker, Reason
-from airtable_oauth.vault.repository import Found, Records
+from airtable_oauth.vault.model import LONGEST_RETRY, Marker, Reason, StoredConnection
+from airtable_oauth.vault.repository import ConnectionRepository, Found
 
 _POLL_SECONDS = 0.1
 _FIRST_RETRY = 10.0
 
-Change = Callable[[ConnectionRecord], ConnectionRecord]
+Change = Callable[[StoredConnection], StoredConnection]
 
 
 @dataclass(slots=True)
-class Rotation:
+class Refresher:
     """The refreshes of one integration, as this process does them."""
 
-    records: Records
-    airtable: Airtable
+    records: ConnectionRepository
+    airtable: TokenEndpoint
     clock: StoreClock
     background: Background
-    on_renewed: Callable[[ConnectionRecord], Coroutine[Any, Any, None]]
+    on_renewed: Callable[[StoredConnection], Coroutine[Any, Any, None]]
     """Told of each record that this process has renewed."""
-    on_ended: Callable[[ConnectionRecord], Coroutine[Any, Any, None]]
+    on_ended: Callable[[StoredConnection], Coroutine[Any, Any, None]]
     """Told of each connection whose end this process has learned."""
-    on_revived: Callable[[ConnectionRecord], Coroutine[Any, Any, None]]
+    on_revived: Callable[[StoredConnection], Coroutine[Any, Any, None]]
     """Told of each connection that had been marked as ended when its new pair was stored."""
     sleep: Sleep = asyncio.sleep
     store_seconds: float = 3.0
@@ -66,7 +66,7 @@ class Rotation:
         """Seconds that a lease lives: longer than a call to Airtable and the writes around it."""
         return lease_seconds(self.airtable.deadline, self.store_seconds)
 
-    async def beyond(self, record: ConnectionRecord, *, by_force: bool) -> ConnectionRecord:
+    async def refresh(self, record: StoredConnection, *, by_force: bool) -> StoredConnection:
         """The record after this generation, or this generation if it could not be renewed yet.
 
         All callers of a process share one attempt. None of them can interrupt it.
@@ -87,7 +87,7 @@ class Rotation:
         finally:
             attempt.note()
 
-    async def _renew(self, seen: ConnectionRecord, *, by_force: bool) -> ConnectionRecord:
+    async def _renew(self, seen: StoredConnection, *, by_force: bool) -> StoredConnection:
         """Refresh under the lease, or return the record that the lease's holder has stored.
 
         The slot comes first: waiting for it spends no time of the lease, the marker or the call. A
@@ -119,8 +119,8 @@ class Rotation:
             raise AccessUnavailable from None
 
     async def _renew_under_lease(
-        self, seen: ConnectionRecord, slot: ExitStack, *, by_force: bool
-    ) -> ConnectionRecord:
+        self, seen: StoredConnection, slot: ExitStack, *, by_force: bool
+    ) -> StoredConnection:
         async for _ in Tries(self.sleep):
             found = await self._load(seen.id)
             record, now = found.record, await self.clock.now()
@@ -136,8 +136,8 @@ class Rotation:
         raise StoreUnavailable(cause="contention")
 
     async def _send(
-        self, record: ConnectionRecord, marker: Marker, slot: ExitStack, *, by_force: bool
-    ) -> ConnectionRecord:
+        self, record: StoredConnection, marker: Marker, slot: ExitStack, *, by_force: bool
+    ) -> StoredConnection:
         """Send the refresh token, which this attempt's marker announces, and store the outcome."""
         try:
             await self._require_time(marker)
@@ -160,12 +160,12 @@ class Rotation:
             raise NotSent(cause="the process stood still")
 
     async def _succeeded(
-        self, record: ConnectionRecord, tokens: TokenSet, *, by_force: bool
-    ) -> ConnectionRecord:
+        self, record: StoredConnection, tokens: TokenSet, *, by_force: bool
+    ) -> StoredConnection:
         renewed = record.renewed(tokens, await self.clock.now(), by_force=by_force)
         ended = False
 
-        def change(current: ConnectionRecord) -> ConnectionRecord:
+        def change(current: StoredConnection) -> StoredConnection:
             """Keep what others have added since, such as the user, but no marker and no end."""
             nonlocal ended
             ended = current.reason is not None
@@ -181,8 +181,8 @@ class Rotation:
         return stored
 
     async def _failed(
-        self, record: ConnectionRecord, marker: Marker, error: AirtableError
-    ) -> ConnectionRecord:
+        self, record: StoredConnection, marker: Marker, error: AirtableError
+    ) -> StoredConnection:
         """Only `invalid_grant` ends a connection. `marker` is this attempt's."""
         if isinstance(error, InvalidGrant):
             reason = await self._reason(record)
@@ -209,7 +209,7 @@ class Rotation:
         later = replace(marker, retry_at=await self.clock.now() + pause)
         return await self._settle(record, _instead_of(marker, later))
 
-    async def _reason(self, record: ConnectionRecord) -> Reason:
+    async def _reason(self, record: StoredConnection) -> Reason:
         if record.marker is not None:
             return Reason.ROTATION_LOST
         now = await self.clock.now()
@@ -218,8 +218,8 @@ class Rotation:
         return Reason.REVOKED
 
     async def _from_a_peer(
-        self, record: ConnectionRecord, marker: Marker
-    ) -> ConnectionRecord | None:
+        self, record: StoredConnection, marker: Marker
+    ) -> StoredConnection | None:
         """Wait for the pair that another process has, as Airtable says, until it is stored.
 
         The wait ends before the marker does: until then no other process sends the token.
@@ -237,10 +237,10 @@ class Rotation:
 
     async def _settle(
         self,
-        record: ConnectionRecord,
+        record: StoredConnection,
         change: Change,
-        then: Callable[[ConnectionRecord], Coroutine[Any, Any, None]] | None = None,
-    ) -> ConnectionRecord:
+        then: Callable[[StoredConnection], Coroutine[Any, Any, None]] | None = None,
+    ) -> StoredConnection:
         """Store an outcome: until it is stored, superseded, or the process ends.
 
         `then` is told of it once it is stored: twice if the store's first reply was lost.
@@ -250,7 +250,7 @@ class Rotation:
             StoreUnavailable: it takes longer; it goes on in the background.
         """
 
-        async def attempt() -> ConnectionRecord:
+        async def attempt() -> StoredConnection:
             async for _ in Tries(self.sleep):
                 found = await self._load(record.id)
                 if found.record.generation != record.generation:
@@ -280,7 +280,7 @@ class Rotation:
         return Lease(records.store, key, self.term)
 
     def _report(
-        self, record: ConnectionRecord, outcome: RefreshOutcome, cause: str | None = None
+        self, record: StoredConnection, outcome: RefreshOutcome, cause: str | None = None
     ) -> None:
         count_refresh(outcome)
         level = logger.info if outcome is RefreshOutcome.RENEWED else logger.warning
@@ -298,7 +298,7 @@ class Rotation:
 class _Attempt:
     """A refresh that several requests may wait for."""
 
-    task: asyncio.Task[ConnectionRecord]
+    task: asyncio.Task[StoredConnection]
     outcome: RefreshOutcome | None = None
     cause: str | None = None
 
@@ -319,7 +319,7 @@ def lease_seconds(deadline: float, store_seconds: float) -> float:
     return deadline + 3 * store_seconds
 
 
-def _attempts(record: ConnectionRecord) -> int:
+def _attempts(record: StoredConnection) -> int:
     return 0 if record.marker is None else record.marker.attempts
 
 

@@ -9,7 +9,7 @@ from airtable_oauth.errors import UnreadableRecord
 from airtable_oauth.logs import logger
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.keys import storage_key
-from airtable_oauth.vault.model import ConnectionRecord
+from airtable_oauth.vault.model import StoredConnection
 
 _FORMAT = 1
 _DAY = 24 * 3600.0
@@ -20,12 +20,12 @@ _TOMBSTONE = json.dumps({"v": _FORMAT, "gone": True}).encode()
 class Found(NamedTuple):
     """A record and the version that a change of it must name."""
 
-    record: ConnectionRecord
+    record: StoredConnection
     version: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
+class ConnectionRepository:
     """The connections of one integration in a store."""
 
     store: Store
@@ -38,26 +38,26 @@ class Records:
             Unavailable: the store does not answer, or the record cannot be read by this process.
         """
         entry = await self.store.get(self._key(connection_id))
-        record = None if entry is None else ConnectionRecord.from_bytes(entry.value)
+        record = None if entry is None else StoredConnection.from_bytes(entry.value)
         return None if entry is None or record is None else Found(record, entry.version)
 
-    async def put(self, record: ConnectionRecord, now: float) -> None:
+    async def put(self, record: StoredConnection, now: float) -> None:
         """Store it, whatever was there."""
         await self.store.put(self._key(record.id), record.to_bytes(), record.seconds_to_keep(now))
 
-    async def add(self, record: ConnectionRecord, now: float) -> bool:
+    async def add(self, record: StoredConnection, now: float) -> bool:
         """Store it if there is none with its id; whether it was stored."""
         return await self.store.add(
             self._key(record.id), record.to_bytes(), record.seconds_to_keep(now)
         )
 
-    async def replace(self, record: ConnectionRecord, now: float, *, version: bytes) -> bool:
+    async def replace(self, record: StoredConnection, now: float, *, version: bytes) -> bool:
         """Store it if this version is still there; whether it was stored."""
         return await self.store.replace(
             self._key(record.id), record.to_bytes(), record.seconds_to_keep(now), version=version
         )
 
-    async def entomb(self, connection_id: str, *, version: bytes) -> bool:
+    async def tombstone(self, connection_id: str, *, version: bytes) -> bool:
         """Erase it if this version is still there; whether it was.
 
         It leaves what a refresh that is under way cannot overwrite.
@@ -71,7 +71,7 @@ class Records:
         async for key in self.store.scan(f"{self.name}:connection"):
             try:
                 entry = await self.store.get(key)
-                record = None if entry is None else ConnectionRecord.from_bytes(entry.value)
+                record = None if entry is None else StoredConnection.from_bytes(entry.value)
             except UnreadableRecord as error:
                 logger.warning("a connection was passed over: %s", error.error)
                 continue

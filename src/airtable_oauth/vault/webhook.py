@@ -44,7 +44,7 @@ class Webhook:
     incidents: Incidents = field(default_factory=lambda: Incidents("the webhook"))
     """Logs that the webhook's server cannot be reached or refuses events."""
 
-    async def tell(self, event: Event, connection: Connection) -> None:
+    async def emit(self, event: Event, connection: Connection) -> None:
         """Send it in the background, again if it does not arrive; nobody waits for it."""
         message_id = f"msg_{base64url(self.random(16))}"
         body = json.dumps(_described(event, connection, self.clock())).encode()

@@ -10,7 +10,7 @@ from fastapi import Depends, Header, Request
 from airtable_oauth.airtable_api.transport import WebApi
 from airtable_oauth.errors import CrossSiteRefused, InvalidInput, NotConnected
 from airtable_oauth.oauth.login import Logins, UnboundLogins
-from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.settings import Settings
 from airtable_oauth.stores import Store
 from airtable_oauth.vault.connections import Connections
@@ -43,7 +43,7 @@ class Services:
 
     settings: Settings
     store: Store
-    airtable: Airtable
+    airtable: TokenEndpoint
     web_api: WebApi
     grants: Grants
     logins: Logins

@@ -52,7 +52,7 @@ class LoginCookies:
         value = read_cookies(headers).get(self._prefix + login_id(state))
         return value.partition(".")[2] if value else None
 
-    def keep(self, login: BegunLogin, headers: Headers, response: Response) -> None:
+    def set(self, login: BegunLogin, headers: Headers, response: Response) -> None:
         """Give the sender of these headers the secret of a login, and remove what is too many."""
         for name in self._superfluous(read_cookies(headers)):
             _set(response, name, "", max_age=0, secure=self.secure)

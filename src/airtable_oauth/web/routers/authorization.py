@@ -12,7 +12,7 @@ from airtable_oauth.errors import (
     StoreUnavailable,
     TooManyLogins,
 )
-from airtable_oauth.oauth.login import Purpose
+from airtable_oauth.oauth.login import LoginContext
 from airtable_oauth.web.caller import (
     RETURN_TO,
     Services,
@@ -44,7 +44,7 @@ def authorization_router(services: Services) -> APIRouter:
         `authorizationUrl`; Airtable sends it back to the redirect URI with `code` and `state`, or
         with `error` and `state`.
         """
-        return await begin(request, response, Purpose())
+        return await begin(request, response, LoginContext())
 
     async def owners_authorization_url(
         request: Request,
@@ -65,11 +65,13 @@ def authorization_router(services: Services) -> APIRouter:
         """
         if connection is not None:
             await services.connections.owned(owner, connection)
-        return await begin(request, response, Purpose(owner, connection, data))
+        return await begin(request, response, LoginContext(owner, connection, data))
 
-    async def begin(request: Request, response: Response, purpose: Purpose) -> AuthorizationUrl:
+    async def begin(
+        request: Request, response: Response, purpose: LoginContext
+    ) -> AuthorizationUrl:
         login = await services.logins.begin(return_to_of(request), purpose)
-        services.login_cookies.keep(login, request.headers, response)
+        services.login_cookies.set(login, request.headers, response)
         return AuthorizationUrl(authorizationUrl=login.authorization_url)
 
     router.add_api_route(

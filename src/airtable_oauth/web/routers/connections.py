@@ -71,7 +71,7 @@ def connections_router(services: Services) -> APIRouter:
         """
         callback = parameters.callback()
         secret = services.login_cookies.browser_secret(request.headers, callback.state)
-        login = await services.logins.keep(callback, secret, services.grants.accept, owner)
+        login = await services.logins.complete(callback, secret, services.grants.accept, owner)
         connection = await services.connections.get(login.connection_id)
         return FinishedConnection(**fields_of(connection), **returning(login))
 

@@ -26,7 +26,7 @@ from airtable_oauth.errors import (
     UpstreamTimeout,
 )
 from airtable_oauth.oauth.protocol import parse_token_response
-from airtable_oauth.oauth.token_endpoint import Airtable
+from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.web.caller import Services
 from airtable_oauth.web.route import OAuthRoute, documented
 from airtable_oauth.web.routers.authorization import AuthorizationUrl
@@ -82,7 +82,7 @@ def node_compat_router(services: Services) -> APIRouter:
 
 
 async def _exchange(
-    airtable: Airtable, code: str | list[str] | None, code_verifier: str
+    airtable: TokenEndpoint, code: str | list[str] | None, code_verifier: str
 ) -> Response:
     form = airtable.client.exchange_form(
         code=code if isinstance(code, str) else ",".join(code or ()), code_verifier=code_verifier
@@ -104,7 +104,7 @@ async def _exchange(
     return _json(status, {"error": "Unknown error", "details": data})
 
 
-def _report(airtable: Airtable, status: int, body: bytes) -> None:
+def _report(airtable: TokenEndpoint, status: int, body: bytes) -> None:
     """Report to the log how Airtable answered: this route passes every answer on."""
     with suppress(AirtableOAuthError), airtable.incidents:
         parse_token_response(status, body, grant_type="authorization_code", requested_scope="")
@@ -128,7 +128,7 @@ def _data(body: bytes) -> Any:
         return body.decode("utf-8", "replace")
 
 
-def _message(error: AirtableOAuthError, airtable: Airtable) -> str:
+def _message(error: AirtableOAuthError, airtable: TokenEndpoint) -> str:
     """What axios says of a request without an answer."""
     if isinstance(error, NotSent):
         return "connect ECONNREFUSED"

@@ -26,7 +26,7 @@ from airtable_oauth.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from airtable_oauth.oauth.login import KeptLogin
+from airtable_oauth.oauth.login import CompletedLogin
 from airtable_oauth.settings import Settings
 from airtable_oauth.vault.model import Connection, Reason, Status
 from airtable_oauth.web.caller import Services
@@ -125,7 +125,7 @@ def session_router(services: Services) -> APIRouter:
         """
         callback = parameters.callback()
         secret = services.login_cookies.browser_secret(request.headers, callback.state)
-        login = await services.logins.keep(callback, secret, services.grants.accept)
+        login = await services.logins.complete(callback, secret, services.grants.accept)
         connection = await _live_connection(services, login)
         previous = await _previous_session(services, request)
         if previous is None or previous.connection_id != connection.id:
@@ -184,12 +184,12 @@ def described(connection: Connection, settings: Settings) -> dict[str, Any]:
     }
 
 
-def returning(login: KeptLogin) -> dict[str, str]:
+def returning(login: CompletedLogin) -> dict[str, str]:
     """`return_to`, where one was given."""
     return {} if login.return_to is None else {"return_to": login.return_to}
 
 
-async def _live_connection(services: Services, login: KeptLogin) -> Connection:
+async def _live_connection(services: Services, login: CompletedLogin) -> Connection:
     """The connection of a login, unless it has ended since.
 
     A login whose connection has ended must not replace one that works.
