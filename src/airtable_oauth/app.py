@@ -13,8 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from airtable_oauth.integration import AirtableOAuth, Parts
 from airtable_oauth.settings import Settings
 from airtable_oauth.web.access_log import AccessLog
-from airtable_oauth.web.direct import shorten
-from airtable_oauth.web.route import OAuthRoute, error_response
+from airtable_oauth.web.route import error_response
 from airtable_oauth.web.routers.docs import docs_router
 from airtable_oauth.web.security_headers import SecurityHeaders
 
@@ -59,9 +58,6 @@ def create_app(settings: Settings | None = None, **parts: Unpack[Parts]) -> Fast
     app.router.routes.extend(airtable.router.routes)
     if settings.docs:
         app.router.routes.extend(docs_router(settings.public_url).routes)
-    for route in airtable.router.routes:
-        if isinstance(route, OAuthRoute):
-            shorten(route)
     for kind in (HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
     return app

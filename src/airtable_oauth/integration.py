@@ -479,7 +479,9 @@ def airtable_of(
 def _routes(services: Services) -> Iterator[BaseRoute]:
     settings = services.settings
     yield from authorization_router(services).routes
-    yield from (connections_router if services.host else session_router)(services).routes
+    yield from session_router(services).routes
+    if services.host is not None:
+        yield from connections_router(services).routes
     yield from proxy_router(services).routes
     if settings.expose_tokens and services.host is None:
         yield from exchange_router(services).routes

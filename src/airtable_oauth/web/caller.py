@@ -1,15 +1,15 @@
-"""What routes work with: the services of an integration, and what they ask of a request."""
+"""Who sends a request, and which connection it is about: the dependencies of the routes."""
 
 import json
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Query, Request
 
 from airtable_oauth.airtable_api.transport import WebApi
-from airtable_oauth.errors import CrossSiteRefused, InvalidInput, NotConnected
-from airtable_oauth.oauth.login import Logins, UnboundLogins
+from airtable_oauth.errors import NotConnected
+from airtable_oauth.oauth.login import LoginContext, Logins, UnboundLogins
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.settings import Settings
 from airtable_oauth.stores import Store
@@ -17,6 +17,7 @@ from airtable_oauth.vault.connections import Connections
 from airtable_oauth.vault.grants import Grants
 from airtable_oauth.web.access_log import notes_of
 from airtable_oauth.web.cookies import LoginCookies, SessionCookie
+from airtable_oauth.web.csrf import refuse_cross_site
 from airtable_oauth.web.readiness import Readiness
 from airtable_oauth.web.sessions import Session, Sessions
 
@@ -25,7 +26,6 @@ HOST_ANSWERED = "airtable_oauth.host_answered"
 raise."""
 
 _MAX_DATA = 4096
-_LONGEST_PATH = 2048
 
 ConnectionHeader = Annotated[
     str | None,
@@ -86,12 +86,59 @@ class Host:
     """Returns JSON that a connection carries from the beginning of its login."""
 
 
-def owner_of(services: Services) -> Callable[..., Awaitable[str | None]]:
-    """The dependency that says who sends a request: the host's user, or None."""
-    if services.host is None:
-        return _nobody
+def login_context(services: Services) -> Callable[..., Awaitable[LoginContext]]:
+    """The dependency that returns what a login is for: whose it is, and what it reconnects."""
+    host = services.host
+    if host is None:
+        return _session_login
 
-    async def owner(request: Request, owner: Annotated[Any, Depends(services.host.owner)]) -> str:
+    async def ask_host(request: Request, _owner: Annotated[str, Depends(owner_of(host))]) -> None:
+        """The owner comes first: a stranger gets no further. What follows is the host's again."""
+        request.scope.pop(HOST_ANSWERED, None)
+
+    async def login_data(
+        request: Request,
+        _asked: Annotated[None, Depends(ask_host)],
+        data: Annotated[Any, Depends(host.login_data or _no_data)],
+    ) -> Any:
+        if len(json.dumps(data)) > _MAX_DATA:
+            raise ValueError(f"login data has at most {_MAX_DATA} characters of JSON")
+        request.scope[HOST_ANSWERED] = True
+        return data
+
+    async def owners_login(
+        # Before the owner: the host answers whatever its dependencies raise.
+        data: Annotated[Any, Depends(login_data)],
+        owner: Annotated[str, Depends(owner_of(host))],
+        connection: Annotated[
+            str | None,
+            Query(max_length=64, description="A connection of this owner, to reconnect it."),
+        ] = None,
+    ) -> LoginContext:
+        if connection is not None:
+            await services.connections.owned(owner, connection)
+        return LoginContext(owner, connection, data)
+
+    return owners_login
+
+
+async def _session_login() -> LoginContext:
+    return LoginContext()
+
+
+async def _no_data() -> None:
+    return None
+
+
+def owner_of(host: Host | None) -> Callable[..., Awaitable[str | None]]:
+    """The dependency that returns the id of the host's user who sends a request.
+
+    It returns None where users are sessions.
+    """
+    if host is None:
+        return _no_owner
+
+    async def owner(request: Request, owner: Annotated[Any, Depends(host.owner)]) -> str:
         if not isinstance(owner, str) or not owner:
             raise TypeError("the owner dependency must return a string that is not empty")
         request.scope[HOST_ANSWERED] = True
@@ -100,28 +147,8 @@ def owner_of(services: Services) -> Callable[..., Awaitable[str | None]]:
     return owner
 
 
-def login_data_of(services: Services) -> Callable[..., Awaitable[Any]]:
-    """The dependency that says what a login is to carry along."""
-    if services.host is None or services.host.login_data is None:
-        return _nobody
-
-    async def ask_host(
-        request: Request, _owner: Annotated[str, Depends(owner_of(services))]
-    ) -> None:
-        """The owner comes first: a stranger gets no further. What follows is the host's again."""
-        request.scope.pop(HOST_ANSWERED, None)
-
-    async def login_data(
-        request: Request,
-        _asked: Annotated[None, Depends(ask_host)],
-        data: Annotated[Any, Depends(services.host.login_data)],
-    ) -> Any:
-        if len(json.dumps(data)) > _MAX_DATA:
-            raise ValueError(f"login data takes {_MAX_DATA} characters of JSON at most")
-        request.scope[HOST_ANSWERED] = True
-        return data
-
-    return login_data
+async def _no_owner() -> None:
+    return None
 
 
 def connection_of(services: Services, *, foreign: bool = False) -> Callable[..., Awaitable[str]]:
@@ -141,7 +168,7 @@ def connection_of(services: Services, *, foreign: bool = False) -> Callable[...,
 
     async def of_owner(
         request: Request,
-        owner: Annotated[str, Depends(owner_of(services))],
+        owner: Annotated[str, Depends(owner_of(services.host))],
         connection: ConnectionHeader = None,
     ) -> str:
         notes = notes_of(request.scope)
@@ -149,59 +176,3 @@ def connection_of(services: Services, *, foreign: bool = False) -> Callable[...,
         return notes.connection
 
     return of_owner
-
-
-def refuse_cross_site(request: Request, origins: Collection[str]) -> None:
-    """Absence is neutral: a same-origin GET has no `Origin`, a plain-http host no `Sec-Fetch-*`.
-
-    No form can send `X-CSRF`, and no other origin without our leave.
-    """
-    headers = request.headers
-    origin = headers.get("origin")
-    if (
-        (origin is not None and origin not in origins)
-        or headers.get("sec-fetch-site") in ("cross-site", "none")
-        or headers.get("sec-fetch-mode") in ("no-cors", "navigate")
-    ):
-        raise CrossSiteRefused
-    if request.method not in ("GET", "HEAD") and headers.get("x-csrf") != "1":
-        raise CrossSiteRefused("Send the header X-CSRF: 1.")
-
-
-async def _nobody() -> None:
-    return None
-
-
-def return_to_of(request: Request) -> str | None:
-    """The local path that shall come back when a login ends, if one was given.
-
-    Read by hand: as a parameter of a route it would take a tenth of the time to answer.
-
-    Raises:
-        InvalidInput: it leads elsewhere, or makes no sense.
-    """
-    path = request.query_params.get("return_to") if request.scope["query_string"] else None
-    if path is not None and not _is_local(path):
-        raise InvalidInput("Missing or malformed: return_to.")
-    return path
-
-
-RETURN_TO = {
-    "name": "return_to",
-    "in": "query",
-    "required": False,
-    "description": "A local path that comes back when the login ends.",
-    "schema": {"type": "string", "maxLength": _LONGEST_PATH, "pattern": "^/"},
-    "example": "/bases?sort=name",
-}
-"""How the API's description shows it."""
-
-
-def _is_local(path: str) -> bool:
-    return (
-        path.startswith("/")
-        and not path.startswith("//")
-        and "\\" not in path
-        and len(path) <= _LONGEST_PATH
-        and not any(character <= " " or character == "\x7f" for character in path)
-    )

@@ -27,7 +27,8 @@ from airtable_oauth.errors import (
     UnsupportedMediaType,
 )
 from airtable_oauth.web.access_log import log_crash, log_failed_request, notes_of
-from airtable_oauth.web.caller import HOST_ANSWERED, Services, refuse_cross_site
+from airtable_oauth.web.caller import HOST_ANSWERED, Services
+from airtable_oauth.web.csrf import refuse_cross_site
 
 _MAX_BODY_BYTES = 16 * 1024
 _BODY_SECONDS = 10.0

@@ -3,7 +3,6 @@
 import re
 from contextlib import ExitStack
 from importlib.metadata import version
-from inspect import cleandoc
 from itertools import islice
 from typing import Annotated
 from urllib.parse import unquote_to_bytes
@@ -84,7 +83,11 @@ def proxy_router(services: Services) -> APIRouter:
     places = Places(10, patience=services.settings.upstream_timeout)
     uploads = UploadPlaces(patience=10)
 
-    async def airtable(path: str, request: Request) -> Response:
+    async def airtable(
+        path: str,
+        request: Request,
+        connection_id: Annotated[str, Depends(connection_of(services))],
+    ) -> Response:
         """Call Airtable's Web API as the caller's connection.
 
         Whatever Airtable answers comes back, its errors included; our own errors have the one
@@ -93,17 +96,6 @@ def proxy_router(services: Services) -> APIRouter:
         `POST …/{recordId}/{attachmentFieldIdOrName}/uploadAttachment` goes to the origin that
         accepts uploads, with a body of up to 7 MiB; other bodies have 2 MiB at most.
         """
-        session = await services.session_of(request)
-        return await forward(path, request, session.connection_id)
-
-    async def owners_airtable(
-        path: str,
-        request: Request,
-        connection_id: Annotated[str, Depends(connection_of(services))],
-    ) -> Response:
-        return await forward(path, request, connection_id)
-
-    async def forward(path: str, request: Request, connection_id: str) -> Response:
         raw_path = raw_suffix(request.scope, path)
         require_plain_path(raw_path)
         target = f"{services.web_api.url}/{raw_path}"
@@ -125,11 +117,10 @@ def proxy_router(services: Services) -> APIRouter:
     for method in _METHODS:
         router.add_api_route(
             "/airtable/{path:path}",
-            owners_airtable if services.host else airtable,
+            airtable,
             methods=[method],
             operation_id=f"{services.settings.name}_{method.lower()}",
             summary=f"{method} from Airtable's Web API",
-            description=cleandoc(airtable.__doc__ or ""),
             responses=responses,
         )
     return router

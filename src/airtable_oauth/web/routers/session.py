@@ -4,12 +4,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from airtable_oauth.errors import (
     AuthorizationError,
     ClientRefused,
+    ConnectionNotNamed,
     ContentTooLarge,
     CrossSiteRefused,
     DamagedRecord,
@@ -18,6 +19,7 @@ from airtable_oauth.errors import (
     LoginNotFound,
     NotConnected,
     NotSent,
+    OtherUser,
     StoreUnavailable,
     TokenRequestRefused,
     UnknownEncryptionKey,
@@ -29,7 +31,7 @@ from airtable_oauth.errors import (
 from airtable_oauth.oauth.login import CompletedLogin
 from airtable_oauth.settings import Settings
 from airtable_oauth.vault.model import Connection, Reason, Status
-from airtable_oauth.web.caller import Services
+from airtable_oauth.web.caller import Services, connection_of, owner_of
 from airtable_oauth.web.route import LoginErrorBody, cookie_route, documented
 from airtable_oauth.web.routers.tokens import CallbackParameters
 from airtable_oauth.web.sessions import Session
@@ -74,6 +76,17 @@ class BegunSession(ConnectionHealth, Returning):
     """A session at its beginning."""
 
 
+class OwnedConnection(ConnectionHealth):
+    """A connection of a host's user, and its health."""
+
+    id: str
+    """For the header `X-Airtable-Connection`, and for `?connection=` to reconnect it."""
+
+
+class FinishedConnection(OwnedConnection, Returning):
+    """A connection at the end of a login."""
+
+
 class Disconnected(BaseModel):
     """The tokens are erased."""
 
@@ -100,74 +113,88 @@ KEEP_ERRORS = (
     UpstreamTimeout,
     *STORE_ERRORS,
 )
+_ERRORS = (NotConnected, CrossSiteRefused, *STORE_ERRORS)
+_HOST_ERRORS = (*_ERRORS, ConnectionNotNamed, InvalidInput)
 
 
 def session_router(services: Services) -> APIRouter:
     """The routes of this module, for one integration."""
     router = APIRouter(route_class=cookie_route(services), tags=["session"])
-    connections, cookie = services.connections, services.session_cookie
+    connection_id_dependency = Depends(connection_of(services))
+    owner_dependency = Depends(owner_of(services.host))
+    by_host = services.host is not None
+    errors = documented(*_HOST_ERRORS if by_host else _ERRORS)
 
     @router.post(
         "/session",
         status_code=201,
         summary="Finish a login, and keep its tokens here",
+        response_model=FinishedConnection if by_host else BegunSession,
         response_model_exclude_unset=True,
-        responses=documented(*KEEP_ERRORS, model=LoginErrorBody),
+        responses=documented(
+            *KEEP_ERRORS, *((NotConnected, OtherUser) if by_host else ()), model=LoginErrorBody
+        ),
     )
     async def begin_session(
-        parameters: CallbackParameters, request: Request, response: Response
-    ) -> BegunSession:
+        parameters: CallbackParameters,
+        request: Request,
+        response: Response,
+        owner: Annotated[str | None, owner_dependency],
+    ) -> BegunSession | FinishedConnection:
         """Exchange the code of Airtable's redirect for tokens that never leave the server.
 
         Send the redirect's parameters, in the browser that began the login, with the header
-        `X-CSRF: 1`. A repeat gets a session on the same connection, or the same error. One
-        login gives five sessions at most.
+        `X-CSRF: 1`. A repeat gets the same connection, or the same error. One login gives five
+        sessions at most. A host's user who has connected the same Airtable user before gets that
+        connection back, under its id.
         """
         callback = parameters.callback()
         secret = services.login_cookies.browser_secret(request.headers, callback.state)
-        login = await services.logins.complete(callback, secret, services.grants.accept)
-        connection = await _live_connection(services, login)
-        previous = await _previous_session(services, request)
-        if previous is None or previous.connection_id != connection.id:
-            await services.logins.count_session(login)
-            session_id = await services.sessions.create(
-                connection_id=connection.id, login_key=login.key
-            )
-            if previous is not None:
-                await _end_previous(services, previous, request)
-            cookie.set(response, session_id)
-        health = described(connection, services.settings)
-        return BegunSession(**health, **returning(login))
+        login = await services.logins.complete(callback, secret, services.grants.accept, owner)
+        if by_host:
+            connection = await services.connections.get(login.connection_id)
+        else:
+            connection = await _live_connection(services, login)
+            await _begin_session(services, login, request, response)
+        fields = described(connection, services.settings) | returning(login)
+        return FinishedConnection(id=connection.id, **fields) if by_host else BegunSession(**fields)
 
     @router.get(
         "/session",
-        summary="The health of this browser's connection",
-        responses=documented(NotConnected, CrossSiteRefused, *STORE_ERRORS),
+        summary="The health of the caller's connection",
+        response_model=OwnedConnection if by_host else ConnectionHealth,
+        responses=errors,
     )
-    async def session(request: Request) -> ConnectionHealth:
+    async def session(
+        connection_id: Annotated[str, connection_id_dependency],
+    ) -> OwnedConnection:
         """Say whether the connection works, and if not, why."""
-        found = await services.session_of(request)
-        connection = await connections.get(found.connection_id)
-        return ConnectionHealth(**described(connection, services.settings))
+        connection = await services.connections.get(connection_id)
+        return owned_connection(connection, services.settings)
 
-    @router.delete(
-        "/session",
-        summary="Disconnect",
-        responses=documented(NotConnected, CrossSiteRefused, *STORE_ERRORS),
-    )
-    async def end_session(request: Request, response: Response) -> Disconnected:
-        """Erase the tokens and end every session of this connection.
+    @router.delete("/session", summary="Disconnect", responses=errors)
+    async def disconnect(
+        request: Request,
+        response: Response,
+        connection_id: Annotated[str, connection_id_dependency],
+    ) -> Disconnected:
+        """Erase the tokens of the connection, and end all its sessions.
 
         In Airtable the integration stays listed until its user removes it.
         """
-        found = await services.session_of(request)
-        await services.logins.discard(found.login_key)
-        await connections.disconnect(found.connection_id)
-        await services.sessions.end(cookie.read(request.headers) or "")
-        cookie.clear(response)
+        if not by_host:
+            await _forget_login(services, request)
+        await services.connections.disconnect(connection_id)
+        if not by_host:
+            await _end_session(services, request, response)
         return Disconnected()
 
     return router
+
+
+def owned_connection(connection: Connection, settings: Settings) -> OwnedConnection:
+    """A connection as the API shows it to the host's user who owns it."""
+    return OwnedConnection(id=connection.id, **described(connection, settings))
 
 
 def described(connection: Connection, settings: Settings) -> dict[str, Any]:
@@ -201,6 +228,33 @@ async def _live_connection(services: Services, login: CompletedLogin) -> Connect
     if connection is None or connection.status is Status.RECONNECT_REQUIRED:
         raise LoginNotFound().ending_login(login.return_to)
     return connection
+
+
+async def _begin_session(
+    services: Services, login: CompletedLogin, request: Request, response: Response
+) -> None:
+    """Begin a session on the connection of a login, unless this browser has one on it already."""
+    previous = await _previous_session(services, request)
+    if previous is not None and previous.connection_id == login.connection_id:
+        return
+    await services.logins.count_session(login)
+    session_id = await services.sessions.create(
+        connection_id=login.connection_id, login_key=login.key
+    )
+    if previous is not None:
+        await _end_previous(services, previous, request)
+    services.session_cookie.set(response, session_id)
+
+
+async def _forget_login(services: Services, request: Request) -> None:
+    """Forget the login of the caller's session, so that its callback does not work again."""
+    session = await services.session_of(request)
+    await services.logins.discard(session.login_key)
+
+
+async def _end_session(services: Services, request: Request, response: Response) -> None:
+    await services.sessions.end(services.session_cookie.read(request.headers) or "")
+    services.session_cookie.clear(response)
 
 
 async def _previous_session(services: Services, request: Request) -> Session | None:
