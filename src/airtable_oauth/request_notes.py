@@ -18,7 +18,7 @@ class RequestNotes:
     cause: str | None = None
     """Why; see `causes.cause_of`."""
     outcome: str | None = None
-    """How the refresh went that it waited for; see `metrics.RefreshOutcome`."""
+    """How the refresh went that it waited for; see `vault.outcomes.RefreshOutcome`."""
     has_access_log: bool = False
     """Whether `logs.AccessLog` writes its line."""
 

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 
 from opentelemetry.metrics import get_meter
+
+from airtable_oauth.vault.outcomes import RefreshOutcome
 
 _meter = get_meter("airtable_oauth")
 _refreshes = _meter.create_counter(
@@ -14,20 +15,6 @@ _refreshes = _meter.create_counter(
 _lease_waits = _meter.create_histogram(
     "airtable_oauth.lease_waits", unit="s", description="Waits for another process' refresh."
 )
-
-
-class RefreshOutcome(StrEnum):
-    """How an attempt to renew tokens went."""
-
-    RENEWED = "renewed"
-    NOT_SENT = "not_sent"
-    """Airtable could not be reached, or does not accept this service: nothing was spent."""
-    CONFLICT = "conflict"
-    """Airtable says that another client has the new pair."""
-    UNKNOWN = "unknown"
-    REVOKED = "revoked"
-    EXPIRED = "expired"
-    ROTATION_LOST = "rotation_lost"
 
 
 class LeaseWait:

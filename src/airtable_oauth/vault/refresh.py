@@ -16,10 +16,8 @@ from airtable_oauth.errors import (
     AccessUnavailable,
     AirtableError,
     ClientRefused,
-    InvalidGrant,
     NotConnected,
     NotSent,
-    RefreshConflict,
     StoreUnavailable,
     TokenEndpointBusy,
     Unavailable,
@@ -31,12 +29,12 @@ from airtable_oauth.request_notes import current_notes, log_fields
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.lease import Lease
-from airtable_oauth.vault.metrics import RefreshOutcome, count_refresh, lease_wait
-from airtable_oauth.vault.model import LONGEST_RETRY, Marker, Reason, StoredConnection
+from airtable_oauth.vault.metrics import count_refresh, lease_wait
+from airtable_oauth.vault.model import Marker, Reason, StoredConnection
+from airtable_oauth.vault.outcomes import EFFECTS, RefreshOutcome, marker_after, outcome_of
 from airtable_oauth.vault.repository import ConnectionRepository, Found
 
 _POLL_SECONDS = 0.1
-_FIRST_RETRY = 10.0
 
 Change = Callable[[StoredConnection], StoredConnection]
 
@@ -183,39 +181,27 @@ class Refresher:
     async def _failed(
         self, record: StoredConnection, marker: Marker, error: AirtableError
     ) -> StoredConnection:
-        """Only `invalid_grant` ends a connection. `marker` is this attempt's."""
-        if isinstance(error, InvalidGrant):
-            reason = await self._reason(record)
-            self._report(record, RefreshOutcome(reason.value), error.cause)
-            return await self._settle(
-                record,
-                lambda current: replace(current, reason=reason, marker=None),
-                then=self.on_ended,
-            )
-        if isinstance(error, NotSent) or error.error == ClientRefused.error:
-            self._report(record, RefreshOutcome.NOT_SENT, error.cause)
-            # Nothing was spent: an earlier attempt's marker, if any, is all that stands.
-            current = await self._settle(record, _instead_of(marker, record.marker))
-            if isinstance(error, ClientRefused):
-                raise error
-            return current
-        if isinstance(error, RefreshConflict):
-            self._report(record, RefreshOutcome.CONFLICT, error.cause)
+        """Store what `EFFECTS` says of a failure. `marker` is this attempt's.
+
+        Raises:
+            ClientRefused: the error, if the refresh token was not used.
+        """
+        outcome = outcome_of(error, record, await self.clock.now())
+        effect = EFFECTS[outcome]
+        self._report(record, outcome, error.cause)
+        if effect.waits_for_peer:
             newer = await self._from_a_peer(record, marker)
             if newer is not None:
                 return newer
-        self._report(record, RefreshOutcome.UNKNOWN, error.cause)
-        pause = min(_FIRST_RETRY * 2 ** (marker.attempts - 1), LONGEST_RETRY)
-        later = replace(marker, retry_at=await self.clock.now() + pause)
-        return await self._settle(record, _instead_of(marker, later))
-
-    async def _reason(self, record: StoredConnection) -> Reason:
-        if record.marker is not None:
-            return Reason.ROTATION_LOST
-        now = await self.clock.now()
-        if record.reconnect_by is not None and now >= record.reconnect_by:
-            return Reason.EXPIRED
-        return Reason.REVOKED
+            self._report(record, RefreshOutcome.UNKNOWN, error.cause)
+        after = marker_after(effect.marker, marker, record.marker, await self.clock.now())
+        if effect.reason is None:
+            stored = await self._settle(record, _instead_of(marker, after))
+        else:
+            stored = await self._settle(record, _ending(effect.reason), then=self.on_ended)
+        if outcome is RefreshOutcome.NOT_SENT and isinstance(error, ClientRefused):
+            raise error
+        return stored
 
     async def _from_a_peer(
         self, record: StoredConnection, marker: Marker
@@ -321,6 +307,11 @@ def lease_seconds(deadline: float, store_seconds: float) -> float:
 
 def _attempts(record: StoredConnection) -> int:
     return 0 if record.marker is None else record.marker.attempts
+
+
+def _ending(reason: Reason) -> Change:
+    """End the connection, whatever marker is on it."""
+    return lambda current: replace(current, reason=reason, marker=None)
 
 
 def _instead_of(marker: Marker, other: Marker | None) -> Change:
