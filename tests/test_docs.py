@@ -1,5 +1,6 @@
 """What the documents point to is there."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -41,6 +42,28 @@ def test_every_link_leads_somewhere(document: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if not target.startswith("http"):
             assert (ROOT / document).parent.joinpath(target).exists(), target
+
+
+def test_every_function_of_the_tour_is_in_the_file_that_it_links_to() -> None:
+    """`[Logins.begin](../src/…/login.py)`: a name, or a class and one of its members."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    steps = re.findall(r"\[(\w+(?:\.(?!py\b)\w+)?)\]\(\.\./(src/[^)]+\.py)\)", text)
+    for name, path in steps:
+        assert name in _names_of(ROOT / path), f"{name} in {path}"
+    assert len(steps) > 40
+
+
+def _names_of(path: Path) -> set[str]:
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    names = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, (*functions, ast.ClassDef)):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            names |= {
+                f"{node.name}.{each.name}" for each in node.body if isinstance(each, functions)
+            }
+    return names
 
 
 def test_reference_has_every_public_name(tmp_path: Path) -> None:
