@@ -61,6 +61,51 @@ def test_set_up_refuses_a_python_that_does_not_do(checkout: Path, name: str) -> 
     assert (checkout / ".venv/bin/python").exists()
 
 
+def test_the_wheel_is_tested_in_place_of_the_checkout(recorded: Path) -> None:
+    """It is built and installed before the tests run; the next set-up installs the checkout."""
+    assert run_tests(recorded, "--wheel", "tests/test_app.py") == [
+        "scripts/setup dev",
+        "python -m build --wheel --no-isolation --outdir dist/wheel",
+        "python -m pip install --quiet --force-reinstall --no-deps dist/wheel/a.whl",
+        "python -m pytest tests/test_app.py",
+    ]
+    assert not (recorded / ".venv/.installed").exists()
+
+
+def test_the_checkout_is_checked_and_tested_unless_the_wheel_is_asked_for(recorded: Path) -> None:
+    """And the environment stays as it is."""
+    assert run_tests(recorded, "tests/test_app.py") == [
+        "scripts/setup dev",
+        "scripts/check",
+        "python -m pytest tests/test_app.py",
+    ]
+    assert (recorded / ".venv/.installed").exists()
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """`scripts/test`, with what it calls replaced by a line in `calls`."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/test", tmp_path / "scripts")
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/.installed").touch()
+    (tmp_path / "tests/node/node_modules/.bin").mkdir(parents=True)
+    (tmp_path / "tests/node/node_modules/.bin/tsc").touch()
+    builds = 'case "$*" in *--outdir*) mkdir -p dist/wheel; touch dist/wheel/a.whl ;; esac'
+    for name in ("scripts/setup", "scripts/check", ".venv/bin/python", "scripts/need"):
+        note = f'echo "{name.removeprefix(".venv/bin/")}${{*:+ $*}}" >>calls\n'
+        script = tmp_path / name
+        script.write_text(f"#!/bin/sh\n{note if name != 'scripts/need' else ''}{builds}\n")
+        script.chmod(0o755)
+    return tmp_path
+
+
+def run_tests(checkout: Path, *options: str) -> list[str]:
+    """The calls that `scripts/test` makes."""
+    subprocess.run(["scripts/test", *options], cwd=checkout, check=True)
+    return (checkout / "calls").read_text().splitlines()
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """What `scripts/setup` reads, in a directory of its own."""
