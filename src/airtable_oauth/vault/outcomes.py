@@ -21,7 +21,7 @@ class RefreshOutcome(StrEnum):
     RENEWED = "renewed"
     """Airtable gave a new pair."""
     NOT_SENT = "not_sent"
-    """Airtable could not be reached, or answered `invalid_client`. The refresh token stays unused."""
+    """Airtable could not be reached, or answered `invalid_client`. It was not used."""
     CONFLICT = "conflict"
     """Airtable answered 409: another process has the new pair."""
     UNKNOWN = "unknown"
