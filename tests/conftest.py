@@ -1,6 +1,9 @@
 """Fixtures that every test may ask for."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -8,10 +11,21 @@ import pytest
 from airtable_oauth.app import create_app
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores.memory import MemoryStore
+from tests.certificates import self_signed_certificate
 from tests.helpers import FakeClock, make_settings, make_simulator
 from tests.stores.backends import ICU_LOCALE, postgres_server, redis_server
 
 pytest_plugins = ["airtable_oauth.testing"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let TLS clients, here and in the processes under test, trust one certificate.
+
+    Each HTTP client loads the system's hundred and more, which takes longer than most tests.
+    """
+    directory = TemporaryDirectory()
+    config.add_cleanup(directory.cleanup)
+    os.environ["SSL_CERT_FILE"] = str(self_signed_certificate(Path(directory.name)))
 
 
 @pytest.fixture
