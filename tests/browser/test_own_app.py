@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.helpers import free_port
 from tests.own_app import own_app
-from tests.processes import command, wait_for
+from tests.processes import command, wait_for, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -35,7 +35,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         with command(["demo", "--app", app, *ports], directory):
             for url in (api, airtable):
                 wait_for(url)
-            yield Demo(app, api, airtable, (directory / "demo.log").read_text())
+            log = directory / "demo.log"
+            wait_until(lambda: "Ctrl-C" in log.read_text())
+            yield Demo(app, api, airtable, log.read_text())
 
 
 @pytest.fixture
