@@ -1,7 +1,10 @@
 """Chromium, and the real service, pages and simulator on three ports."""
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
@@ -19,16 +22,31 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["server", "browser"])
-def service(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
+@pytest.fixture(scope="session")
+def stack_with_tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Stack]]:
     """One of each, for all tests: what a test leaves behind must not matter.
 
-    The parameter says where tokens are kept.
+    The argument says where tokens are kept: on the `server` or in the `browser`.
     """
-    with stack(tmp_path_factory.mktemp("browser"), tokens=request.param) as made:
-        yield made
+    with ExitStack() as processes:
+
+        @cache
+        def start(tokens: str) -> Stack:
+            return processes.enter_context(stack(tmp_path_factory.mktemp(tokens), tokens=tokens))
+
+        yield start
+
+
+@pytest.fixture(scope="module", params=["server", "browser"])
+def service(request: pytest.FixtureRequest, stack_with_tokens: Callable[[str], Stack]) -> Stack:
+    """Service, pages and simulator. The parameter says where tokens are kept."""
+    return stack_with_tokens(request.param)
+
+
+on_server_every_day = pytest.mark.parametrize(
+    "service", ["server", pytest.param("browser", marks=pytest.mark.thorough)], indirect=True
+)
+"""For what does not depend on where tokens are kept."""
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +59,13 @@ def chromium() -> Iterator[Browser]:
 
 
 def launch(playwright: Playwright, *arguments: str) -> Browser:
-    """The system's Chromium, with these arguments besides the usual ones."""
+    """The system's Chromium, with these arguments besides the usual ones.
+
+    The one that cannot show a window does half the work of the other.
+    """
     return playwright.chromium.launch(
-        executable_path=shutil.which("chromium"), args=[*ARGUMENTS, *arguments]
+        executable_path=shutil.which(os.environ.get("CHROMIUM", "chromium-headless-shell")),
+        args=[*ARGUMENTS, *arguments],
     )
 
 

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
 
+from tests.browser.conftest import on_server_every_day
 from tests.helpers import free_port, query_of
 from tests.processes import Stack, command, wait_for
 
@@ -89,6 +90,7 @@ def test_connect_browse_reload_log_out(page: Page, service: Stack) -> None:
     expect_heading(page, "Bring your Airtable bases along")
 
 
+@on_server_every_day
 def test_guard_leads_to_login_and_back(page: Page, service: Stack) -> None:
     """A page that needs a connection asks for one first, and is what one sees then."""
     page.goto("/login-success?from=bookmark")
@@ -100,6 +102,7 @@ def test_guard_leads_to_login_and_back(page: Page, service: Stack) -> None:
     expect_heading(page, "Your Airtable is connected")
 
 
+@on_server_every_day
 def test_only_the_chosen_bases_show(page: Page) -> None:
     """The person decides on the consent page."""
     page.goto("/")
@@ -110,6 +113,7 @@ def test_only_the_chosen_bases_show(page: Page) -> None:
     expect(page.get_by_text("Content calendar", exact=True)).to_have_count(0)
 
 
+@on_server_every_day
 def test_denied_consent_says_so_and_offers_another_try(page: Page, service: Stack) -> None:
     """Nothing is connected; the second try works."""
     page.goto("/")
@@ -254,6 +258,7 @@ def test_callback_opened_again_keeps_the_connection(page: Page, service: Stack) 
     assert service.token_requests() == before
 
 
+@on_server_every_day
 def test_back_button_after_connecting_keeps_the_connection(page: Page) -> None:
     """Back to the start page means on to the guarded one."""
     connect(page)
@@ -272,18 +277,21 @@ def test_back_button_after_logging_out_does_not_log_in(page: Page) -> None:
     expect_heading(page, "Bring your Airtable bases along")
 
 
+@on_server_every_day
 def test_callback_without_parameters_is_a_failure_page(page: Page) -> None:
     """As for anyone who opens it by hand."""
     page.goto("/auth-callback")
     expect_heading(page, "This login did not start here")
 
 
+@on_server_every_day
 def test_unknown_path_leads_to_the_start(page: Page, service: Stack) -> None:
     """The history fallback serves the app; the app knows its routes."""
     page.goto("/somewhere/else")
     expect(page).to_have_url(f"{service.pages}/")
 
 
+@on_server_every_day
 def test_page_of_an_unlisted_origin_gets_nothing(
     person: BrowserContext, service: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -318,12 +326,14 @@ def test_login_cookie_is_out_of_reach_for_scripts(page: Page, service: Stack) ->
     assert page.evaluate("document.cookie") == ""
 
 
+@on_server_every_day
 def test_loopback_address_leads_to_localhost(page: Page, service: Stack) -> None:
     """Where the cookie would be lost, nobody starts."""
     page.goto(service.pages.replace("localhost", "127.0.0.1"))
     expect(page).to_have_url(f"{service.pages}/")
 
 
+@on_server_every_day
 def test_keyboard_is_enough(page: Page) -> None:
     """Tab reaches what matters, Enter works it, and the focus follows the view."""
     page.goto("/")
@@ -337,6 +347,7 @@ def test_keyboard_is_enough(page: Page) -> None:
     expect(page).to_have_title("Connected · Connect Airtable")
 
 
+@on_server_every_day
 def test_failure_is_announced(page: Page) -> None:
     """An alert for screen readers, with the details to pass on."""
     page.goto("/")
@@ -347,7 +358,10 @@ def test_failure_is_announced(page: Page) -> None:
     expect(page.get_by_text("access_denied")).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [320, 390, 1280])
+@on_server_every_day
+@pytest.mark.parametrize(
+    "width", [320, *(pytest.param(w, marks=pytest.mark.thorough) for w in (390, 1280))]
+)
 def test_nothing_is_cut_off(chromium: Browser, service: Stack, width: int) -> None:
     """No page scrolls sideways, however narrow."""
     context = chromium.new_context(base_url=service.pages, viewport={"width": width, "height": 800})
@@ -366,6 +380,7 @@ def test_nothing_is_cut_off(chromium: Browser, service: Stack, width: int) -> No
     context.close()
 
 
+@on_server_every_day
 def test_docs_work_under_their_policy(page: Page, service: Stack) -> None:
     """Swagger UI starts from our own files, and *Try it out* reaches the service."""
     others: list[str] = []

@@ -1,6 +1,6 @@
 """Bases, tables and records, for a person who reads them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,17 @@ RECORDS = "**/v0/app*/tbl*"
     ],
 )
 def service(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    stack_with_tokens: Callable[[str], Stack],
 ) -> Iterator[Stack]:
     """Pages and service as two origins of a site, as one behind nginx, and without sessions."""
-    directory = tmp_path_factory.mktemp("records")
     if request.param == "one origin":
-        with one_origin(directory) as origin:
+        with one_origin(tmp_path_factory.mktemp("records")) as origin:
             yield replace_origin(origin.service, origin.url)
     else:
         tokens = "browser" if request.param == "tokens in the browser" else "server"
-        with stack(directory, tokens=tokens) as made:
-            yield made
+        yield stack_with_tokens(tokens)
 
 
 def replace_origin(service: Stack, url: str) -> Stack:
@@ -69,7 +69,11 @@ def row(page: Page, name: str) -> Locator:
     return page.get_by_role("row").filter(has=page.get_by_role("button", name=name, exact=True))
 
 
-on_server = pytest.mark.parametrize("service", ["two origins", "one origin"], indirect=True)
+on_server = pytest.mark.parametrize(
+    "service",
+    ["two origins", pytest.param("one origin", marks=pytest.mark.thorough)],
+    indirect=True,
+)
 
 
 @on_server
@@ -317,7 +321,9 @@ def cors(service: Stack) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize(
+    "width", [320, *(pytest.param(w, marks=pytest.mark.thorough) for w in (390, 1280))]
+)
 @pytest.mark.parametrize("service", ["two origins"], indirect=True)
 def test_wide_tables_scroll_within_the_page(chromium: Browser, service: Stack, width: int) -> None:
     """The page itself stays as wide as the window."""
@@ -333,6 +339,7 @@ def test_wide_tables_scroll_within_the_page(chromium: Browser, service: Stack, w
     context.close()
 
 
+@pytest.mark.parametrize("service", ["two origins"], indirect=True)
 @pytest.mark.parametrize(
     ("scopes", "heading", "words"),
     [

@@ -1,7 +1,6 @@
 """`check` tells sites apart as Chromium does: between two sites no cookie of a login is kept."""
 
 import asyncio
-import shutil
 import ssl
 import threading
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from airtable_oauth.cli.check import examine
-from tests.browser.conftest import ARGUMENTS
+from tests.browser.conftest import launch
 from tests.certificates import self_signed_certificate
 from tests.helpers import make_settings
 
@@ -79,10 +78,7 @@ def https_server(directory: Path) -> Iterator[int]:
 def tab() -> Iterator[Page]:
     """A Chromium for which every host is this machine."""
     with sync_playwright() as playwright:
-        arguments = [*ARGUMENTS, "--host-resolver-rules=MAP * 127.0.0.1"]
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=arguments
-        )
+        browser = launch(playwright, "--host-resolver-rules=MAP * 127.0.0.1")
         yield browser.new_context(ignore_https_errors=True).new_page()
         browser.close()
 
