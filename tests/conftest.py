@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
+from hypothesis import settings
 
 from airtable_oauth.app import create_app
 from airtable_oauth.simulator import Simulator
@@ -16,6 +17,13 @@ from tests.helpers import FakeClock, make_settings, make_simulator
 from tests.stores.backends import ICU_LOCALE, postgres_server, redis_server
 
 pytest_plugins = ["airtable_oauth.testing"]
+
+# The same examples every time. `scripts/test --thorough` chooses the second profile.
+settings.register_profile(
+    "everyday", max_examples=100, deadline=None, derandomize=True, database=None
+)
+settings.register_profile("thorough", settings.get_profile("everyday"), max_examples=500)
+settings.load_profile("everyday")
 
 
 def pytest_configure(config: pytest.Config) -> None:

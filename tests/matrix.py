@@ -31,7 +31,7 @@ from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.lease import Lease
 from airtable_oauth.vault.repository import ConnectionRepository
 from tests.helpers import CSRF, SCOPES, begin, decide, free_port, make_settings
-from tests.processes import command, process, wait_for
+from tests.processes import peer, process, wait_for
 from tests.proxy import Proxy, proxy
 from tests.stores.backends import postgres_server, redis_server
 
@@ -632,7 +632,7 @@ def _stage(kind: str, directory: Path, exits: ExitStack) -> Stage:
         *("simulator", "--port", str(port), "--redirect-uri", REDIRECT_URI, "--record-secrets"),
         *("--client-id", "test-client", "--client-secret", "test-secret"),
     ]
-    exits.enter_context(command(arguments, directory))
+    exits.enter_context(peer(arguments, directory))
     wait_for(f"http://127.0.0.1:{port}")
     made = Stage(kind, store_url, f"http://127.0.0.1:{port}", directory, exits)
     made.healthy = made.start()

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import httpx
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
@@ -41,10 +41,8 @@ APP = create_app(
     store=MemoryStore(),
     transport=httpx.MockTransport(lambda _: httpx.Response(ANSWER[0], content=ANSWER[1])),
 )
-EVERYDAY = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 
 
-@EVERYDAY
 @given(status=STATUSES, body=BODIES, grant_type=GRANTS)
 def test_token_answer_is_tokens_or_an_error_that_quotes_nothing(
     status: int, body: bytes, grant_type: str
@@ -73,7 +71,6 @@ def judged(status: int, body: bytes, grant_type: str) -> TokenSet | AirtableErro
         return error
 
 
-@EVERYDAY
 @given(
     parameters=st.dictionaries(
         st.sampled_from(["code", "error", "error_description"]), TEXTS | JSON, max_size=3

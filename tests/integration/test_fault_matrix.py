@@ -7,7 +7,7 @@ from tests.matrix import CELLS, KINDS, run
 pytestmark = [pytest.mark.integration, pytest.mark.heavy, pytest.mark.usefixtures("unmeasured")]
 
 
-EVERYDAY = ("redis", "postgresql")
+EVERYDAY = ("redis",)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from airtable_oauth.app import create_app
 from airtable_oauth.simulator.faults import JUNK
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import CSRF, ORIGIN, REDIRECT_URI, begin, decide, free_port, make_settings
-from tests.processes import command, wait_for
+from tests.processes import peer, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -52,7 +52,7 @@ def airtable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         *("simulator", "--port", str(port), "--redirect-uri", REDIRECT_URI),
         *("--client-id", "test-client", "--client-secret", "test-secret"),
     ]
-    with command(arguments, Path(tmp_path_factory.mktemp("simulator"))):
+    with peer(arguments, Path(tmp_path_factory.mktemp("simulator"))):
         wait_for(f"http://127.0.0.1:{port}")
         yield f"http://127.0.0.1:{port}"
 

@@ -82,10 +82,7 @@ def test_every_answer_is_documented(service: Stack, cookie: str, operation: Any,
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
-        max_examples=100,
-        deadline=None,
-        derandomize=True,
-        database=None,
+        max_examples=settings().max_examples // 4,
         suppress_health_check=list(HealthCheck),
     )
     def check(case: Any) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from airtable_oauth.settings import PREFIX
 from tests.helpers import CSRF, REDIRECT_URI, SCOPES, begin, decide, free_port
-from tests.processes import Stack, command, wait_for
+from tests.processes import Stack, command, peer, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -112,7 +112,7 @@ def simulator(directory: Path) -> Iterator[str]:
         *("simulator", "--port", str(port), "--redirect-uri", REDIRECT_URI),
         *("--client-id", "test-client", "--client-secret", "test-secret"),
     ]
-    with command(arguments, directory):
+    with peer(arguments, directory):
         wait_for(f"http://127.0.0.1:{port}")
         yield f"http://127.0.0.1:{port}"
 
@@ -161,7 +161,7 @@ class Traffic:
 
 async def test_key_is_replaced_in_the_documented_order_and_no_request_fails(pair: Pair) -> None:
     """Both processes at `old,new`, both at `new,old`, `keys rotate`, both at `new`."""
-    await pair.roll(OLD)
+    await asyncio.gather(*(asyncio.to_thread(pair.restart, number, OLD) for number in range(2)))
     traffic = Traffic(pair.ports)
     await traffic.log_in()
     async with traffic.flowing():

@@ -11,7 +11,7 @@ from tests.processes import Stack, stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.heavy, pytest.mark.usefixtures("unmeasured")]
 
-LOGINS = 12_000
+LOGINS = 6_000
 
 
 def resident_bytes(service: Stack) -> int:

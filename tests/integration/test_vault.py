@@ -141,7 +141,13 @@ def talks_to(pid: int, url: str) -> bool:
     return any(link == f"socket:[{inode}]" for link in links for inode in inodes)
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "PUT", "DELETE"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        *("GET", "POST", "DELETE"),
+        *(pytest.param(method, marks=pytest.mark.thorough) for method in ("PATCH", "PUT")),
+    ],
+)
 async def test_call_in_flight_when_the_tokens_rotate_succeeds(service: Stack, method: str) -> None:
     """It is held up until its token is dead, and then sent again: carried out once."""
     base, table = await a_table(service)
@@ -185,8 +191,10 @@ async def a_table(service: Stack) -> tuple[str, str]:
     return base, next(each["id"] for each in tables if each["name"] == "Products")
 
 
-async def test_nobody_sees_anothers_data(service: Stack, tmp_path: Path) -> None:
-    """Two hundred users at once, connections cut at random, cookies of Airtable's by host name."""
+@pytest.mark.parametrize("users", [80, pytest.param(200, marks=pytest.mark.thorough)])
+async def test_nobody_sees_anothers_data(service: Stack, users: int) -> None:
+    """Many at once, connections cut at random, cookies of Airtable's by host name."""
+    earlier = len(service.seen())
     chance = random.Random(7)  # noqa: S311 (the same every time)
     wrong: list[Any] = []
     seen = 0
@@ -208,20 +216,25 @@ async def test_nobody_sees_anothers_data(service: Stack, tmp_path: Path) -> None
                 seen += answer.status_code == 200
 
     await control(service, "POST", "faults", {"path": "/v0", "drop": True, "times": 20})
-    await asyncio.gather(*(use(user.id) for user in some_users(200)))
+    await asyncio.gather(*(use(user.id) for user in some_users(users)))
     await control(service, "DELETE", "faults")
     assert wrong == []
-    assert seen > 500
-    calls = [each for each in service.seen() if each["path"].startswith("/v0")]
-    assert len(calls) > 700
+    assert seen > 2.5 * users
+    calls = [each for each in service.seen()[earlier:] if each["path"].startswith("/v0")]
+    assert len(calls) > 3.5 * users
     assert [each for each in calls if "cookie" in each["headers"]] == []
-    assert len({each["headers"]["authorization"] for each in calls}) >= 200
+    assert len({each["headers"]["authorization"] for each in calls}) >= users
 
 
 # What is stored
 
 
-@pytest.fixture(params=["redis", "postgresql", pytest.param("sqlite", marks=pytest.mark.thorough)])
+@pytest.fixture(
+    params=[
+        "redis",
+        *(pytest.param(k, marks=pytest.mark.thorough) for k in ("postgresql", "sqlite")),
+    ]
+)
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str, Path]]:
     """A store of one's own: its kind, its URL, where its files are."""
     if request.param == "sqlite":
@@ -353,10 +366,10 @@ async def test_swapped_records_are_not_read(service: Stack, redis_url: str) -> N
 async def test_restart_on_sqlite_loses_nothing(tmp_path: Path) -> None:
     """With several workers that share the file."""
     url = f"sqlite:///{tmp_path}/store.db"
-    with stack(tmp_path, workers=3, STORE_URL=url, ENCRYPTION_KEYS=KEY) as service:
+    with stack(tmp_path, workers=2, STORE_URL=url, ENCRYPTION_KEYS=KEY) as service:
         async with logged_in(service) as browser:
             assert [await call(browser) for _ in range(20)] == [200] * 20
             cookies = dict(browser.cookies)
-    with stack(tmp_path, workers=3, STORE_URL=url, ENCRYPTION_KEYS=KEY) as service:
+    with stack(tmp_path, workers=2, STORE_URL=url, ENCRYPTION_KEYS=KEY) as service:
         async with httpx.AsyncClient(base_url=service.api, cookies=cookies) as browser:
             assert (await browser.get("/session")).json()["status"] == "connected"

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import ClauseElement, delete, func, select, text
@@ -30,24 +31,32 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 ADD = """
-import asyncio, sys, time
+import asyncio, sys
 from airtable_oauth.stores.sql import SqlStore
 
-async def add(url, key, at):
+async def add(url, key):
     store = SqlStore(url)
-    time.sleep(max(0.0, at - time.time()))
+    print("ready", flush=True)
+    sys.stdin.read()
     print(await store.add(key, b"v", 60))
     await store.close()
 
-asyncio.run(add(sys.argv[1], sys.argv[2], float(sys.argv[3])))
+asyncio.run(add(sys.argv[1], sys.argv[2]))
 """
 
 
 def test_processes_that_start_at_once_make_one_table(url: str) -> None:
     """And agree on who was first."""
-    now = time.time()
-    command = [sys.executable, "-c", ADD, url, f"airtable:login:{now}", str(now + 3)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    command = [sys.executable, "-c", ADD, url, f"airtable:login:{time.time()}"]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(4)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None
     said = sorted(process.communicate(timeout=30)[0] for process in processes)
     assert said == ["False\n", "False\n", "False\n", "True\n"]
 

@@ -258,11 +258,8 @@ def test_no_connection_is_lost_that_could_be_kept() -> None:
     run_state_machine_as_test(
         VaultStates,
         settings=settings(
-            max_examples=500,
+            max_examples=2 * settings().max_examples,
             stateful_step_count=40,
-            deadline=None,
-            derandomize=True,
-            database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
