@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from airtable_oauth import cli
+from airtable_oauth.cli.main import main
 from airtable_oauth.settings import PREFIX
 from tests.helpers import SCOPES, free_port
 
@@ -178,7 +178,7 @@ def _run_peer(arguments: list[str], directory: Path) -> None:
         os.dup2(log.fileno(), sys.stderr.fileno())
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
-    cli.main(arguments)
+    main(arguments)
 
 
 def wait_for(url: str) -> None:
