@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Annotated, Any
 
 import httpx
@@ -14,9 +15,11 @@ from fastapi.responses import JSONResponse
 from starlette.middleware.base import BaseHTTPMiddleware
 
 from airtable_oauth import AirtableOAuth, AirtableOAuthError, Connection, TokenSet
+from airtable_oauth.background import Background
 from airtable_oauth.errors import UpstreamError
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.memory import MemoryStore
+from airtable_oauth.vault.events import Event, Hooks
 from airtable_oauth.vault.model import Marker
 from airtable_oauth.vault.repository import ConnectionRepository
 from tests.helpers import CSRF, SCOPES, FakeClock, consent, make_settings, make_simulator
@@ -495,19 +498,20 @@ async def test_hook_that_fails_costs_nothing(host: Host, caplog: pytest.LogCaptu
 
 
 async def test_hook_that_never_returns_is_ended(
-    host: Host, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    host: Host, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A task for ever per event would fill the process."""
-    monkeypatch.setattr("airtable_oauth.vault.events._LONGEST_SECONDS", 0.01)
-    airtable = host.integration()
+    airtable, background = host.integration(), Background()
+    hooks = Hooks(background, longest_seconds=0.01)
+    airtable.on_connected(partial(hooks.emit, Event.CONNECTED))
 
-    @airtable.on_connected
     async def hang(_connection: Connection) -> None:
         await asyncio.Event().wait()
 
+    hooks.add(Event.CONNECTED, hang)
     await host.user(host.app(airtable), "ann").connect()
     assert "TimeoutError" in caplog.text
-    assert not airtable._background._tasks  # noqa: SLF001
+    assert not background._tasks  # noqa: SLF001
 
 
 async def test_too_much_data_is_the_developers_fault(host: Host) -> None:

@@ -84,6 +84,8 @@ class FaultyStore:
     """Seconds that its clock is ahead, as this process sees it."""
     meanwhile: Callable[[], Awaitable[Any]] | None = None
     """What another process does before the next `replace`, once."""
+    afterwards: Callable[[str, tuple[Any, ...]], Awaitable[None]] | None = None
+    """What happens between a verb, with its arguments, and its reply."""
     under: str = ""
     """Replies are lost and others come first only for keys that begin with this."""
     failing: set[tuple[str, str]] = field(default_factory=set)
@@ -128,6 +130,8 @@ class FaultyStore:
             meanwhile, self.meanwhile = self.meanwhile, None
             await meanwhile()
         reply = await getattr(self.store, verb)(*arguments, **options)
+        if self.afterwards is not None:
+            await self.afterwards(verb, arguments)
         if concerned and verb in self.lost:
             self.lost.discard(verb)
             raise StoreUnavailable

@@ -5,14 +5,19 @@ import base64
 import hashlib
 import hmac
 import json
+import secrets
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
 
 import httpx
 import pytest
+from airtable_oauth.hooks import Event
+from airtable_oauth.webhook import Webhook
 
 from airtable_oauth import AirtableOAuth, ReconnectRequired, TokenSet
 from airtable_oauth.simulator import Simulator
@@ -230,10 +235,8 @@ async def test_event_under_way_does_not_hold_up_the_end(
     store: MemoryStore,
     receiver: Receiver,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is given up, and that is logged."""
-    monkeypatch.setattr("airtable_oauth.vault.webhook._CLOSE_SECONDS", 0.05)
     waiting = asyncio.Event()
 
     async def sleep(seconds: float) -> None:
@@ -242,19 +245,24 @@ async def test_event_under_way_does_not_hold_up_the_end(
             await asyncio.Event().wait()
 
     receiver.answers = [httpx.Response(500)]
-    airtable = AirtableOAuth(
-        make_settings(webhook_url=URL, webhook_secret=SECRET),
-        store=store,
-        transport=httpx.ASGITransport(simulator.app),
-        webhook_transport=httpx.MockTransport(receiver),
+    webhook = Webhook(
+        url=URL,
+        key=KEY,
+        transport=httpx.MockTransport(receiver),
+        clock=time.time,
         sleep=sleep,
+        random=secrets.token_bytes,
+        close_seconds=0.05,
     )
-    webhook = airtable._webhook  # noqa: SLF001
-    assert webhook is not None
+    airtable = AirtableOAuth(
+        make_settings(), store=store, transport=httpx.ASGITransport(simulator.app)
+    )
+    airtable.on_connected(partial(webhook.emit, Event.CONNECTED))
     await connect(airtable, simulator)
     await waiting.wait()
-    async with asyncio.timeout(20):
-        await airtable.aclose()
+    async with asyncio.timeout(4):
+        await webhook.aclose()
+    await airtable.aclose()
     assert "the webhook missed event" in caplog.text
     assert URL not in repr(webhook)
-    assert URL not in repr(airtable.settings)
+    assert URL not in repr(make_settings(webhook_url=URL, webhook_secret=SECRET))

@@ -32,8 +32,12 @@ class Event(StrEnum):
 class Hooks:
     """Calls what was registered, once what it is about is stored."""
 
-    def __init__(self, background: Background) -> None:
+    def __init__(
+        self, background: Background, *, longest_seconds: float = _LONGEST_SECONDS
+    ) -> None:
+        """Hooks that run in `background`, each for `longest_seconds` at most."""
         self._background = background
+        self._longest_seconds = longest_seconds
         self._hooks: dict[Event, list[Hook]] = {event: [] for event in Event}
 
     def add(self, event: Event, hook: Hook) -> None:
@@ -49,7 +53,7 @@ class Hooks:
     async def _call(self, event: Event, connection: Connection) -> None:
         for hook in self._hooks[event]:
             try:
-                async with asyncio.timeout(_LONGEST_SECONDS):
+                async with asyncio.timeout(self._longest_seconds):
                     await hook(connection)
             except (Exception, asyncio.CancelledError) as error:  # a host's mistake costs no tokens
                 if _is_cancelled():

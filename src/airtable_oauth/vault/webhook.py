@@ -43,6 +43,8 @@ class Webhook:
     background: Background = field(default_factory=Background)
     incidents: Incidents = field(default_factory=lambda: Incidents("the webhook"))
     """Logs that the webhook's server cannot be reached or refuses events."""
+    close_seconds: float = _CLOSE_SECONDS
+    """How long `aclose` waits for events that are being sent."""
 
     async def emit(self, event: Event, connection: Connection) -> None:
         """Send it in the background, again if it does not arrive; nobody waits for it."""
@@ -52,7 +54,7 @@ class Webhook:
 
     async def aclose(self) -> None:
         """Send what is on its way, give up what does not arrive, and close the connections."""
-        await self.background.drain(_CLOSE_SECONDS)
+        await self.background.drain(self.close_seconds)
         self.background.cancel()
         await self.background.drain(1)
         await self.transport.aclose()
