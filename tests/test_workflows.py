@@ -1,0 +1,40 @@
+"""What GitHub runs. `scripts/check` audits the same files with zizmor."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+def test_every_supported_python_is_tested() -> None:
+    """Those that the package names, which include the oldest that it allows and the image's."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"]))
+    image = re.search(r"^ARG BASE=python:(3\.\d+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+
+    tested = read(ROOT / ".github/workflows/ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
+
+    assert tested == named
+    assert image is not None
+    assert image[1] in tested
+    assert project["requires-python"] == f">={tested[0]}"
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_every_job_has_a_time_limit_and_the_scripts_that_it_runs(workflow: Path) -> None:
+    """A job that hangs would otherwise run for six hours."""
+    for name, job in read(workflow)["jobs"].items():
+        assert job["timeout-minutes"] <= 60, name
+        scripts = re.findall(r"\./(scripts/\w+)", str(job["steps"]))
+        assert scripts, name
+        assert all((ROOT / script).is_file() for script in scripts)
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
