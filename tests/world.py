@@ -18,7 +18,7 @@ from airtable_oauth.errors import StoreUnavailable
 from airtable_oauth.oauth.protocol import OAuthClient, TokenSet
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.simulator import Clock, Fault, Integration, Simulator
-from airtable_oauth.stores import Entry, Store
+from airtable_oauth.stores import Entry, Store, Turn
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.memory import MemoryStore
 from airtable_oauth.vault.connections import Connections
@@ -108,6 +108,12 @@ class FaultyStore:
 
     async def discard(self, key: str, *, version: bytes) -> bool:
         return await self._do("discard", key, version=version)  # type: ignore[no-any-return]
+
+    async def reserve_turn(self, key: str, *, most: int, window: float, within: float) -> Turn:
+        return await self._do("reserve_turn", key, most=most, window=window, within=within)  # type: ignore[no-any-return]
+
+    async def delay_turns(self, key: str, *, most: int, window: float, seconds: float) -> None:
+        await self._do("delay_turns", key, most=most, window=window, seconds=seconds)
 
     def scan(self, namespace: str) -> AsyncIterator[str]:
         return self.store.scan(namespace)

@@ -1,14 +1,16 @@
 """What every store does, whatever it is made of."""
 
 import asyncio
+import json
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 from typing import Any
 
 import pytest
 
-from airtable_oauth.stores import Store
+from airtable_oauth.stores import Store, Turn
 from tests.stores.backends import Backend
 
 KEY = "airtable:login:one"
@@ -233,3 +235,125 @@ async def test_cancelled_verb_does_not_disturb_the_next(store: Store) -> None:
         await asyncio.gather(*cancelled, return_exceptions=True)
         found = await asyncio.gather(*(store.get(f"airtable:login:{n}") for n in range(20)))
         assert [entry and entry.value for entry in found] == [b"%d" % n for n in range(20)]
+
+
+TURNS = "airtable.plain:rate-limit:one"
+
+
+async def reserve(store: Store, within: float = 300) -> Turn:
+    """At most three turns in 100 seconds."""
+    return await store.reserve_turn(TURNS, most=3, window=100, within=within)
+
+
+async def pause(store: Store, seconds: float) -> None:
+    await store.delay_turns(TURNS, most=3, window=100, seconds=seconds)
+
+
+async def waits(store: Store, count: int) -> list[float]:
+    """Seconds until so many turns, which must all be reserved; they are due 10 seconds apart."""
+    turns = [await reserve(store) for _ in range(count)]
+    assert all(turn.is_reserved for turn in turns)
+    return [round(turn.wait, -1) for turn in turns]
+
+
+async def test_turns_are_given_at_once_and_then_a_window_later(backend: Backend) -> None:
+    """Three of them at a time; the entry ends a window after the last one."""
+    assert await waits(backend.store, 1) == [0]
+    assert await backend.ttl(TURNS) == pytest.approx(100, abs=5)
+    assert await waits(backend.store, 6) == [0, 0, 100, 100, 100, 200]
+    assert await backend.ttl(TURNS) == pytest.approx(300, abs=5)
+
+
+async def test_turn_is_0_seconds_away_if_it_is_due(store: Store) -> None:
+    """Not less, and not a little more."""
+    turn = await reserve(store, within=0)
+    assert turn.is_reserved
+    assert 0 <= turn.wait < 0.001
+
+
+async def test_turn_that_is_too_far_away_is_not_reserved(store: Store) -> None:
+    """A negative time only asks."""
+    assert await reserve(store, within=-1) == (0, False)
+    await waits(store, 2)
+    assert await reserve(store, within=-1) == (0, False)
+    await waits(store, 1)
+    for within in (-1, 0, 50):
+        turn = await reserve(store, within)
+        assert not turn.is_reserved
+        assert turn.wait == pytest.approx(100, abs=5)
+    assert await waits(store, 4) == [100, 100, 100, 200]
+
+
+async def test_turns_of_the_past_do_not_count(backend: Backend) -> None:
+    """The entry has ended, although nothing has removed it yet."""
+    await waits(backend.store, 4)
+    await backend.advance(205)
+    assert await reserve(backend.store, within=-1) == (0, False)
+    assert await waits(backend.store, 4) == [0, 0, 0, 100]
+
+
+async def test_pause_delays_all_turns(backend: Backend) -> None:
+    """Whether turns are stored or not."""
+    await pause(backend.store, 50)
+    assert await backend.ttl(TURNS) == pytest.approx(50, abs=5)
+    assert await waits(backend.store, 4) == [50, 50, 50, 150]
+    await pause(backend.store, 170)
+    assert await waits(backend.store, 3) == [170, 170, 250]
+
+
+async def test_pause_keeps_turns_that_are_later(store: Store) -> None:
+    """It shortens no wait."""
+    await waits(store, 6)
+    await pause(store, 10)
+    assert await waits(store, 1) == [200]
+
+
+async def test_pause_ends_with_its_time(backend: Backend) -> None:
+    """A short one leaves nothing, and a long one is not cut short by its window."""
+    await pause(backend.store, 30)
+    await backend.advance(29)
+    assert not (await reserve(backend.store, within=-1)).is_reserved
+    assert await backend.stored(TURNS) is not None
+    await backend.advance(2)
+    assert await waits(backend.store, 1) == [0]
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        *(b"", b"\xff\x00", b"{}", b"null", b"7", b"[]", b"[1, 2]", b"[1, 2, 3, 4]", b"[1, 2, 3"),
+        *(b'["x", null, {}]', b'{"turns": [1, 2, 3]}', b"[[1], [2], [3]]", b"\\[1, 2, 3]"),
+    ],
+)
+async def test_value_that_is_not_turns_counts_as_absent(backend: Backend, junk: bytes) -> None:
+    """For a turn, a question and a pause."""
+    for use in (reserve, pause):
+        await waits(backend.store, 3)
+        await backend.overwrite(TURNS, junk)
+        assert await reserve(backend.store, within=-1) == (0, False)
+        await use(backend.store, 10)
+        assert await backend.stored(TURNS) != junk
+
+
+async def test_turns_are_stored_as_a_json_array(backend: Backend) -> None:
+    """The oldest first, in seconds since 1970."""
+    now = await backend.store.now()
+    await waits(backend.store, 4)
+    turns = json.loads(await backend.stored(TURNS) or b"")
+    assert turns == sorted(turns)
+    assert turns[0] == pytest.approx(now, abs=5)
+    assert turns[2] - turns[0] == pytest.approx(100, abs=5)
+
+
+@ROUNDS
+async def test_of_many_reservations_no_window_gets_too_many(
+    backend: Backend, round_number: int
+) -> None:
+    """Each is exactly a window after the one that it replaces, or later."""
+    async with asyncio.timeout(60):
+        turns = await at_once(backend.store, lambda _: reserve(backend.store, within=1e6))
+    assert all(turn.is_reserved for turn in turns)
+    counts = Counter(round(turn.wait, -1) for turn in turns)
+    assert counts == {number * 100: 3 for number in range(16)} | {1600: 2}
+    last = json.loads(await backend.stored(TURNS) or b"")
+    assert max(last) - await backend.store.now() == pytest.approx(1600, abs=10)

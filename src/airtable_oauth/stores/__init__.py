@@ -16,6 +16,14 @@ class Entry(NamedTuple):
     """The bytes as stored: what `replace` and `discard` compare, also through encryption."""
 
 
+class Turn(NamedTuple):
+    """What `Store.reserve_turn` answers."""
+
+    wait: float
+    """Seconds until the turn, 0 if it is due."""
+    is_reserved: bool
+
+
 class Store(Protocol):
     """A key-value store whose every verb is one atomic operation.
 
@@ -59,6 +67,20 @@ class Store(Protocol):
 
     async def discard(self, key: str, *, version: bytes) -> bool:
         """Remove a value if this version is still there; whether it was removed."""
+        ...
+
+    async def reserve_turn(self, key: str, *, most: int, window: float, within: float) -> Turn:
+        """Reserve the next of at most `most` turns in any `window` seconds.
+
+        A turn that is further away than `within` seconds is not reserved: a negative `within` only
+        asks for its `wait`. The times of the last `most` turns are stored under the key, until the
+        last one was a window ago. A value that is something else counts as absent. Only times are
+        stored, so encryption does not apply.
+        """
+        ...
+
+    async def delay_turns(self, key: str, *, most: int, window: float, seconds: float) -> None:
+        """Give no turn earlier than `seconds` from now. Turns that are reserved already stay."""
         ...
 
     def scan(self, namespace: str) -> AsyncIterator[str]:

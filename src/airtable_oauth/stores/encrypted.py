@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from airtable_oauth.encoding import RandomBytes
 from airtable_oauth.errors import DamagedRecord, UnknownEncryptionKey, UnknownRecordFormat
-from airtable_oauth.stores import Entry, Store
+from airtable_oauth.stores import Entry, Store, Turn
 
 _FORMAT = b"\x01"
 _KEY_ID_BYTES = 8
@@ -80,6 +80,14 @@ class EncryptedStore:
     async def discard(self, key: str, *, version: bytes) -> bool:
         """See `Store.discard`."""
         return await self._store.discard(key, version=version)
+
+    async def reserve_turn(self, key: str, *, most: int, window: float, within: float) -> Turn:
+        """See `Store.reserve_turn`. Times are not encrypted: the store itself compares them."""
+        return await self._store.reserve_turn(key, most=most, window=window, within=within)
+
+    async def delay_turns(self, key: str, *, most: int, window: float, seconds: float) -> None:
+        """See `Store.delay_turns`."""
+        await self._store.delay_turns(key, most=most, window=window, seconds=seconds)
 
     async def reseal(self, key: str) -> "Resealed":
         """Encrypt what is stored under a key with the first encryption key.

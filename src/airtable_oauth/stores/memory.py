@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from airtable_oauth.errors import TooManyLogins
-from airtable_oauth.stores import Entry
+from airtable_oauth.stores import Entry, Turn, turns
 
 _SLACK = 64
 
@@ -72,6 +72,22 @@ class MemoryStore:
             return False
         self._remove(key)
         return True
+
+    async def reserve_turn(self, key: str, *, most: int, window: float, within: float) -> Turn:
+        """See `Store.reserve_turn`."""
+        now, known = self._clock(), turns.decode(self._live(key), most)
+        turn = turns.next_turn(known, now, window)
+        if turn - now > within:
+            return Turn(turn - now, is_reserved=False)
+        known = [*known[1:], turn]
+        self._set(key, turns.encode(known), max(known) + window - now)
+        return Turn(turn - now, is_reserved=True)
+
+    async def delay_turns(self, key: str, *, most: int, window: float, seconds: float) -> None:
+        """See `Store.delay_turns`."""
+        now = self._clock()
+        delayed = turns.delay(turns.decode(self._live(key), most), now + seconds, window)
+        self._set(key, turns.encode(delayed), max(delayed) + window - now)
 
     async def scan(self, namespace: str) -> AsyncIterator[str]:
         """See `Store.scan`."""

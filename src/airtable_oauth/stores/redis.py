@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import StoreUnavailable
-from airtable_oauth.stores import STORE_TIMEOUT, Entry
+from airtable_oauth.stores import STORE_TIMEOUT, Entry, Turn
 
 _CONNECTIONS = 50
 
@@ -24,6 +24,36 @@ return 1
 _DISCARD = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
+"""
+_TURNS = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local most, window, seconds = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local is_read, stored = pcall(cjson.decode, redis.call('GET', KEYS[1]) or '')
+if not is_read or type(stored) ~= 'table' or #stored ~= most then stored = {} end
+local turns = {}
+for i = 1, most do turns[i] = tonumber(stored[i]) or 0 end
+local function store()
+  local text = {}
+  for i = 1, most do text[i] = string.format('%.6f', turns[i]) end
+  local ends = math.max(unpack(turns)) + window
+  redis.call('SET', KEYS[1], '[' .. table.concat(text, ', ') .. ']',
+    'PX', math.max(1, math.ceil((ends - now) * 1000)))
+end
+"""
+_RESERVE_TURN = f"""{_TURNS}
+local turn = math.max(now, turns[1] + window)
+local is_reserved = turn - now <= seconds
+if is_reserved then
+  table.remove(turns, 1)
+  table.insert(turns, turn)
+  store()
+end
+return {{string.format('%.6f', turn - now), is_reserved and 1 or 0}}
+"""
+_DELAY_TURNS = f"""{_TURNS}
+for i = 1, most do turns[i] = math.max(turns[i], now + seconds - window) end
+store()
 """
 
 
@@ -76,6 +106,17 @@ class RedisStore:
     async def discard(self, key: str, *, version: bytes) -> bool:
         """See `Store.discard`."""
         return bool(await self._answer(self._redis.eval(_DISCARD, 1, key, version)))
+
+    async def reserve_turn(self, key: str, *, most: int, window: float, within: float) -> Turn:
+        """See `Store.reserve_turn`."""
+        wait, is_reserved = await self._answer(
+            self._redis.eval(_RESERVE_TURN, 1, key, most, window, within)
+        )
+        return Turn(float(wait), bool(is_reserved))
+
+    async def delay_turns(self, key: str, *, most: int, window: float, seconds: float) -> None:
+        """See `Store.delay_turns`."""
+        await self._answer(self._redis.eval(_DELAY_TURNS, 1, key, most, window, seconds))
 
     async def scan(self, namespace: str) -> AsyncIterator[str]:
         """See `Store.scan`."""

@@ -1,6 +1,7 @@
 """The durable store: SQLite (3.35 or newer) for one machine, PostgreSQL for any number."""
 
 import asyncio
+import json
 import math
 import os
 import time
@@ -37,7 +38,8 @@ from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import StoreUnavailable
 from airtable_oauth.incidents import logger
 from airtable_oauth.request_notes import log_fields
-from airtable_oauth.stores import STORE_TIMEOUT, Entry
+from airtable_oauth.stores import STORE_TIMEOUT, Entry, Turn
+from airtable_oauth.stores.sql_turns import TABLE, TURNS
 from airtable_oauth.stores.url import PostgresTarget, postgres_target
 
 _CONNECT_VERBS = 5
@@ -57,7 +59,7 @@ _SWEEP_PAUSE = 0.05
 _PAGE = 500
 
 entries = Table(
-    "airtable_oauth_entries",
+    TABLE,
     MetaData(),
     Column("key", String(255), primary_key=True),
     Column("value", LargeBinary, nullable=False),
@@ -95,6 +97,7 @@ class SqlStore:
         self._engine = _engine(url, timeout, pool_size or _CONNECTIONS[self._dialect])
         self._insert = sqlite.insert if self._dialect == "sqlite" else postgresql.insert
         self._now = _NOW[self._dialect]
+        self._turns = TURNS[self._dialect]
         self._ordered_key = entries.c.key if self._dialect == "sqlite" else _bytewise
         self._opening: asyncio.Task[None] | None = None
         self._sweep_seconds = sweep_seconds
@@ -146,6 +149,23 @@ class SqlStore:
         """See `Store.discard`."""
         statement = delete(entries).where(*self._live(key), entries.c.value == version)
         return bool(await self._run(statement.returning(entries.c.key), writes=True))
+
+    async def reserve_turn(self, key: str, *, most: int, window: float, within: float) -> Turn:
+        """See `Store.reserve_turn`. A row comes back if the turn was reserved."""
+        values = {"key": key, "empty": json.dumps([0] * most), "most": most, "window": window}
+        if within >= 0:
+            statement = self._turns.reserve.bindparams(**values, within=within)
+            rows = await self._run(statement, writes=True)
+            if rows:
+                return Turn(max(0.0, rows[0][0]), is_reserved=True)
+        rows = await self._run(self._turns.ask.bindparams(**values))
+        return Turn(max(0.0, rows[0][0]) if rows else 0.0, is_reserved=False)
+
+    async def delay_turns(self, key: str, *, most: int, window: float, seconds: float) -> None:
+        """See `Store.delay_turns`."""
+        values = {"key": key, "empty": json.dumps([0] * most), "most": most, "window": window}
+        statement = self._turns.delay.bindparams(**values, seconds=seconds)
+        await self._run(statement, writes=True)
 
     async def scan(self, namespace: str) -> AsyncIterator[str]:
         """See `Store.scan`."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from airtable_oauth.incidents import Incidents
-from airtable_oauth.stores import Entry, Store
+from airtable_oauth.stores import Entry, Store, Turn
 
 
 class WatchedStore:
@@ -42,6 +42,16 @@ class WatchedStore:
         """See `Store.discard`."""
         with self._incidents:
             return await self._store.discard(key, version=version)
+
+    async def reserve_turn(self, key: str, *, most: int, window: float, within: float) -> Turn:
+        """See `Store.reserve_turn`."""
+        with self._incidents:
+            return await self._store.reserve_turn(key, most=most, window=window, within=within)
+
+    async def delay_turns(self, key: str, *, most: int, window: float, seconds: float) -> None:
+        """See `Store.delay_turns`."""
+        with self._incidents:
+            await self._store.delay_turns(key, most=most, window=window, seconds=seconds)
 
     async def scan(self, namespace: str) -> AsyncIterator[str]:
         """See `Store.scan`."""
