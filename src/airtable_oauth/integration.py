@@ -148,7 +148,7 @@ class AirtableOAuth:
             rate_limiter=RateLimiter(
                 store=WatchedStore(plain_store, incidents),
                 name=settings.name,
-                clock=self._store_clock,
+                monotonic=self._monotonic,
                 sleep=self._sleep,
             ),
             background=self._background,

@@ -5,128 +5,68 @@ and a client must then wait for 30 seconds.
 """
 
 import asyncio
-import json
 import math
-from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Self, TypeVar
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from airtable_oauth.background import Background, Sleep, Tries
-from airtable_oauth.errors import RateLimited, StoreUnavailable, Unavailable
-from airtable_oauth.stores import Store
-from airtable_oauth.stores.clock import StoreClock
+from airtable_oauth.background import Background, Sleep, until_stored
+from airtable_oauth.errors import RateLimited, Unavailable
+from airtable_oauth.stores import Store, Turn
 from airtable_oauth.stores.keys import storage_key
-
-T = TypeVar("T")
 
 _REQUESTS = 5
 _WINDOW_SECONDS = 1.1
 """Airtable counts arrivals: a little more than its second, because some requests travel faster."""
-_DISTANCE_SECONDS = 0.2
-"""Between requests that must wait: a bit less than a fifth of the window."""
 PAUSE_SECONDS = 30.0
 """How long Airtable refuses a base after a 429."""
+_LONGEST_WAIT = PAUSE_SECONDS + 5.0
+"""A turn that is further away was stored while the store's clock was wrong."""
 _MOST_WAITING = 10
 """Requests of one connection that wait for a base: more could not be sent within the patience."""
 _STANDING_SECONDS = 600.0
 _MOST_STANDINGS = 10_000
 _MOST_BASES = 1_000
 _FRESH_SECONDS = 0.25
-"""A schedule that was read so long ago at most is not read again before a request is sent."""
-_LONGEST_LEAD = 1.0
-_LEAD_DECAY = 0.9
-_TTL_MARGIN = 2.0
+"""A turn that was reserved longer ago is used only if no pause has begun since."""
 _CLOSE_SECONDS = 1.0
-_CLOCK_SECONDS = 5.0
-"""How far the clocks of two processes may be apart."""
+
+Standing = Callable[[str], bool | None]
+"""Whether a connection has access to the base; None if that is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When requests to a base are sent. All processes share it, as a small JSON object.
+class _Reserved(NamedTuple):
+    """A turn, or the next one that would be free. Monotonic seconds."""
 
-    All times are seconds since 1970 by the store's clock.
-    """
+    at: float
+    is_reserved: bool
 
-    pause_until: float = 0.0
-    turns: tuple[float, ...] = ()
-    """The last five turns, the oldest first. Some may be in the future."""
-    refused_turn: float = 0.0
-    """The last turn that was reserved for connections without access to the base."""
 
-    @classmethod
-    def decode(cls, value: bytes) -> Self:
-        """Deserialise. What cannot be read counts as an empty schedule."""
-        try:
-            stored = json.loads(value)
-            turns = tuple(map(float, stored["turns"]))
-            return cls(float(stored["pause_until"]), turns, float(stored["refused_turn"]))
-        except (KeyError, TypeError, ValueError):
-            return cls()
+@dataclass(eq=False, slots=True)
+class _Schedule:
+    """What this process knows about the turns under a key of the store. Monotonic seconds."""
 
-    def encode(self) -> bytes:
-        """Serialise."""
-        stored = {
-            "pause_until": self.pause_until,
-            "turns": self.turns,
-            "refused_turn": self.refused_turn,
-        }
-        return json.dumps(stored).encode()
-
-    def next_turn(self, earliest: float, *, refused: bool) -> float:
-        """The next time at which a request may be sent.
-
-        Any six consecutive turns then span a window at least. Five requests may be sent at once;
-        those that must wait are spread over the window, so that the processes which wait do not
-        all use the store at the same moment. `refused` is for connections without access: they get
-        one turn in a window.
-        """
-        turn = max(earliest, self.pause_until)
-        if refused:
-            turn = max(turn, self.refused_turn + _WINDOW_SECONDS)
-        if len(self.turns) == _REQUESTS and self.turns[0] + _WINDOW_SECONDS > turn:
-            turn = self.turns[0] + _WINDOW_SECONDS
-            for other in self.turns:
-                if abs(other - turn) < _DISTANCE_SECONDS:
-                    turn = other + _DISTANCE_SECONDS
-        return turn
-
-    def with_turn(self, turn: float, *, refused: bool) -> "Schedule":
-        """This schedule with one more turn."""
-        turns = tuple(sorted((*self.turns, turn))[-_REQUESTS:])
-        return replace(self, turns=turns, refused_turn=turn if refused else self.refused_turn)
-
-    def merge(self, other: "Schedule") -> "Schedule":
-        """What is known from both: neither a pause nor a turn gets lost."""
-        if other in (self, _EMPTY):
-            return self
-        turns = sorted((Counter(self.turns) | Counter(other.turns)).elements())
-        return Schedule(
-            max(self.pause_until, other.pause_until),
-            tuple(turns[-_REQUESTS:]),
-            max(self.refused_turn, other.refused_turn),
-        )
-
-    def plausible(self, now: float) -> "Schedule":
-        """Without times so far ahead that the clock was wrong when they were written."""
-        latest = now + PAUSE_SECONDS + _CLOCK_SECONDS
-        if self.end <= latest:
-            return self
-        return Schedule(
-            self.pause_until if self.pause_until <= latest else 0.0,
-            tuple(turn for turn in self.turns if turn <= latest),
-            self.refused_turn if self.refused_turn <= latest else 0.0,
-        )
+    key: str
+    most: int
+    full_until: float = -math.inf
+    """No turn is free earlier: the store's answer, or the end of a pause."""
+    turns: deque[float] = field(default_factory=deque)
+    """The last turns of this process: it keeps the limit also while the store is away."""
 
     @property
-    def end(self) -> float:
-        """When it no longer delays any request."""
-        last = max((*self.turns, self.refused_turn))
-        return max(self.pause_until, last + _WINDOW_SECONDS)
+    def next_turn(self) -> float:
+        """No turn is due earlier."""
+        own = self.turns[0] + _WINDOW_SECONDS if len(self.turns) == self.most else -math.inf
+        return max(self.full_until, own)
 
-
-_EMPTY = Schedule()
+    def add(self, turn: float) -> None:
+        """Note a turn of this process."""
+        self.turns.append(turn)
+        if len(self.turns) > self.most:
+            self.turns.popleft()
 
 
 @dataclass(eq=False, slots=True)
@@ -136,27 +76,28 @@ class _Waiter:
     connection: str
     deadline: float
     turn: asyncio.Future[None]
+    is_first: bool = False
+    """Whether its answer will show if the connection has access to the base."""
 
 
 class _Line:
     """Requests that wait for a base. Their connections take turns, so a flood delays only itself.
 
-    `refused`: whether this is the line of connections that have no access to the base.
+    A connection whose access is not known has one request under way at a time: until Airtable has
+    answered that one, the others wait.
     """
 
-    def __init__(self, *, refused: bool) -> None:
-        self.refused = refused
+    def __init__(self, standing: Standing, under_way: set[str], *schedules: _Schedule) -> None:
+        """`under_way`: the new connections that have a request under way."""
+        self.schedules = schedules
         self.is_served = False
+        self._standing = standing
+        self._under_way = under_way
         self._waiting: OrderedDict[str, deque[_Waiter]] = OrderedDict()
         self._known_is_next = True
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
-
-    @property
-    def last_deadline(self) -> float:
-        """Until when the most patient request waits."""
-        return max((waiter.deadline for waiter in self._waiters()), default=-math.inf)
 
     def join(self, waiter: _Waiter) -> None:
         """Wait behind the connection's other requests.
@@ -183,20 +124,35 @@ class _Line:
         if waiting:
             other._waiting.setdefault(connection, deque()).extend(waiting)  # noqa: SLF001 (its own)
 
-    def take_next(self, is_known: Callable[[str], bool]) -> _Waiter | None:
+    def ready(self) -> list[_Waiter]:
+        """The requests that may be sent as soon as there are turns."""
+        found: list[_Waiter] = []
+        for connection, waiting in self._waiting.items():
+            is_new = self._standing(connection) is None
+            if not is_new:
+                found.extend(waiting)
+            elif connection not in self._under_way:
+                found.append(waiting[0])
+        return found
+
+    def take_next(self) -> _Waiter | None:
         """Take out the request whose turn it is.
 
         If connections that are known to have access and new ones wait, they alternate: neither a
         flood of the former nor many of the latter keeps the others waiting.
         """
-        preferred = (each for each in self._waiting if is_known(each) == self._known_is_next)
-        connection = next(preferred, next(iter(self._waiting), None))
+        ready = [waiter.connection for waiter in self.ready()]
+        preferred = (each for each in ready if self._is_known(each) == self._known_is_next)
+        connection = next(preferred, next(iter(ready), None))
         if connection is None:
             return None
-        self._known_is_next = not is_known(connection)
+        self._known_is_next = not self._is_known(connection)
         waiter = self._waiting[connection][0]
         self._waiting.move_to_end(connection)
         self.leave(waiter)
+        if self._standing(connection) is None:
+            waiter.is_first = True
+            self._under_way.add(connection)
         return waiter
 
     def refuse(self, now: float, next_turn: float) -> None:
@@ -212,55 +168,44 @@ class _Line:
             self.leave(waiter)
             _fail(waiter, error)
 
+    def _is_known(self, connection: str) -> bool:
+        return self._standing(connection) is True
+
     def _waiters(self) -> list[_Waiter]:
         return [waiter for waiting in self._waiting.values() for waiter in waiting]
 
 
-@dataclass(eq=False, slots=True)
 class _Base:
-    """What this process knows about a base."""
+    """A base: its turns, and the requests that wait for them."""
 
-    key: str
-    schedule: Schedule = field(default_factory=Schedule)
-    """Everything that is known: what is stored, and what could not be stored yet."""
-    stored: Schedule = field(default_factory=Schedule)
-    """The schedule as last read or written. Its version is None if the store has no entry."""
-    version: bytes | None = None
-    expires_at: float = math.inf
-    """When the store forgets the entry that this process wrote."""
-    contended: bool = False
-    """Whether another process has written since this one did. Then it is read first."""
-    others: _Line = field(default_factory=lambda: _Line(refused=False))
-    refused: _Line = field(default_factory=lambda: _Line(refused=True))
-
-    def learn(self, stored: Schedule, version: bytes | None, expires_at: float = math.inf) -> None:
-        """Note what is stored."""
-        self.stored, self.version, self.expires_at = stored, version, expires_at
-        self.schedule = self.schedule.merge(stored)
+    def __init__(self, key: str, refused_key: str, standing: Standing) -> None:
+        self.standing = standing
+        self.schedule = _Schedule(key, _REQUESTS)
+        self.under_way: set[str] = set()
+        refused_schedule = _Schedule(refused_key, 1)
+        self.others = _Line(standing, self.under_way, self.schedule)
+        self.refused = _Line(standing, self.under_way, refused_schedule, self.schedule)
+        self.lines = (self.others, self.refused)
 
     def is_idle(self, now: float) -> bool:
         """Whether it can be forgotten."""
-        is_served = self.others.is_served or self.refused.is_served
-        return not is_served and self.schedule.end <= now
+        is_used = any(line.is_served or len(line) for line in self.lines) or self.under_way
+        return not is_used and max(line.schedules[0].next_turn for line in self.lines) <= now
 
 
 @dataclass(slots=True)
 class RateLimiter:
     """Turns for the requests to each base, five in a window, over all processes of an integration.
 
-    The processes share a `Schedule` for each base and reserve turns in it by compare-and-set.
-    Reserving a turn therefore also tells whether another process began a pause. The values are
-    only times, so `store` may be the one below the encryption: there a process knows the version
-    that it has just written and need not read it again, which saves a round trip. Any store works.
-
-    Within a process the connections take turns. Those that Airtable lately refused the base (403
-    or 404) get one turn in a window, in all processes together, and only while none of the others
-    waits. When the store is unavailable, each process keeps the limit on its own.
+    The processes reserve turns in the store. Within a process the connections take turns. Those
+    that Airtable lately refused the base (403 or 404) get one turn in a window, in all processes
+    together, and only while none of the others waits. When the store is unavailable, each process
+    keeps the limit on its own.
     """
 
     store: Store
     name: str
-    clock: StoreClock
+    monotonic: Callable[[], float] = time.monotonic
     sleep: Sleep = asyncio.sleep
     patience: float = 2.0
     """Seconds that a request waits for its turn before it is refused."""
@@ -270,43 +215,35 @@ class RateLimiter:
         default_factory=OrderedDict, init=False
     )
     """By base and connection: whether Airtable gave it access, and when (monotonic seconds)."""
-    _lead: float = field(default=0.0, init=False)
-    """Seconds that a change in the store takes. A turn is prepared that long before it is due."""
 
-    async def acquire(self, base: str, connection: str) -> None:
-        """Wait for a turn. A caller that is cancelled leaves its turn to the next one.
+    @asynccontextmanager
+    async def turn(self, base: str, connection: str) -> AsyncIterator[None]:
+        """Wait for a turn, and send one request. Call `record_answer` when it is answered.
+
+        A caller that is cancelled while it waits leaves its turn to the next one.
 
         Raises:
             RateLimited: No turn becomes free within `patience`, or a pause is in force.
         """
-        began = self.clock.monotonic()
-        now = await self._now()
-        self._note_lead(began)  # the store may just have been asked for its time
-        known = self._known(base, now)
-        if known.schedule.pause_until - now > self.patience:
-            raise RateLimited(known.schedule.pause_until - now)
-        line = known.refused if self._standing(base, connection) is False else known.others
-        waiter = _Waiter(connection, now + self.patience, asyncio.Future())
-        line.join(waiter)
-        self._serve(base, known, line)
+        known = self._known(base)
+        waiter = await self._wait(known, connection)
         try:
-            await waiter.turn
-        except asyncio.CancelledError:
-            known.others.leave(waiter)
-            known.refused.leave(waiter)
-            if not waiter.turn.cancelled() and waiter.turn.exception() is None:
-                self._hand_out(base, known, line)
-            raise
+            yield
+        finally:
+            self._release(known, waiter)
 
     async def record_429(self, base: str) -> None:
         """Begin a pause of 30 seconds in all processes, and refuse the requests that wait."""
-        now = await self._now()
-        known = self._known(base, now)
-        pause = Schedule(pause_until=now + PAUSE_SECONDS)
-        known.schedule = known.schedule.merge(pause)
-        for line in (known.others, known.refused):
-            line.refuse(now, pause.pause_until)
-        await self._change(known, lambda schedule, _now: (schedule.merge(pause), None))
+        known, now = self._known(base), self.monotonic()
+        end = known.schedule.full_until = max(known.schedule.full_until, now + PAUSE_SECONDS)
+        for line in known.lines:
+            line.refuse(now, end)
+        try:
+            await self._store_pause(known.schedule, end)
+        except Unavailable:
+            self._tasks.start(
+                until_stored(lambda: self._store_pause(known.schedule, end), self.sleep)
+            )
 
     def record_answer(self, base: str, connection: str, status: int) -> None:
         """Note whether a connection has access to a base.
@@ -318,187 +255,178 @@ class RateLimiter:
         is_refusal = status in (403, 404) and self._standing(base, connection) is not True
         if not (is_success or is_refusal):
             return
-        self._standings[base, connection] = (is_success, self.clock.monotonic())
+        self._standings[base, connection] = (is_success, self.monotonic())
         self._standings.move_to_end((base, connection))
         if len(self._standings) > _MOST_STANDINGS:
             self._standings.popitem(last=False)
         if known := self._bases.get(base):
-            old, new = known.others, known.refused
+            old, new = known.lines
             if is_success:
                 old, new = new, old
             old.move(connection, new)
-            self._serve(base, known, new)
+            self._serve(known, new)
 
     async def close(self) -> None:
         """Refuse the requests that wait. Later ones are served again."""
+        for known in self._bases.values():
+            for line in known.lines:
+                line.fail(RateLimited(_WINDOW_SECONDS))
         self._tasks.cancel()
         await self._tasks.drain(_CLOSE_SECONDS)
+
+    async def _wait(self, known: _Base, connection: str) -> _Waiter:
+        line = known.refused if known.standing(connection) is False else known.others
+        waiter = _Waiter(connection, self.monotonic() + self.patience, asyncio.Future())
+        line.join(waiter)
+        if waiter not in line.ready():
+            self._tasks.start(self._expire(known, waiter))
+        self._serve(known, line)
+        try:
+            await waiter.turn
+        except asyncio.CancelledError:
+            for each in known.lines:
+                each.leave(waiter)
+            if not waiter.turn.cancelled() and waiter.turn.exception() is None:
+                self._release(known, waiter)
+                self._hand_out(known, line)
+            raise
+        return waiter
+
+    async def _expire(self, known: _Base, waiter: _Waiter) -> None:
+        """Refuse a request whose connection waits for another answer for too long."""
+        await self.sleep(waiter.deadline - self.monotonic())
+        for line in known.lines:
+            line.leave(waiter)
+        _fail(waiter, RateLimited(_WINDOW_SECONDS))
+
+    def _release(self, known: _Base, waiter: _Waiter) -> None:
+        """Let the next request of a new connection go."""
+        if waiter.is_first:
+            known.under_way.discard(waiter.connection)
+            self._serve(known, known.others)
 
     def _standing(self, base: str, connection: str) -> bool | None:
         """Whether Airtable gave a connection access to a base; None if it is not known."""
         has_access, at = self._standings.get((base, connection), (None, 0.0))
-        is_recent = self.clock.monotonic() - at < _STANDING_SECONDS
+        is_recent = self.monotonic() - at < _STANDING_SECONDS
         return has_access if is_recent else None
 
-    def _serve(self, base: str, known: _Base, line: _Line) -> None:
-        """Give turns to a line until it is empty."""
-        if len(line) and not line.is_served:
+    def _serve(self, known: _Base, line: _Line) -> None:
+        """Give turns to a line until no request in it can be sent."""
+        if not line.is_served and line.ready():
             line.is_served = True
-            self._tasks.start(self._serve_line(base, known, line))
+            self._tasks.start(self._serve_line(known, line))
 
-    async def _serve_line(self, base: str, known: _Base, line: _Line) -> None:
-        turns: deque[float] = deque()
+    async def _serve_line(self, known: _Base, line: _Line) -> None:
+        following = None
         try:
-            while len(line):
-                if not turns:
-                    turns.extend(await self._reserve(known, line, len(line)))
-                await self._refuse(known, line, turns)
-                if turns and len(line):
-                    await self._serve_turn(base, known, line, turns)
+            while line.ready():
+                turn = following or await self._reserve(line)
+                following = None
+                line.refuse(self.monotonic(), turn.at)
+                if turn.is_reserved and line.ready():
+                    following = await self._use(known, line, turn.at)
         except Exception as error:  # noqa: BLE001 (raised where it can be answered)
             line.fail(error)
         finally:
             line.is_served = False
-            line.fail(RateLimited(_WINDOW_SECONDS))  # this task was cancelled
 
-    async def _serve_turn(self, base: str, known: _Base, line: _Line, turns: deque[float]) -> None:
-        """Hand out the first of the reserved turns when it is due.
+    async def _use(self, known: _Base, line: _Line, turn: float) -> _Reserved | None:
+        """Hand out a turn when it is due. Returns the turn after it if the store was asked for it.
 
-        If that is later, the schedule is read again shortly before, because a pause may have begun
-        meanwhile. The same round trips reserve the turn after it, if a request waits for that.
+        If a pause has begun since the turn was reserved, it is not handed out. Every process
+        reserves turns at most `patience` ahead, so only a pause can fill a longer time.
         """
-        lead = self._lead
-        wait = turns[0] - await self._now()
-        if wait > max(_FRESH_SECONDS, lead):
-            await self.sleep(wait - lead)
-            turns.extend(await self._reserve(known, line, len(line) - len(turns)))
-            wait = min(turns[0] - await self._now(), lead)
-        if wait > 0:
+        following = None
+        if (wait := turn - self.monotonic()) > _FRESH_SECONDS:
+            await self.sleep(wait - _FRESH_SECONDS)
+            following = await self._look_ahead(known, line)
+        if (wait := turn - self.monotonic()) > 0:
             await self.sleep(wait)
-        if known.schedule.pause_until > turns[0]:
-            turns.clear()
-        else:
-            turns.popleft()
-            self._hand_out(base, known, line)
+        if known.schedule.full_until <= turn + self.patience + _WINDOW_SECONDS:
+            self._hand_out(known, line)
+        return following
 
-    def _hand_out(self, base: str, known: _Base, line: _Line) -> None:
+    async def _look_ahead(self, known: _Base, line: _Line) -> _Reserved:
+        """Reserve the next turn if another request waits for it. Shows whether a pause began."""
+        waiting = line.ready() if line is known.others else []
+        return await self._ask(known.schedule, self._within(waiting) if waiting[1:] else -1.0)
+
+    def _hand_out(self, known: _Base, line: _Line) -> None:
         """Give a turn to the request that is next: to one of the others first."""
-
-        def is_known(connection: str) -> bool:
-            return self._standing(base, connection) is True
-
         for each in (known.others, line):
-            while waiter := each.take_next(is_known):
+            while waiter := each.take_next():
                 if not waiter.turn.done():
                     waiter.turn.set_result(None)
                     return
+                self._release(known, waiter)
 
-    async def _refuse(self, known: _Base, line: _Line, turns: Sequence[float]) -> None:
-        """Refuse the requests that would not wait until the next turn."""
-        now = await self._now()
-        next_turn = known.schedule.next_turn(now, refused=line.refused)
-        line.refuse(now, turns[0] if turns else next_turn)
+    async def _reserve(self, line: _Line) -> _Reserved:
+        """Reserve one turn if a request would wait for it."""
+        turn = _Reserved(max(each.next_turn for each in line.schedules), is_reserved=True)
+        for schedule in line.schedules:
+            within = self._within(line.ready())
+            if not turn.is_reserved or turn.at > self.monotonic() + within:
+                return turn._replace(is_reserved=False)
+            found = await self._ask(schedule, within)
+            turn = _Reserved(max(turn.at, found.at), found.is_reserved)
+        return turn
 
-    async def _reserve(self, known: _Base, line: _Line, count: int) -> list[float]:
-        """Reserve up to `count` turns: the next one, and others that are due at once or nearly so.
+    def _within(self, waiting: list[_Waiter]) -> float:
+        """For how many seconds the most patient request will wait."""
+        return max(0.0, max(waiter.deadline for waiter in waiting) - self.monotonic())
 
-        A process reserves hardly more than one turn in advance. So the processes that have requests
-        for a base take turns as well. Nothing is reserved that no request would wait for.
+    async def _ask(self, schedule: _Schedule, within: float) -> _Reserved:
+        """Reserve a turn under one key. A negative `within` only asks when the next one is due.
+
+        The seconds count from the store's answer. So a turn is used late rather than early, and
+        those of all processes by about as much.
         """
-
-        def reserve(schedule: Schedule, now: float) -> tuple[Schedule, list[float]]:
-            turns: list[float] = []
-            for _ in range(count):
-                turn = schedule.next_turn(now, refused=line.refused)
-                if turn > line.last_deadline or (turns and turn > now + _FRESH_SECONDS):
-                    break
-                turns.append(turn)
-                sent_at = max(turn, now + self._lead)
-                schedule = schedule.with_turn(sent_at, refused=line.refused)
-            return schedule, turns
-
-        return await self._change(known, reserve)
-
-    async def _change(
-        self, known: _Base, change: Callable[[Schedule, float], tuple[Schedule, T]]
-    ) -> T:
-        """Change the schedule in the store, or read it if nothing changes; the change's result.
-
-        One round trip; two while other processes write, too. If the store is unavailable, the
-        schedule changes in this process only, and the next change stores it.
-        """
-        began = self.clock.monotonic()
         try:
-            result = await self._change_stored(known, change)
+            turn = await self._ask_store(schedule, within)
         except Unavailable:
-            known.schedule, result = change(known.schedule, await self._now())
+            turn = Turn(0.0, is_reserved=within >= 0)
+        at = max(self.monotonic() + turn.wait, schedule.next_turn)
+        if turn.is_reserved:
+            schedule.add(at)
         else:
-            self._lead *= _LEAD_DECAY
-            self._note_lead(began)
-        return result
+            schedule.full_until = at
+        return _Reserved(at, turn.is_reserved)
 
-    async def _change_stored(
-        self, known: _Base, change: Callable[[Schedule, float], tuple[Schedule, T]]
-    ) -> T:
-        was_read = known.contended
-        if was_read:
-            await self._read(known)
-        async for _ in Tries(self.sleep):
-            now = await self._now()
-            known.schedule = known.schedule.plausible(now)
-            schedule, result = change(known.schedule, now)
-            if schedule == known.stored and was_read:
-                return result
-            if schedule != known.stored and await self._write(known, schedule, now):
-                return result
-            await self._read(known)
-            was_read = True
-        raise StoreUnavailable(cause="contention")
+    async def _ask_store(self, schedule: _Schedule, within: float) -> Turn:
+        async def ask() -> Turn:
+            return await self.store.reserve_turn(
+                schedule.key, most=schedule.most, window=_WINDOW_SECONDS, within=within
+            )
 
-    async def _read(self, known: _Base) -> None:
-        """Read the schedule."""
-        entry = await self.store.get(known.key)
-        known.contended = entry is not None and entry.version != known.version
-        if entry is None:
-            known.learn(Schedule(), None)
-        else:
-            known.learn(Schedule.decode(entry.value), entry.version)
+        turn = await ask()
+        if turn.wait > _LONGEST_WAIT:
+            await self.store.pop(schedule.key)
+            turn = await ask()
+        return turn
 
-    async def _write(self, known: _Base, schedule: Schedule, now: float) -> bool:
-        """Store a schedule unless another process has stored one. Returns whether it was stored."""
-        value = schedule.encode()
-        ttl = max(0.0, schedule.end - now) + _TTL_MARGIN
-        version = known.version if now < known.expires_at else None
-        if version is None:
-            is_stored = await self.store.add(known.key, value, ttl)
-        else:
-            is_stored = await self.store.replace(known.key, value, ttl, version=version)
-        if is_stored:
-            known.learn(schedule, value, now + ttl)
-        return is_stored
+    async def _store_pause(self, schedule: _Schedule, end: float) -> None:
+        seconds = end - self.monotonic()
+        if seconds > 0:
+            await self.store.delay_turns(
+                schedule.key, most=schedule.most, window=_WINDOW_SECONDS, seconds=seconds
+            )
 
-    def _note_lead(self, began: float) -> None:
-        self._lead = min(max(self._lead, self.clock.monotonic() - began), _LONGEST_LEAD)
-
-    async def _now(self) -> float:
-        """Seconds since 1970 by the store's clock; monotonic ones if it has never answered."""
-        try:
-            return await self.clock.now()
-        except StoreUnavailable:
-            return self.clock.monotonic()
-
-    def _known(self, base: str, now: float) -> _Base:
+    def _known(self, base: str) -> _Base:
         """What is known about a base. The one used longest ago is forgotten, unless it is busy."""
         known = self._bases.get(base)
         if known is None:
             # The namespace is not below `name:`, where everything is encrypted.
-            key = storage_key(f"{self.name}.plain", "rate-limit", base)
-            known = self._bases[base] = _Base(key)
-        known.schedule = known.schedule.plausible(now)
+            namespace = f"{self.name}.plain", "rate-limit"
+            known = self._bases[base] = _Base(
+                storage_key(*namespace, base),
+                storage_key(*namespace, base, "refused"),
+                lambda connection: self._standing(base, connection),
+            )
         self._bases.move_to_end(base)
         for _ in range(min(2, max(0, len(self._bases) - _MOST_BASES))):
             oldest, busy = self._bases.popitem(last=False)
-            if not busy.is_idle(now):
+            if not busy.is_idle(self.monotonic()):
                 self._bases[oldest] = busy
         return known
 

@@ -70,9 +70,9 @@ class WebApi(httpx.AsyncBaseTransport):
         if base is None:
             return await self._send(request)
         connection = request.extensions.get(CONNECTION, "")
-        await self._rate_limiter.acquire(base, connection)
-        response = await self._send(request)
-        self._rate_limiter.record_answer(base, connection, response.status_code)
+        async with self._rate_limiter.turn(base, connection):
+            response = await self._send(request)
+            self._rate_limiter.record_answer(base, connection, response.status_code)
         if response.status_code == 429:  # noqa: PLR2004
             pause = self._background.start(self._pause(base, response))
             return await asyncio.shield(pause)  # also if the caller leaves meanwhile
