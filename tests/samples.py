@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
     *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")),
     "examples/README.md",
 )

@@ -11,7 +11,10 @@ import airtable_oauth
 from tests.matrix import table
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))]
+DOCUMENTS = [
+    *("README.md", "CONTRIBUTING.md", "SECURITY.md"),
+    *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")),
+]
 
 
 def test_every_proof_of_the_security_page_exists() -> None:

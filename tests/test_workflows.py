@@ -1,4 +1,4 @@
-"""What GitHub runs. `scripts/check` audits the same files with zizmor."""
+"""What GitHub runs and shows. `scripts/check` audits the workflows with zizmor."""
 
 import re
 import tomllib
@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / ".github/ISSUE_TEMPLATE/config.yml"
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+FORMS = sorted(set((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")) - {CONFIG})
 
 
 def test_every_supported_python_is_tested() -> None:
@@ -34,6 +36,18 @@ def test_every_job_has_a_time_limit_and_the_scripts_that_it_runs(workflow: Path)
         scripts = re.findall(r"\./(scripts/\w+)", str(job["steps"]))
         assert scripts, name
         assert all((ROOT / script).is_file() for script in scripts)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda path: path.name)
+def test_every_form_can_be_shown_and_requires_an_answer(form: Path) -> None:
+    """GitHub leaves a form out that has a field without an id, a label or a known type."""
+    content = read(form)
+    fields = [field for field in content["body"] if field["type"] != "markdown"]
+    assert content["name"]
+    assert content["description"]
+    assert {field["type"] for field in fields} <= {"textarea", "input", "dropdown", "checkboxes"}
+    assert all(field["id"] and field["attributes"]["label"] for field in fields)
+    assert any(field.get("validations", {}).get("required") for field in fields)
 
 
 def read(path: Path) -> Any:
