@@ -56,6 +56,9 @@ def test_source_archive_holds_what_it_is_built_and_tested_from(dist: Path) -> No
         names = {name.partition("/")[2] for name in opened.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "frontend/app.js"} <= names
     assert "tests/conftest.py" in names
+    assert {"docs/security.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"} <= names
+    assert {"scripts/test", "requirements/dev.txt", "deploy/compose.yaml", "Dockerfile"} <= names
+    assert {".dockerignore", ".env.example", ".github/workflows/ci.yml"} <= names
     assert not [name for name in names if name.startswith(".venv") or "__pycache__" in name]
     assert ".env" not in names
 
