@@ -16,12 +16,12 @@ from typing import Any
 
 import httpx
 import pytest
-from airtable_oauth.webhook import Webhook
 
 from airtable_oauth import AirtableOAuth, ReconnectRequired, TokenSet
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from airtable_oauth.vault.events import Event
+from airtable_oauth.vault.webhook import Webhook
 from tests.helpers import SCOPES, FakeClock, make_settings
 
 URL = "https://host.example/hooks/airtable"

@@ -371,16 +371,22 @@ def _connector(target: PostgresTarget, timeout: float) -> Callable[[], Awaitable
 
         try:
             connection = await asyncpg.connect(target.dsn, timeout=seconds)
-            try:
-                await connection.execute(_ISOLATION, timeout=seconds)
-            except BaseException:
-                connection.terminate()
-                raise
-            return connection
+            await _isolate(connection, seconds)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise StoreUnavailable(cause=cause_of(error)) from error
+        else:
+            return connection
 
     return connect
+
+
+async def _isolate(connection: Any, seconds: float) -> None:
+    """Have each statement see what is committed, whatever the database's default is."""
+    try:
+        await connection.execute(_ISOLATION, timeout=seconds)
+    except BaseException:
+        connection.terminate()
+        raise
 
 
 # Clocks that stand still within a statement, so that an index on `expires_at` can be used.
