@@ -395,6 +395,17 @@ async def test_pause_refuses_the_requests_that_wait(world: World) -> None:
     assert len(world.sent) == 7
 
 
+async def test_request_in_a_known_pause_costs_no_round_trip(world: World) -> None:
+    """A process learns of a pause once, from its own 429 or from the store."""
+    here, there = world.process(), world.process()
+    await world.pause(here)
+    await world.start(world.ask(there, "bob"))
+    before = world.store.trips
+    await world.start(*(world.ask(limiter, "ann") for limiter in (here, there) for _ in range(5)))
+    assert len(world.refused) == 11
+    assert world.store.trips == before
+
+
 async def test_request_waits_for_the_end_of_a_short_pause(world: World) -> None:
     """Of the last second of one, say."""
     limiter, other = world.process(), world.process()

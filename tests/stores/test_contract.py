@@ -301,11 +301,12 @@ async def test_pause_delays_all_turns(backend: Backend) -> None:
     assert await waits(backend.store, 3) == [170, 170, 250]
 
 
-async def test_pause_keeps_turns_that_are_later(store: Store) -> None:
-    """It shortens no wait."""
-    await waits(store, 6)
-    await pause(store, 10)
-    assert await waits(store, 1) == [200]
+async def test_pause_keeps_turns_that_are_later(backend: Backend) -> None:
+    """It shortens no wait, and the entry stays as long as before."""
+    await waits(backend.store, 6)
+    await pause(backend.store, 10)
+    assert await backend.ttl(TURNS) == pytest.approx(200, abs=5)
+    assert await waits(backend.store, 1) == [200]
 
 
 async def test_pause_ends_with_its_time(backend: Backend) -> None:
