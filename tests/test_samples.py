@@ -94,7 +94,6 @@ def test_mypy_accepts_every_python_sample(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.thorough
 def test_pyright_accepts_every_python_sample(tmp_path: Path) -> None:
     """As VS Code shows them to a reader."""
     write_python_samples(tmp_path)
@@ -103,7 +102,6 @@ def test_pyright_accepts_every_python_sample(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.thorough
 @needs_node_packages
 def test_tsc_accepts_every_typescript_sample(tmp_path: Path) -> None:
     """With Angular's types, and those of our module's JSDoc."""
