@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -462,20 +461,3 @@ async def test_pool_is_as_large_as_configured(postgres_url: str) -> None:
     count = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'narrow-pool'")
     assert (await execute(store, count))[0][0] == 2
     await store.close()
-
-
-async def test_stricter_isolation_by_default_refuses_no_change(postgres_url: str) -> None:
-    """An operator may set one. Changes of the same row then fail, unless we ask for our own."""
-    strict = f"{postgres_url}?options=-c%20default_transaction_isolation%3Dserializable"
-    store = SqlStore(strict, timeout=30)
-    try:
-        await execute(store, delete(sql.entries))
-        await asyncio.gather(*(store.now() for _ in range(20)))  # connects
-        turns = await asyncio.gather(
-            *(store.reserve_turn(KEY, most=5, window=10, within=1000) for _ in range(50))
-        )
-        added = await asyncio.gather(*(store.add(f"{KEY}2", b"v", 60) for _ in range(50)))
-    finally:
-        await store.close()
-    assert Counter(round(turn.wait, -1) for turn in turns) == {10 * n: 5 for n in range(10)}
-    assert added.count(True) == 1

@@ -50,8 +50,6 @@ _LOCK_SHARE = 0.7
 """How much of a verb's time SQLite waits for another process to finish writing."""
 _CLOSE_SECONDS = 5.0
 _CONNECTIONS = {"sqlite": 4, "postgresql": 20}
-_ISOLATION = "SET default_transaction_isolation TO 'read committed'"
-"""A stricter default of the operator's would refuse a change of a row that another one changes."""
 _SWEEP_SECONDS = 60.0
 _SWEEP_ROWS = 1000
 _SWEEP_DEADLINE = 30.0
@@ -370,23 +368,11 @@ def _connector(target: PostgresTarget, timeout: float) -> Callable[[], Awaitable
         import asyncpg  # type: ignore[import-untyped] # noqa: PLC0415 (SQLite does without)
 
         try:
-            connection = await asyncpg.connect(target.dsn, timeout=seconds)
-            await _isolate(connection, seconds)
+            return await asyncpg.connect(target.dsn, timeout=seconds)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise StoreUnavailable(cause=cause_of(error)) from error
-        else:
-            return connection
 
     return connect
-
-
-async def _isolate(connection: Any, seconds: float) -> None:
-    """Have each statement see what is committed, whatever the database's default is."""
-    try:
-        await connection.execute(_ISOLATION, timeout=seconds)
-    except BaseException:
-        connection.terminate()
-        raise
 
 
 # Clocks that stand still within a statement, so that an index on `expires_at` can be used.
