@@ -52,7 +52,7 @@ class Outcome:
     meanwhile: str
     """What the caller in trouble gets."""
     afterwards: str
-    """`kept`, or why the connection must be made anew."""
+    """`kept`, or why the connection must be reconnected."""
     refreshes: int
     """How many refresh requests Airtable saw, those of the test as a peer included."""
 

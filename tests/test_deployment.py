@@ -43,7 +43,7 @@ def test_every_dependency_is_locked_with_hashes(name: str) -> None:
 
 
 def test_image_installs_what_is_locked() -> None:
-    """Hashes are required, and nothing is resolved anew."""
+    """Hashes are required, and nothing is resolved again."""
     installs = [line for line in instructions() if "pip install" in line]
     assert len(installs) == 2
     assert "--require-hashes -r requirements/service.txt" in installs[0]

@@ -109,7 +109,7 @@ class AirtableOAuth:
                 browser's session owns what it connects.
             login_data: A FastAPI dependency, asked when a user begins a login, that returns JSON of
                 at most 4096 characters: `Connection.data` from then on.
-            allow_other_user: Whether a connection may be made anew by another Airtable user than
+            allow_other_user: Whether a connection may be reconnected by another Airtable user than
                 the one who granted access first.
             separate_connections: Whether every login without `?connection=` creates a connection.
                 By default an owner has one connection per Airtable user: a login of a user whom the

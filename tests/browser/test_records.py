@@ -78,7 +78,7 @@ on_server = pytest.mark.parametrize(
 
 @on_server
 def test_connect_browse_expire_revoke_reconnect_disconnect(page: Page, service: Stack) -> None:
-    """Pages of a hundred; the token expires and nobody notices; what ended can be made anew."""
+    """Pages of a hundred; the token expires unnoticed; an ended connection can be reconnected."""
     connect(page)
     open_base(page, "Inventory and orders", "Orders")
     expect(page.get_by_text("Records 1–100")).to_be_visible()

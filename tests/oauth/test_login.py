@@ -274,9 +274,9 @@ async def test_login_of_another_version_is_finished(
 @pytest.mark.parametrize(
     "stored",
     [
-        b'["/bases", ["somebody", null, {"a": 1}], null, "con_7", null]',
+        b'["/bases", ["user-7", null, {"a": 1}], null, "con_7", null]',
         b'{"v": 1, "return_to": "/bases", "connection_id": "con_7", "new": 1,'
-        b' "purpose": {"owner": "somebody", "data": {"a": 1}}}',
+        b' "purpose": {"owner": "user-7", "data": {"a": 1}}}',
     ],
 )
 async def test_login_that_another_version_completed_is_done(
@@ -288,7 +288,7 @@ async def test_login_that_another_version_completed_is_done(
     callback = Callback(state_of(login), code="c")
     with pytest.raises(LoginNotFound):
         await logins.complete(callback, login.browser_secret, keep)
-    kept = await logins.complete(callback, login.browser_secret, keep, owner="somebody")
+    kept = await logins.complete(callback, login.browser_secret, keep, owner="user-7")
     assert (kept.connection_id, kept.return_to) == ("con_7", "/bases")
 
 

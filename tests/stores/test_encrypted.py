@@ -87,7 +87,7 @@ async def test_unknown_format_is_an_error_and_the_record_stays(plain: Backend, j
     assert await plain.stored(KEY) == junk
 
 
-async def test_record_is_sealed_anew_with_the_first_key(plain: Backend) -> None:
+async def test_record_is_sealed_again_with_the_first_key(plain: Backend) -> None:
     """Once; its value and what is left of its time stay."""
     await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"v", 60)
     await plain.advance(50)
@@ -99,7 +99,7 @@ async def test_record_is_sealed_anew_with_the_first_key(plain: Backend) -> None:
     assert await store.reseal(KEY) is Resealed.ABSENT
 
 
-async def test_record_of_an_unknown_key_is_not_sealed_anew(plain: Backend) -> None:
+async def test_record_of_an_unknown_key_is_not_sealed_again(plain: Backend) -> None:
     """It stays what it is."""
     await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"v", 60)
     with pytest.raises(UnknownEncryptionKey):

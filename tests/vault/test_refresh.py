@@ -591,13 +591,15 @@ async def test_reconnect_is_stored_once_the_store_is_back(world: World) -> None:
     assert await world.first.token(connection) == tokens.access_token
 
 
-@pytest.mark.parametrize("anew", [False, True])
-async def test_lost_reply_does_not_bring_spent_tokens_back(world: World, *, anew: bool) -> None:
+@pytest.mark.parametrize("reconnects", [False, True])
+async def test_lost_reply_does_not_bring_spent_tokens_back(
+    world: World, *, reconnects: bool
+) -> None:
     """Somebody renews the new tokens before the login's process hears that it stored them."""
     other = world.process()
     tokens = world.grant()
-    connection = await world.connect() if anew else ""
-    writes = "replace" if anew else "add"
+    connection = await world.connect() if reconnects else ""
+    writes = "replace" if reconnects else "add"
 
     async def lose(verb: str, arguments: tuple[Any, ...]) -> None:
         if verb == writes and b"access_token" in arguments[1]:
@@ -609,7 +611,7 @@ async def test_lost_reply_does_not_bring_spent_tokens_back(world: World, *, anew
 
     world.first.store.afterwards = lose
     connections = world.first.connections
-    if anew:
+    if reconnects:
         await connections.reconnect(connection, owner=OWNER, tokens=tokens, user=None)
     else:
         connection = (await connections.create(owner=OWNER, tokens=tokens)).id

@@ -40,7 +40,7 @@ class LoginContext:
     owner: str | None = None
     """The host's user who begins it, and alone may finish it; None where users are sessions."""
     connection_id: str | None = None
-    """The connection to be made anew, if it is not for another one."""
+    """The connection to reconnect; None if the login is for a new one."""
     data: Any = field(default=None, repr=False)
     """What the host wants back at the end: JSON."""
 

@@ -84,7 +84,7 @@ class TokenEndpoint:
         """Status and body of one token request, as Airtable gave them, unjudged.
 
         Raises:
-            UpstreamError, NotSent, UpstreamTimeout: there is no such answer.
+            UpstreamError, NotSent, UpstreamTimeout: Airtable gave no complete answer.
         """
         try:
             return await within(self.deadline, self._post(form))

@@ -19,7 +19,7 @@ class IdleOutcome(StrEnum):
     RENEWED = "renewed"
     """It has another sixty days."""
     ENDED = "ended"
-    """It must be made anew by its user."""
+    """Its user must reconnect."""
     LATER = "later"
     """It could not be renewed now; it is kept, and the next run tries again."""
 

@@ -52,7 +52,7 @@ class ConnectionHealth(BaseModel):
 
     status: Literal[Status.CONNECTED, Status.REFRESHING, Status.RECONNECT_REQUIRED]
     reason: Reason | None
-    """Why it must be made anew, where it must."""
+    """Why it must be reconnected; null if it need not be."""
     user: AirtableUser | None
     """Null if Airtable did not say."""
     scopes: list[str]
