@@ -21,8 +21,10 @@ from airtable_oauth.simulator import Clock, Fault, Integration, Simulator
 from airtable_oauth.stores import Entry, Store, Turn
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.memory import MemoryStore
+from airtable_oauth.vault.access import AccessTokens
 from airtable_oauth.vault.connections import Connections
 from airtable_oauth.vault.events import Hooks
+from airtable_oauth.vault.lifecycle import Lifecycle
 from airtable_oauth.vault.model import StoredConnection
 from airtable_oauth.vault.owners import Owners
 from airtable_oauth.vault.refresh import Refresher
@@ -144,18 +146,36 @@ class FaultyStore:
         return reply
 
 
+class Quiet:
+    """What follows a refresh, where it does not matter."""
+
+    async def renewed(self, connection: StoredConnection) -> None:
+        """Nothing."""
+
+    async def ended(self, connection: StoredConnection) -> None:
+        """Nothing."""
+
+    async def revived(self, connection: StoredConnection) -> None:
+        """Nothing."""
+
+
 @dataclass
 class Process:
     """One process of a service: its vault, its store connection, its line to Airtable."""
 
+    repository: ConnectionRepository
+    owners: Owners
+    hooks: Hooks
     connections: Connections
+    access_tokens: AccessTokens
+    lifecycle: Lifecycle
     refresher: Refresher
     store: FaultyStore
     line: Line
     background: Background
 
     async def token(self, connection_id: str, **options: Any) -> str:
-        return (await self.connections.access(connection_id, **options)).access_token
+        return (await self.access_tokens.ensure_fresh(connection_id, **options)).access_token
 
 
 class World:
@@ -172,10 +192,11 @@ class World:
         """Another process, whose own clock may be ahead of the others'."""
         store, line, background = FaultyStore(self.store), Line(self.simulator), Background()
         clock = StoreClock(store, lambda: self.clock() + ahead)
-        records = ConnectionRepository(store, "airtable")
+        repository = ConnectionRepository(store, "airtable")
+        owners, hooks = Owners(store, "airtable"), Hooks(background)
         refresher = Refresher(
-            records=records,
-            airtable=TokenEndpoint(
+            repository=repository,
+            token_endpoint=TokenEndpoint(
                 client=OAuthClient("test-client", "test-secret", REDIRECT_URI, SCOPES),
                 url=AIRTABLE,
                 transport=line,
@@ -183,19 +204,21 @@ class World:
             ),
             clock=clock,
             background=background,
-            on_renewed=_nothing,
-            on_ended=_nothing,
-            on_revived=_nothing,
+            after=Quiet(),
             sleep=self.sleep,
         )
-        connections = Connections(
-            records=records,
+        return Process(
+            repository=repository,
+            owners=owners,
+            hooks=hooks,
+            connections=Connections(repository, owners),
+            access_tokens=AccessTokens(repository, refresher, clock, background, self.sleep),
+            lifecycle=Lifecycle(repository, owners, hooks, clock, background, self.sleep),
             refresher=refresher,
-            owners=Owners(store, "airtable"),
-            hooks=Hooks(background),
-            clock=clock,
+            store=store,
+            line=line,
+            background=background,
         )
-        return Process(connections, refresher, store, line, background)
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass for everybody."""
@@ -204,7 +227,7 @@ class World:
 
     async def connect(self, **options: Any) -> str:
         """A connection with a grant of its own; its id."""
-        record = await self.first.connections.create(owner=OWNER, tokens=self.grant(), **options)
+        record = await self.first.lifecycle.create(owner=OWNER, tokens=self.grant(), **options)
         return record.id
 
     def grant(self, user: int = 0) -> TokenSet:
@@ -237,7 +260,3 @@ class World:
     def works(self, token: str) -> bool:
         """Whether Airtable accepts this access token."""
         return self.simulator.vault.live_access_token(token) is not None
-
-
-async def _nothing(_record: StoredConnection) -> None:
-    """Nobody wants to know."""

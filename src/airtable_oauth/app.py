@@ -14,7 +14,7 @@ from airtable_oauth.integration import AirtableOAuth, Parts
 from airtable_oauth.settings import Settings
 from airtable_oauth.web.access_log import AccessLog
 from airtable_oauth.web.route import error_response
-from airtable_oauth.web.routers.docs import docs_router
+from airtable_oauth.web.routers.docs import DocsRoutes
 from airtable_oauth.web.security_headers import SecurityHeaders
 
 _DESCRIPTION = """
@@ -57,7 +57,7 @@ def create_app(settings: Settings | None = None, **parts: Unpack[Parts]) -> Fast
     # Not `include_router`: that would match each request twice.
     app.router.routes.extend(airtable.router.routes)
     if settings.docs:
-        app.router.routes.extend(docs_router(settings.public_url).routes)
+        app.router.routes.extend(DocsRoutes(settings.public_url).router.routes)
     for kind in (HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
     return app

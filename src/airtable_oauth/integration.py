@@ -3,15 +3,13 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, TypedDict, Unpack
 
 import httpx
-from fastapi import APIRouter, Depends
-from starlette.routing import BaseRoute
+from fastapi import Depends
 
 from airtable_oauth.airtable_api.rate_limit import RateLimiter
 from airtable_oauth.airtable_api.transport import WebApi
@@ -21,7 +19,6 @@ from airtable_oauth.encoding import RandomBytes
 from airtable_oauth.incidents import Incidents
 from airtable_oauth.logs import logger
 from airtable_oauth.oauth.http import new_transport
-from airtable_oauth.oauth.login import Logins, UnboundLogins
 from airtable_oauth.oauth.protocol import OAuthClient, TokenSet
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.settings import Settings, decode_webhook_secret
@@ -29,27 +26,14 @@ from airtable_oauth.store_factory import open_store, sealed
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.watched import WatchedStore
-from airtable_oauth.vault.client import client_of
-from airtable_oauth.vault.connections import Connections
+from airtable_oauth.vault.assembly import build_vault
+from airtable_oauth.vault.client import build_client
 from airtable_oauth.vault.events import Event, Hook, Hooks
-from airtable_oauth.vault.grants import Grants
 from airtable_oauth.vault.idle import IdleOutcome, renew_idle
-from airtable_oauth.vault.model import Connection, StoredConnection
-from airtable_oauth.vault.owners import Owners
-from airtable_oauth.vault.refresh import Refresher
-from airtable_oauth.vault.repository import ConnectionRepository
+from airtable_oauth.vault.model import Connection
 from airtable_oauth.vault.webhook import Webhook
-from airtable_oauth.web.caller import Host, Services, connection_of
-from airtable_oauth.web.cookies import LoginCookies, SessionCookie
-from airtable_oauth.web.readiness import Readiness
-from airtable_oauth.web.routers.authorization import authorization_router
-from airtable_oauth.web.routers.connections import connections_router
-from airtable_oauth.web.routers.health import health_router
-from airtable_oauth.web.routers.node_compat import node_compat_router
-from airtable_oauth.web.routers.proxy import proxy_router
-from airtable_oauth.web.routers.session import session_router
-from airtable_oauth.web.routers.tokens import exchange_router, refresh_router
-from airtable_oauth.web.sessions import CONNECTION_GRACE, Sessions
+from airtable_oauth.web.assembly import WebAssembly
+from airtable_oauth.web.sessions import CONNECTION_GRACE
 
 _DRAIN_SECONDS = 30.0
 _PROMISED_SECONDS = 60.0
@@ -121,53 +105,67 @@ class AirtableOAuth:
         """
         if login_data is not None and owner is None:
             raise TypeError("login_data needs an owner dependency")
-        store, transport = parts.get("store"), parts.get("transport")
-        self._sleep = parts.get("sleep", asyncio.sleep)
-        self._random = parts.get("random", secrets.token_bytes)
-        self._clock = parts.get("clock", time.time)
-        self._monotonic = parts.get("monotonic", time.monotonic)
         self.settings = settings
-        plain_store = open_store(settings) if store is None else store
-        sealed_store = sealed(plain_store, settings, unencrypted=parts.get("unencrypted", False))
-        incidents = Incidents("the store", self._monotonic)
-        self._store = WatchedStore(sealed_store, incidents)
-        self._store_clock = StoreClock(self._store, self._monotonic)
-        self._airtable = airtable_of(
-            settings,
-            new_transport(connections=0) if transport is None else transport,
-            self._monotonic,
-        )
+        self._clock = parts.get("clock", time.time)
+        self._sleep = parts.get("sleep", asyncio.sleep)
+        monotonic = parts.get("monotonic", time.monotonic)
+        random = parts.get("random", secrets.token_bytes)
+        store = open_store(settings) if (given := parts.get("store")) is None else given
+        encrypted = sealed(store, settings, unencrypted=parts.get("unencrypted", False))
+        store_incidents = Incidents("the store", monotonic)
+        self._store = WatchedStore(encrypted, store_incidents)
+        self._store_clock = StoreClock(self._store, monotonic)
         self._background = Background()
-        self._hooks = Hooks(self._background)
-        self._webhook = self._webhook_of(parts.get("webhook_transport"))
+        self._token_endpoint = build_token_endpoint(settings, _transport(parts), monotonic)
         self._web_api = WebApi(
             url=settings.airtable_api_url,
             content_url=settings.airtable_content_url,
-            transport=new_transport(connections=0) if transport is None else transport,
+            transport=_transport(parts),
             deadline=settings.upstream_timeout,
             rate_limiter=RateLimiter(
-                store=WatchedStore(plain_store, incidents),
+                store=WatchedStore(store, store_incidents),
                 name=settings.name,
-                monotonic=self._monotonic,
+                monotonic=monotonic,
                 sleep=self._sleep,
             ),
             background=self._background,
-            incidents=Incidents("Airtable's Web API", self._monotonic),
+            incidents=Incidents("Airtable's Web API", monotonic),
         )
-        self._connections = self._vault()
-        self._grants = Grants(
-            connections=self._connections,
-            web_api=self._web_api,
-            random=self._random,
+        self._hooks = Hooks(self._background)
+        self._webhook = self._build_webhook(parts.get("webhook_transport"), monotonic, random)
+        self._vault = build_vault(
+            name=settings.name,
+            store=self._store,
+            store_clock=self._store_clock,
+            store_seconds=settings.store_patience,
+            token_endpoint=self._token_endpoint,
+            whoami=self._web_api.whoami,
+            hooks=self._hooks,
+            background=self._background,
+            sleep=self._sleep,
+            random=random,
             session_seconds=min(settings.session_idle_ttl, settings.session_max_ttl)
             + CONNECTION_GRACE,
             allow_other_user=allow_other_user,
             separate_connections=separate_connections,
         )
-        services = self._services(None if owner is None else Host(owner, login_data))
-        self.router = APIRouter(routes=[*_routes(services)])
+        callers, self.router = WebAssembly(
+            settings=settings,
+            store=self._store,
+            store_clock=self._store_clock,
+            token_endpoint=self._token_endpoint,
+            web_api=self._web_api,
+            vault=self._vault,
+            owner=owner,
+            login_data=login_data,
+            background=self._background,
+            sleep=self._sleep,
+            random=random,
+            clock=self._clock,
+            monotonic=monotonic,
+        ).build()
         """All endpoints, for `app.include_router`, under any prefix."""
-        current = connection_of(services, foreign=True)
+        current = callers.connection_id_in_host_route
         self.current_client = _current_client(self, current)
         """A dependency for routes of the host's own: an `httpx.AsyncClient` for Airtable's Web API,
         as the caller. Raises `errors.NotConnected` where there is no connection, and where there
@@ -210,7 +208,7 @@ class AirtableOAuth:
         Raises:
             errors.Unavailable: the store does not answer.
         """
-        return await self._connections.of(owner)
+        return await self._vault.connections.of(owner)
 
     def all_connections(self) -> AsyncIterator[Connection]:
         """Every connection of the integration, for maintenance: it reads all that is stored.
@@ -218,7 +216,7 @@ class AirtableOAuth:
         Raises:
             errors.Unavailable: the store does not answer.
         """
-        return self._connections.all()
+        return self._vault.connections.all()
 
     async def connection(self, connection_id: str) -> Connection:
         """A connection as it is.
@@ -227,7 +225,7 @@ class AirtableOAuth:
             errors.NotConnected: there is no such connection.
             errors.Unavailable: the store does not answer.
         """
-        return await self._connections.get(connection_id)
+        return await self._vault.connections.get(connection_id)
 
     async def adopt(self, owner: str, tokens: TokenSet, data: Any = None) -> Connection:
         """Take over tokens that were obtained elsewhere, by the same Airtable integration.
@@ -240,7 +238,9 @@ class AirtableOAuth:
             errors.UpstreamError: the owner has a connection, and Airtable does not say at the
                 moment whether these tokens are the same user's. Nothing is stored: try again.
         """
-        return await self._connections.get(await self._grants.adopt(owner, tokens, data))
+        return await self._vault.connections.get(
+            await self._vault.grants.adopt(owner, tokens, data)
+        )
 
     async def disconnect(self, connection_id: str) -> None:
         """Erase the tokens of a connection; Airtable itself has no revocation.
@@ -249,7 +249,7 @@ class AirtableOAuth:
             errors.NotConnected: there is no such connection.
             errors.Unavailable: the store does not answer; nothing is certain.
         """
-        await self._connections.disconnect(connection_id)
+        await self._vault.lifecycle.disconnect(connection_id)
 
     async def access_token(self, connection_id: str) -> str:
         """An access token with at least a minute of life left, for other libraries.
@@ -262,7 +262,9 @@ class AirtableOAuth:
             errors.Unavailable: it could not be renewed yet, and has less life left than that.
             errors.ClientRefused: Airtable does not accept this service.
         """
-        record = await self._connections.access(connection_id, at_least=_PROMISED_SECONDS)
+        record = await self._vault.access_tokens.ensure_fresh(
+            connection_id, at_least=_PROMISED_SECONDS
+        )
         return record.access_token
 
     def client(self, connection_id: str) -> httpx.AsyncClient:
@@ -273,7 +275,7 @@ class AirtableOAuth:
         context manager or not, as you like: closing it closes nothing that others use. Calls
         raise what `access_token` raises, and `errors.RateLimited`.
         """
-        return client_of(self._connections, self._web_api, connection_id)
+        return build_client(self._vault.access_tokens, self._web_api, connection_id)
 
     def refresh_idle(self, within_days: float = 30) -> AsyncIterator[tuple[str, IdleOutcome]]:
         """Renew connections that nobody uses, which Airtable would end within so many days.
@@ -287,7 +289,12 @@ class AirtableOAuth:
             errors.Unavailable: the store does not answer.
         """
         return renew_idle(
-            self._connections, within=within_days * 86400, clock=self._clock, sleep=self._sleep
+            self._vault.repository,
+            self._vault.refresher,
+            self._store_clock,
+            within=within_days * 86400,
+            clock=self._clock,
+            sleep=self._sleep,
         )
 
     @asynccontextmanager
@@ -304,19 +311,26 @@ class AirtableOAuth:
         No further refresh begins. What fails to close is logged, and the rest is closed all the
         same. It takes thirty seconds at most, or longer if a refresh may take longer.
         """
-        self._airtable.refresh_slots.close()
+        self._token_endpoint.refresh_slots.close()
         try:
-            term = self._connections.refresher.term
+            term = self._vault.refresher.term
             await self._background.drain(max(_DRAIN_SECONDS, term))
         finally:
             if self._webhook is not None:
                 await _close("the webhook", self._webhook.aclose)
-            await _close("the connections to Airtable's token endpoint", self._airtable.aclose)
+            await _close(
+                "the connections to Airtable's token endpoint", self._token_endpoint.aclose
+            )
             await _close("the connections to Airtable's Web API", self._web_api.close)
             await _close("the store", self._store.close)
-            self._airtable.refresh_slots.open()  # all of it opens again when it is used again
+            self._token_endpoint.refresh_slots.open()  # all of it opens again when it is used again
 
-    def _webhook_of(self, transport: httpx.AsyncBaseTransport | None) -> Webhook | None:
+    def _build_webhook(
+        self,
+        transport: httpx.AsyncBaseTransport | None,
+        monotonic: Callable[[], float],
+        random: RandomBytes,
+    ) -> Webhook | None:
         settings = self.settings
         if not settings.webhook_url.get_secret_value():
             return None
@@ -326,104 +340,18 @@ class AirtableOAuth:
             transport=new_transport() if transport is None else transport,
             clock=self._clock,
             sleep=self._sleep,
-            random=self._random,
-            incidents=Incidents("the webhook", self._monotonic),
+            random=random,
+            incidents=Incidents("the webhook", monotonic),
         )
         for event in Event:
             self._hooks.add(event, partial(webhook.emit, event))
         return webhook
 
-    def _vault(self) -> Connections:
-        records = ConnectionRepository(self._store, self.settings.name)
-        owners = Owners(self._store, self.settings.name, self._sleep)
 
-        async def renewed(record: StoredConnection) -> None:
-            if record.keep_until is None:
-                await owners.note(record)
-            if record.user is None:
-                await self._grants.identify(record)
-
-        async def ended(record: StoredConnection) -> None:
-            await self._hooks.emit(Event.RECONNECT_REQUIRED, Connection.of(record))
-
-        async def revived(record: StoredConnection) -> None:
-            connection = replace(Connection.connected(record), reconnected=True)
-            await self._hooks.emit(Event.CONNECTED, connection)
-
-        refresher = Refresher(
-            records=records,
-            airtable=self._airtable,
-            clock=self._store_clock,
-            background=self._background,
-            on_renewed=renewed,
-            on_ended=ended,
-            on_revived=revived,
-            sleep=self._sleep,
-            store_seconds=self.settings.store_patience,
-        )
-        return Connections(
-            records=records,
-            refresher=refresher,
-            owners=owners,
-            hooks=self._hooks,
-            clock=self._store_clock,
-            random=self._random,
-        )
-
-    def _services(self, host: Host | None) -> Services:
-        settings = self.settings
-        return Services(
-            settings=settings,
-            store=self._store,
-            airtable=self._airtable,
-            web_api=self._web_api,
-            grants=self._grants,
-            logins=Logins(
-                store=self._store,
-                airtable=self._airtable,
-                name=settings.name,
-                ttl=settings.login_ttl,
-                random=self._random,
-                background=self._background,
-                sleep=self._sleep,
-                store_seconds=settings.store_patience,
-            ),
-            unbound_logins=UnboundLogins(
-                store=self._store,
-                airtable=self._airtable,
-                name=settings.name,
-                ttl=settings.login_ttl,
-                random=self._random,
-            ),
-            login_cookies=LoginCookies(
-                name=settings.name,
-                secure=settings.secure,
-                max_age=settings.login_ttl,
-                clock=self._clock,
-            ),
-            sessions=Sessions(
-                store=self._store,
-                name=settings.name,
-                clock=self._store_clock,
-                prolong=self._connections.prolong,
-                idle_ttl=settings.session_idle_ttl,
-                max_ttl=settings.session_max_ttl,
-                random=self._random,
-            ),
-            session_cookie=SessionCookie(
-                name=settings.name, secure=settings.secure, max_age=settings.session_max_ttl
-            ),
-            connections=self._connections,
-            readiness=Readiness(
-                store=self._store,
-                name=settings.name,
-                background=self._background,
-                seconds=settings.store_patience,
-                monotonic=self._monotonic,
-                random=self._random,
-            ),
-            host=host,
-        )
+def _transport(parts: Parts) -> httpx.AsyncBaseTransport:
+    """A new transport to Airtable, unless one was passed in."""
+    given = parts.get("transport")
+    return new_transport(connections=0) if given is None else given
 
 
 async def _close(part: str, close: Callable[[], Awaitable[None]]) -> None:
@@ -456,7 +384,7 @@ def _current_connection(
     return current_connection
 
 
-def airtable_of(
+def build_token_endpoint(
     settings: Settings,
     transport: httpx.AsyncBaseTransport,
     monotonic: Callable[[], float] = time.monotonic,
@@ -474,18 +402,3 @@ def airtable_of(
         deadline=settings.upstream_timeout,
         incidents=Incidents("Airtable's token endpoint", monotonic),
     )
-
-
-def _routes(services: Services) -> Iterator[BaseRoute]:
-    settings = services.settings
-    yield from authorization_router(services).routes
-    yield from session_router(services).routes
-    if services.host is not None:
-        yield from connections_router(services).routes
-    yield from proxy_router(services).routes
-    if settings.expose_tokens and services.host is None:
-        yield from exchange_router(services).routes
-        yield from refresh_router(services).routes
-    if settings.node_compat and services.host is None:
-        yield from node_compat_router(services).routes
-    yield from health_router(services).routes

@@ -13,7 +13,7 @@ from airtable_oauth.oauth.http import new_transport
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.memory import MemoryStore
-from airtable_oauth.vault.owners import Noted
+from airtable_oauth.vault.owners import Noted, Owners
 from tests.helpers import SCOPES, FakeClock, make_settings, make_simulator
 from tests.oauth.test_http import read_request, serve
 from tests.world import World
@@ -261,13 +261,11 @@ async def test_public_view_has_no_token(airtable: AirtableOAuth, simulator: Simu
 
 
 async def test_list_of_an_owner_is_not_believed(
-    airtable: AirtableOAuth, simulator: Simulator
+    airtable: AirtableOAuth, simulator: Simulator, store: MemoryStore
 ) -> None:
     """The record says whose it is."""
     connection = await connect(airtable, simulator, "ann")
-    await airtable._connections.owners.claim(  # noqa: SLF001
-        "bob", connection, None, seen=Noted()
-    )
+    assert await Owners(store, "airtable").claim("bob", connection, None, seen=Noted())
     assert await airtable.connections("bob") == []
     assert len(await airtable.connections("ann")) == 1
 

@@ -27,8 +27,8 @@ def world() -> World:
 
 async def connect(world: World, process: Process | None = None, user: User | None = MINA) -> str:
     """A login of the owner's, granted by this user; the id of its connection."""
-    connections = (process or world.first).connections
-    return (await connections.connect(owner=OWNER, tokens=world.grant(), user=user)).id
+    lifecycle = (process or world.first).lifecycle
+    return (await lifecycle.connect(owner=OWNER, tokens=world.grant(), user=user)).id
 
 
 async def ids(world: World) -> list[str]:
@@ -110,7 +110,7 @@ async def test_connection_is_found_where_the_index_has_no_users(world: World) ->
 async def test_record_knows_better_than_the_index(world: World) -> None:
     """A reconnect gave it to another Airtable user, and the process died before it noted that."""
     first = await connect(world)
-    await world.first.connections.reconnect(
+    await world.first.lifecycle.reconnect(
         first, owner=OWNER, tokens=world.grant(), user=NOAH, allow_other_user=True
     )
     await note(world, {"v": 1, "ids": [first], "users": {first: MINA.id}})
@@ -121,8 +121,8 @@ async def test_record_knows_better_than_the_index(world: World) -> None:
 
 async def test_id_of_another_owner_in_the_index_is_passed_over(world: World) -> None:
     """Nobody gets their tokens by what an index says."""
-    connections = world.first.connections
-    foreign = await connections.connect(owner="other", tokens=world.grant(), user=MINA)
+    lifecycle = world.first.lifecycle
+    foreign = await lifecycle.connect(owner="other", tokens=world.grant(), user=MINA)
     await note(world, {"v": 1, "ids": [foreign.id], "users": {foreign.id: MINA.id}})
     assert await connect(world) != foreign.id
     assert await world.record(foreign.id) == foreign
@@ -141,7 +141,7 @@ async def test_logins_at_the_same_moment_make_one_connection(world: World) -> No
 
 async def test_login_goes_on_where_another_process_died_after_its_claim(world: World) -> None:
     """The id is noted, and there is no record yet."""
-    await world.first.connections.owners.claim(OWNER, "con_claimed", MINA, seen=Noted())
+    await world.first.owners.claim(OWNER, "con_claimed", MINA, seen=Noted())
     assert await connect(world) == "con_claimed"
     assert await ids(world) == ["con_claimed"]
     assert not (await world.record("con_claimed")).reconnected
@@ -185,7 +185,7 @@ async def test_disconnect_that_comes_before_the_tokens_are_replaced_wins(
     other = world.process()
 
     async def disconnect() -> None:
-        await other.connections.disconnect(first)
+        await other.lifecycle.disconnect(first)
 
     world.first.store.meanwhile, world.first.store.under = disconnect, under
     second = await connect(world)
@@ -199,12 +199,12 @@ async def test_disconnect_that_comes_before_the_tokens_are_replaced_wins(
 async def test_tombstone_that_is_still_noted_is_not_revived(world: World) -> None:
     """The process that disconnected died before it changed the index."""
     first = await connect(world)
-    noted = await world.first.connections.owners.noted(OWNER)
-    await world.first.connections.disconnect(first)
+    noted = await world.first.owners.noted(OWNER)
+    await world.first.lifecycle.disconnect(first)
     await note(world, {"v": 1, "ids": list(noted.ids), "users": dict(noted.users)})
     second = await connect(world)
     assert second != first
-    assert await world.first.connections.owners.ids(OWNER) == [second]
+    assert await world.first.owners.ids(OWNER) == [second]
 
 
 async def test_disconnects_and_logins_at_the_same_moment_leave_one_or_none(world: World) -> None:
@@ -213,7 +213,7 @@ async def test_disconnects_and_logins_at_the_same_moment_leave_one_or_none(world
         made = await connect(world)
         await asyncio.gather(
             connect(world, world.process()),
-            world.process().connections.disconnect(made),
+            world.process().lifecycle.disconnect(made),
             connect(world, world.process()),
         )
         assert len(await ids(world)) <= 1

@@ -18,9 +18,24 @@ from airtable_oauth.errors import (
 )
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.vault.events import Event
+from airtable_oauth.vault.identity import Identities
 from airtable_oauth.vault.model import Connection, Marker, Reason, Status, StoredConnection
 from airtable_oauth.vault.repository import ConnectionRepository
-from tests.world import OWNER, VirtualTime, World
+from tests.world import OWNER, Quiet, VirtualTime, World
+
+
+class Noting(Quiet):
+    """Notes the ids of connections that have ended, or live again."""
+
+    def __init__(self, *, ended: list[str] | None = None, revived: list[str] | None = None) -> None:
+        self._ended = [] if ended is None else ended
+        self._revived = [] if revived is None else revived
+
+    async def ended(self, connection: StoredConnection) -> None:
+        self._ended.append(connection.id)
+
+    async def revived(self, connection: StoredConnection) -> None:
+        self._revived.append(connection.id)
 
 
 @pytest.fixture
@@ -288,7 +303,7 @@ async def test_conflict_waits_for_the_peer_that_has_the_pair(world: World) -> No
     connection = await world.connect()
     record = await world.record(connection)
     world.expire()
-    tokens = await world.first.refresher.airtable.refresh(refresh_token=record.refresh_token)
+    tokens = await world.first.refresher.token_endpoint.refresh(refresh_token=record.refresh_token)
     task = asyncio.ensure_future(world.first.token(connection))
     while world.refreshes() < 2:
         await asyncio.sleep(0)
@@ -305,7 +320,7 @@ async def test_conflict_without_a_peer_is_unknown(world: World) -> None:
     connection = await world.connect()
     record = await world.record(connection)
     world.expire()
-    await world.first.refresher.airtable.refresh(refresh_token=record.refresh_token)
+    await world.first.refresher.token_endpoint.refresh(refresh_token=record.refresh_token)
     with pytest.raises(AccessUnavailable):
         await world.first.token(connection)
     assert (await world.record(connection)).marker is not None
@@ -324,7 +339,7 @@ async def test_second_process_sends_nothing_while_the_first_waits_for_a_peer() -
     connection = await world.connect()
     record = await world.record(connection)
     world.expire()
-    await world.first.refresher.airtable.refresh(refresh_token=record.refresh_token)
+    await world.first.refresher.token_endpoint.refresh(refresh_token=record.refresh_token)
     held, going = asyncio.Event(), asyncio.Event()
 
     async def hold(_request: httpx.Request) -> None:
@@ -385,8 +400,8 @@ async def test_refresh_waits_for_a_slot_before_it_writes_its_marker(world: World
     """Waiting spends no time of the lease, the marker or the call."""
     connection = await world.connect()
     world.expire()
-    world.first.refresher.airtable = replace(
-        world.first.refresher.airtable, refresh_slots=(slots := Slots(1, patience=30))
+    world.first.refresher.token_endpoint = replace(
+        world.first.refresher.token_endpoint, refresh_slots=(slots := Slots(1, patience=30))
     )
     slot = await slots.take()
     waiting = asyncio.ensure_future(world.first.token(connection))
@@ -404,8 +419,8 @@ async def test_refresh_without_a_slot_in_time_is_not_sent(world: World) -> None:
     connection = await world.connect()
     before = await world.record(connection)
     world.expire()
-    world.first.refresher.airtable = replace(
-        world.first.refresher.airtable, refresh_slots=(slots := Slots(1, patience=0.01))
+    world.first.refresher.token_endpoint = replace(
+        world.first.refresher.token_endpoint, refresh_slots=(slots := Slots(1, patience=0.01))
     )
     with await slots.take(), pytest.raises(AccessUnavailable):
         await world.first.token(connection)
@@ -417,8 +432,8 @@ async def test_no_refresh_begins_once_the_process_is_about_to_end(world: World) 
     """It would be cut off in the middle. Those that wait for a slot give up."""
     connection = await world.connect()
     world.expire()
-    world.first.refresher.airtable = replace(
-        world.first.refresher.airtable, refresh_slots=(slots := Slots(1, patience=30))
+    world.first.refresher.token_endpoint = replace(
+        world.first.refresher.token_endpoint, refresh_slots=(slots := Slots(1, patience=30))
     )
     slot = await slots.take()
     waiting = asyncio.ensure_future(world.first.token(connection))
@@ -528,7 +543,7 @@ async def test_disconnect_erases_what_changed_under_its_hands(world: World) -> N
     connection, other = await world.connect(), world.process()
     world.expire()
     world.first.store.meanwhile = lambda: other.token(connection)
-    await world.first.connections.disconnect(connection)
+    await world.first.lifecycle.disconnect(connection)
     assert world.refreshes() == 1
     with pytest.raises(NotConnected):
         await other.token(connection)
@@ -543,10 +558,10 @@ async def test_disconnect_by_two_is_told_once(world: World) -> None:
         told.append(gone.id)
 
     for process in (world.first, other):
-        process.connections.hooks.add(Event.DISCONNECTED, note)
-    world.first.store.meanwhile = lambda: other.connections.disconnect(connection)
+        process.hooks.add(Event.DISCONNECTED, note)
+    world.first.store.meanwhile = lambda: other.lifecycle.disconnect(connection)
     with pytest.raises(NotConnected):
-        await world.first.connections.disconnect(connection)
+        await world.first.lifecycle.disconnect(connection)
     assert told == [connection]
 
 
@@ -564,7 +579,7 @@ async def test_reconnect_wins_over_a_refresh_that_is_under_way(world: World) -> 
     refresh = asyncio.create_task(world.first.token(connection))
     await going.wait()
     tokens = world.grant()
-    await world.process().connections.reconnect(connection, owner=OWNER, tokens=tokens, user=None)
+    await world.process().lifecycle.reconnect(connection, owner=OWNER, tokens=tokens, user=None)
     held.set()
     assert await refresh == tokens.access_token
     assert (await world.record(connection)).refresh_token == tokens.refresh_token
@@ -575,10 +590,17 @@ async def test_name_of_a_former_user_comes_too_late(world: World) -> None:
     """Airtable said whose the old tokens were when others had taken their place."""
     connection = await world.connect()
     before = await world.record(connection)
-    somebody, else_ = User("usrOld"), User("usrNew")
-    connections = world.first.connections
-    await connections.reconnect(connection, owner=OWNER, tokens=world.grant(), user=else_)
-    await connections.identify(before, somebody)
+    else_ = User("usrNew")
+    lifecycle = world.first.lifecycle
+    await lifecycle.reconnect(connection, owner=OWNER, tokens=world.grant(), user=else_)
+
+    async def whoami(_token: str) -> User | None:
+        return User("usrOld")
+
+    identities = Identities(
+        world.first.repository, whoami, world.first.refresher.clock, world.sleep
+    )
+    assert (await identities.identify(before)).user == User("usrOld")
     assert (await world.record(connection)).user == else_
 
 
@@ -587,7 +609,7 @@ async def test_reconnect_is_stored_once_the_store_is_back(world: World) -> None:
     connection = await world.connect()
     tokens = world.grant()
     world.first.store.lost = {"replace"}
-    await world.first.connections.reconnect(connection, owner=OWNER, tokens=tokens, user=None)
+    await world.first.lifecycle.reconnect(connection, owner=OWNER, tokens=tokens, user=None)
     assert await world.first.token(connection) == tokens.access_token
 
 
@@ -610,11 +632,11 @@ async def test_lost_reply_does_not_bring_spent_tokens_back(
             raise StoreUnavailable
 
     world.first.store.afterwards = lose
-    connections = world.first.connections
+    lifecycle = world.first.lifecycle
     if reconnects:
-        await connections.reconnect(connection, owner=OWNER, tokens=tokens, user=None)
+        await lifecycle.reconnect(connection, owner=OWNER, tokens=tokens, user=None)
     else:
-        connection = (await connections.create(owner=OWNER, tokens=tokens)).id
+        connection = (await lifecycle.create(owner=OWNER, tokens=tokens)).id
     assert world.refreshes() == 1
     assert world.works(await other.token(connection))
     world.expire()
@@ -628,10 +650,10 @@ async def test_notice_of_a_disconnect_survives_a_lost_reply(world: World) -> Non
     async def note(connection: Connection) -> None:
         told.append(connection.id)
 
-    world.first.connections.hooks.add(Event.DISCONNECTED, note)
+    world.first.hooks.add(Event.DISCONNECTED, note)
     connection = await world.connect()
     world.first.store.lost = {"replace"}
-    await world.first.connections.disconnect(connection)
+    await world.first.lifecycle.disconnect(connection)
     assert told == [connection]
     assert not world.first.store.lost
 
@@ -640,13 +662,10 @@ async def test_notice_of_an_end_survives_a_lost_reply(world: World) -> None:
     """The end is stored at the second try, and told once."""
     told: list[str] = []
 
-    async def note(record: StoredConnection) -> None:
-        told.append(record.id)
-
     async def lose(_request: httpx.Request) -> None:
         world.first.store.lost = {"replace"}
 
-    world.first.refresher.on_ended = note
+    world.first.refresher.after = Noting(ended=told)
     world.first.line.before = lose
     connection = await world.connect()
     world.clock.advance(61 * 86400)
@@ -664,19 +683,19 @@ async def test_disconnect_is_finished_though_its_caller_goes_away(world: World) 
     async def note(connection: Connection) -> None:
         told.append(connection.id)
 
-    world.first.connections.hooks.add(Event.DISCONNECTED, note)
+    world.first.hooks.add(Event.DISCONNECTED, note)
     connection = await world.connect()
 
     async def leave() -> None:
         task.cancel()
 
     world.first.store.meanwhile = leave
-    task = asyncio.create_task(world.first.connections.disconnect(connection))
+    task = asyncio.create_task(world.first.lifecycle.disconnect(connection))
     with pytest.raises(asyncio.CancelledError):
         await task
     await world.first.background.drain(5)
     assert told == [connection]
-    assert await world.first.connections.owners.ids(OWNER) == []
+    assert await world.first.owners.ids(OWNER) == []
 
 
 async def test_drain_waits_for_what_begins_meanwhile(world: World) -> None:
@@ -711,7 +730,7 @@ async def test_disconnect_wins_over_a_refresh_that_is_under_way(world: World) ->
     world.expire()
 
     async def disconnect(_request: httpx.Request) -> None:
-        await world.process().connections.disconnect(connection)
+        await world.process().lifecycle.disconnect(connection)
 
     world.first.line.before = disconnect
     with pytest.raises(NotConnected):
@@ -762,12 +781,8 @@ async def test_late_pair_overwrites_what_others_concluded(world: World) -> None:
         assert await records.replace(ended, world.clock(), version=found.version)
 
     told: list[str] = []
-
-    async def note(record: StoredConnection) -> None:
-        told.append(record.id)
-
     world.first.line.before = conclude
-    world.first.refresher.on_revived = note
+    world.first.refresher.after = Noting(revived=told)
     assert world.works(await world.first.token(connection))
     assert await status_of(world, connection) == (Status.CONNECTED, None)
     await world.first.background.drain(5)
@@ -802,7 +817,9 @@ async def test_invalid_grant_after_a_peer_won_is_no_end(world: World) -> None:
 
     async def peer_wins(_request: httpx.Request) -> None:
         world.first.line.before = None
-        tokens = await world.first.refresher.airtable.refresh(refresh_token=record.refresh_token)
+        tokens = await world.first.refresher.token_endpoint.refresh(
+            refresh_token=record.refresh_token
+        )
         records = ConnectionRepository(world.store, "airtable")
         found = await records.load(connection)
         assert found is not None
@@ -840,7 +857,7 @@ async def test_crash_in_the_middle_is_left_to_others_after_the_lease(world: Worl
 async def test_term_outlives_the_call_and_its_writes(world: World) -> None:
     """Else a second process would begin while the first one is still at it."""
     refresher = world.first.refresher
-    assert refresher.term >= refresher.airtable.deadline + 6
+    assert refresher.term >= refresher.token_endpoint.deadline + 6
 
 
 # A token that Airtable's Web API rejected
@@ -849,7 +866,7 @@ async def test_term_outlives_the_call_and_its_writes(world: World) -> None:
 async def test_rejected_token_that_was_renewed_meanwhile_is_only_reloaded(world: World) -> None:
     """A call in flight when the tokens rotate."""
     connection = await world.connect()
-    used = await world.first.connections.access(connection)
+    used = await world.first.access_tokens.ensure_fresh(connection)
     world.clock.advance(3600 - 299)
     renewed = await world.process().token(connection)
     assert await world.first.token(connection, rejected=used) == renewed
@@ -859,53 +876,53 @@ async def test_rejected_token_that_was_renewed_meanwhile_is_only_reloaded(world:
 async def test_rejected_token_is_renewed_by_force_once(world: World) -> None:
     """Whether that helped or not, the same minute sees no second time."""
     connection = await world.connect()
-    used = await world.first.connections.access(connection)
-    calls = (world.first.connections.access(connection, rejected=used) for _ in range(20))
+    used = await world.first.access_tokens.ensure_fresh(connection)
+    calls = (world.first.access_tokens.ensure_fresh(connection, rejected=used) for _ in range(20))
     forced = (await asyncio.gather(*calls))[0]
     assert forced.generation == 2
     assert world.refreshes() == 1
     for _ in range(3):
-        assert await world.first.connections.access(connection, rejected=forced) == forced
+        assert await world.first.access_tokens.ensure_fresh(connection, rejected=forced) == forced
     assert world.refreshes() == 1
     world.clock.advance(61)
-    again = await world.first.connections.access(connection, rejected=forced)
+    again = await world.first.access_tokens.ensure_fresh(connection, rejected=forced)
     assert again.generation == 3
 
 
 async def test_token_that_worked_may_be_renewed_by_force_again(world: World) -> None:
     """Its rejection is news, also for a process that did not see it work."""
     connection = await world.connect()
-    used = await world.first.connections.access(connection)
-    forced = await world.first.connections.access(connection, rejected=used)
-    world.first.connections.mark_accepted(forced)
+    used = await world.first.access_tokens.ensure_fresh(connection)
+    forced = await world.first.access_tokens.ensure_fresh(connection, rejected=used)
+    world.first.access_tokens.mark_accepted(forced)
     await world.first.background.drain(5)
-    again = await world.process().connections.access(connection, rejected=forced)
+    again = await world.process().access_tokens.ensure_fresh(connection, rejected=forced)
     assert again.generation == 3
 
 
 async def test_rejected_token_of_a_revoked_grant_ends_the_connection(world: World) -> None:
     """The user removed the integration in Airtable."""
     connection = await world.connect()
-    used = await world.first.connections.access(connection)
+    used = await world.first.access_tokens.ensure_fresh(connection)
     world.simulator.vault.revoke_all()
     with pytest.raises(ReconnectRequired) as caught:
-        await world.first.connections.access(connection, rejected=used)
+        await world.first.access_tokens.ensure_fresh(connection, rejected=used)
     assert caught.value.reason == Reason.REVOKED
 
 
 async def test_rejected_token_does_not_serve_on(world: World) -> None:
     """Even if its time is not over, when the refresh does not get through."""
     connection = await world.connect()
-    used = await world.first.connections.access(connection)
+    used = await world.first.access_tokens.ensure_fresh(connection)
     world.fault(status=500)
     with pytest.raises(AccessUnavailable):
-        await world.first.connections.access(connection, rejected=used)
+        await world.first.access_tokens.ensure_fresh(connection, rejected=used)
 
 
 async def test_short_lived_tokens_are_not_renewed_all_the_time(world: World) -> None:
     """A server may give tokens of a minute; a tenth of that is left when they are renewed."""
     tokens = replace(world.grant(), expires_in=60)
-    record = await world.first.connections.create(owner="somebody", tokens=tokens)
+    record = await world.first.lifecycle.create(owner="somebody", tokens=tokens)
     world.clock.advance(50)
     assert await world.first.token(record.id) == tokens.access_token
     world.clock.advance(5)

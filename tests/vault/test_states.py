@@ -85,16 +85,16 @@ class VaultStates(RuleBasedStateMachine):
 
     @rule(process=PROCESSES, turns=st.integers(0, 40))
     def somebody_calls(self, process: int, turns: int) -> None:
-        call = self.processes[process].connections.access(self.id)
+        call = self.processes[process].access_tokens.ensure_fresh(self.id)
         self.calls.append(self.loop.create_task(call))
         self.spin(turns)
 
     @rule(process=PROCESSES, turns=st.integers(0, 40))
     def somebody_is_rejected(self, process: int, turns: int) -> None:
         async def call() -> None:
-            connections = self.processes[process].connections
-            used = await connections.access(self.id)
-            await connections.access(self.id, rejected=used)
+            access_tokens = self.processes[process].access_tokens
+            used = await access_tokens.ensure_fresh(self.id)
+            await access_tokens.ensure_fresh(self.id, rejected=used)
 
         self.calls.append(self.loop.create_task(call()))
         self.spin(turns)
@@ -173,7 +173,7 @@ class VaultStates(RuleBasedStateMachine):
     def the_user_disconnects(self, really: bool) -> None:  # noqa: FBT001 (a rule)
         if really:
             self.disconnected = True
-            self.run(self.world.first.connections.disconnect(self.id))
+            self.run(self.world.first.lifecycle.disconnect(self.id))
 
     # What must be true in the end
 
@@ -240,11 +240,11 @@ class VaultStates(RuleBasedStateMachine):
 
     async def call(self) -> StoredConnection:
         """Use the Web API: with the token that there is, or after a 401 with a newer one."""
-        connections = self.processes[0].connections
-        used = await connections.access(self.id)
+        access_tokens = self.processes[0].access_tokens
+        used = await access_tokens.ensure_fresh(self.id)
         if self.world.works(used.access_token):
             return used
-        return await connections.access(self.id, rejected=used)
+        return await access_tokens.ensure_fresh(self.id, rejected=used)
 
     def release(self, process: Process) -> None:
         gate = process.line.gate  # type: ignore[attr-defined]

@@ -114,7 +114,7 @@ async def test_connection_is_prolonged_and_never_shortened() -> None:
     world = World()
     connection = await world.connect(keep_seconds=DAY)
     now = world.clock()
-    prolong = world.first.connections.prolong
+    prolong = world.first.lifecycle.prolong
     for until, expected in ((now + 3 * DAY, 3), (now + 2 * DAY, 3), (now + 5 * DAY, 5)):
         await prolong(connection, until)
         assert (await world.record(connection)).keep_until == now + expected * DAY
@@ -135,7 +135,7 @@ async def test_connection_is_prolonged_while_it_is_refreshed() -> None:
         await other.token(connection)
 
     world.first.store.meanwhile = refresh
-    await world.first.connections.prolong(connection, until)
+    await world.first.lifecycle.prolong(connection, until)
     record = await world.record(connection)
     assert (record.generation, record.keep_until) == (2, until)
 
@@ -144,10 +144,10 @@ async def test_connection_of_an_owner_is_not_given_an_end() -> None:
     """Nor is one that is gone brought back."""
     world = World()
     connection = await world.connect()
-    await world.first.connections.prolong(connection, world.clock() + DAY)
+    await world.first.lifecycle.prolong(connection, world.clock() + DAY)
     assert (await world.record(connection)).keep_until is None
-    await world.first.connections.disconnect(connection)
-    await world.first.connections.prolong(connection, world.clock() + DAY)
+    await world.first.lifecycle.disconnect(connection)
+    await world.first.lifecycle.prolong(connection, world.clock() + DAY)
     assert [each async for each in world.first.connections.all()] == []
 
 
@@ -156,9 +156,9 @@ async def test_clock_that_jumps_does_not_erase_a_connection() -> None:
     world = World()
     connection = await world.connect(keep_seconds=DAY)
     record = await world.record(connection)
-    found = await world.first.connections.records.load(connection)
+    found = await world.first.repository.load(connection)
     assert found is not None
     ahead = world.clock() + 1000 * DAY
-    assert await world.first.connections.records.replace(record, ahead, version=found.version)
+    assert await world.first.repository.replace(record, ahead, version=found.version)
     world.clock.advance(3599)
     assert await world.record(connection)

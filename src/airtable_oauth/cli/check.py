@@ -20,7 +20,7 @@ from airtable_oauth.cli.findings import Finding, Level, fault, ok, warning
 from airtable_oauth.cli.store_check import check_store
 from airtable_oauth.encoding import base64url
 from airtable_oauth.errors import AirtableOAuthError, ClientRefused
-from airtable_oauth.integration import airtable_of
+from airtable_oauth.integration import build_token_endpoint
 from airtable_oauth.oauth.http import new_transport
 from airtable_oauth.oauth.pkce import code_verifier
 from airtable_oauth.oauth.protocol import parse_token_response
@@ -134,7 +134,9 @@ async def examine(
     else:
         skips = True
     if online and _CLIENT_FIELDS.isdisjoint(malformed):
-        yield await _airtable(settings, airtable_of(settings, transport or new_transport()))
+        yield await _airtable(
+            settings, build_token_endpoint(settings, transport or new_transport())
+        )
     if skips:
         yield _SKIPPED
 

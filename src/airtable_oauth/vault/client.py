@@ -1,4 +1,4 @@
-"""Calls Airtable's Web API as a connection, and sends its token nowhere else."""
+"""Calls Airtable's Web API with the access token of a connection."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -8,18 +8,18 @@ import httpx
 from airtable_oauth.airtable_api.transport import CONNECTION, WebApi
 from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import UpstreamError, UpstreamTimeout
-from airtable_oauth.vault.connections import Connections
+from airtable_oauth.vault.access import AccessTokens
 
 
 class ConnectionAuth(httpx.Auth):
-    """Attaches the access token of a connection, and a newer one if Airtable rejects it.
+    """Attaches the access token of a connection; if Airtable answers 401, retries with a newer one.
 
-    Airtable answers 401 before it carries anything out, so a request of any method may be sent
-    again, once. For that a streamed body is read first, whole, into memory.
+    A request that Airtable answers with 401 has had no effect, so a request of any method may be
+    sent once more. A streamed body is read into memory first, so that it can be sent twice.
     """
 
-    def __init__(self, connections: Connections, connection_id: str) -> None:
-        self._connections = connections
+    def __init__(self, access_tokens: AccessTokens, connection_id: str) -> None:
+        self._access_tokens = access_tokens
         self._connection_id = connection_id
 
     async def async_auth_flow(
@@ -28,22 +28,23 @@ class ConnectionAuth(httpx.Auth):
         """See `httpx.Auth`.
 
         Raises:
-            NotConnected, ReconnectRequired, Unavailable, ClientRefused: see `Connections.access`.
+            NotConnected, ReconnectRequired, Unavailable, ClientRefused: see
+                `AccessTokens.ensure_fresh`.
         """
         await _read_body(request)
         request.extensions[CONNECTION] = self._connection_id
-        used = await self._connections.access(self._connection_id)
+        used = await self._access_tokens.ensure_fresh(self._connection_id)
         request.headers["Authorization"] = f"Bearer {used.access_token}"
         response = yield request
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            newer = await self._connections.access(self._connection_id, rejected=used)
+            newer = await self._access_tokens.ensure_fresh(self._connection_id, rejected=used)
             if newer.generation == used.generation:
                 return
             used = newer
             request.headers["Authorization"] = f"Bearer {used.access_token}"
             response = yield request
         if response.status_code != httpx.codes.UNAUTHORIZED:
-            self._connections.mark_accepted(used)
+            self._access_tokens.mark_accepted(used)
 
 
 async def _read_body(request: httpx.Request) -> None:
@@ -53,21 +54,23 @@ async def _read_body(request: httpx.Request) -> None:
         request.headers["Content-Length"] = str(len(body))
 
 
-def client_of(connections: Connections, web_api: WebApi, connection_id: str) -> httpx.AsyncClient:
+def build_client(
+    access_tokens: AccessTokens, web_api: WebApi, connection_id: str
+) -> httpx.AsyncClient:
     """A client for a connection; paths are relative to Airtable's Web API.
 
     It follows no redirects, keeps no cookies and reads nothing from the environment.
     """
     return _Client(
         base_url=web_api.url,
-        auth=ConnectionAuth(connections, connection_id),
+        auth=ConnectionAuth(access_tokens, connection_id),
         transport=web_api,
         trust_env=False,
     )
 
 
 class _Client(httpx.AsyncClient):
-    """A client whose callers need to catch errors of this package only."""
+    """A client that raises the errors of this package instead of httpx's."""
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """See httpx. Reads the body too, unless the caller streams it.
@@ -84,14 +87,14 @@ class _Client(httpx.AsyncClient):
 
 
 async def send_as(
-    connections: Connections, web_api: WebApi, connection_id: str, request: httpx.Request
+    access_tokens: AccessTokens, web_api: WebApi, connection_id: str, request: httpx.Request
 ) -> httpx.Response:
-    """Send one request as a connection, without a client around it; the body is still to be read.
+    """Send one request as a connection. The body of the response is not read yet.
 
     Raises:
         As `ConnectionAuth.async_auth_flow` and `WebApi.handle_async_request` do.
     """
-    flow = ConnectionAuth(connections, connection_id).async_auth_flow(request)
+    flow = ConnectionAuth(access_tokens, connection_id).async_auth_flow(request)
     try:
         request = await anext(flow)
         while True:

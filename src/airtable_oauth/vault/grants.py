@@ -1,110 +1,105 @@
-"""What becomes of the tokens that a login brought."""
+"""Decides which connection gets the tokens of a login."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from airtable_oauth.airtable_api.transport import WebApi
 from airtable_oauth.encoding import RandomBytes, base64url
-from airtable_oauth.errors import AirtableOAuthError, Unavailable
+from airtable_oauth.errors import AirtableOAuthError
 from airtable_oauth.oauth.login import LoginContext, StoredTokens
 from airtable_oauth.oauth.protocol import TokenSet
+from airtable_oauth.vault.access import AccessTokens
 from airtable_oauth.vault.connections import Connections
-from airtable_oauth.vault.events import Event
+from airtable_oauth.vault.events import Event, Hooks
+from airtable_oauth.vault.identity import Identities
+from airtable_oauth.vault.lifecycle import Lifecycle
 from airtable_oauth.vault.model import Connection, StoredConnection
 
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """Stores tokens as connections: new ones, or ones that exist already."""
+    """Stores the tokens of logins, in new connections or in existing ones."""
 
     connections: Connections
-    web_api: WebApi
+    access_tokens: AccessTokens
+    lifecycle: Lifecycle
+    identities: Identities
+    hooks: Hooks
     random: RandomBytes
     session_seconds: float
-    """How long a connection lives whose session is not used; `Sessions` prolongs it."""
+    """How long a session's connection lives if the session is not used."""
     allow_other_user: bool
-    """Whether a reconnect may be granted by another Airtable user than before."""
+    """Whether another Airtable user may reconnect a connection."""
     separate_connections: bool
     """Whether each login of an owner creates a connection, also for the same Airtable user."""
 
-    async def accept(self, tokens: TokenSet, purpose: LoginContext) -> StoredTokens:
-        """The connection that now has these tokens; its hooks are told afterwards.
+    async def accept(self, tokens: TokenSet, context: LoginContext) -> StoredTokens:
+        """Store the tokens of a login. The hooks are called afterwards.
 
         Raises:
-            NotConnected, OtherUser, UpstreamError: see `Connections.reconnect`.
-            UpstreamError: see `Connections.connect`.
+            NotConnected, OtherUser, UpstreamError: see `Lifecycle.reconnect`.
+            UpstreamError: see `Lifecycle.connect`.
         """
-        if purpose.connection_id is not None:
-            record = await self._reconnected(purpose.connection_id, tokens, purpose)
-        elif purpose.owner is not None:
-            record = await self._owned(purpose.owner, tokens, purpose.data)
+        if context.connection_id is not None:
+            record = await self._reconnect(context.connection_id, tokens, context)
+        elif context.owner is not None:
+            record = await self._connect(context.owner, tokens, context.data)
         else:
             owner = f"session:{base64url(self.random(16))}"
-            record = await self._created(owner, tokens, keep_seconds=self.session_seconds)
-        return StoredTokens(record.id, partial(self._tell, record))
+            record = await self._create(owner, tokens, keep_seconds=self.session_seconds)
+        return StoredTokens(record.id, partial(self._emit_connected, record))
 
     async def adopt(self, owner: str, tokens: TokenSet, data: Any) -> str:
-        """The id of the connection that now has these tokens, which come from elsewhere.
+        """Store tokens that were obtained elsewhere. Returns the id of their connection.
 
         Raises:
-            UpstreamError: see `Connections.connect`.
+            UpstreamError: see `Lifecycle.connect`.
         """
-        record = await self._owned(owner, tokens, data)
-        await self._tell(record)
+        record = await self._connect(owner, tokens, data)
+        await self._emit_connected(record)
         return record.id
 
-    async def identify(self, record: StoredConnection) -> StoredConnection:
-        """The record with the user whose tokens it has, if Airtable says who that is."""
-        user = await self.web_api.whoami(record.access_token)
-        if user is None:
-            return record
-        with suppress(Unavailable):  # it is connected all the same
-            await self.connections.identify(record, user)
-        return replace(record, user=user)
-
-    async def _owned(self, owner: str, tokens: TokenSet, data: Any) -> StoredConnection:
-        """Airtable is asked who granted access, because each user is one connection."""
-        if self.separate_connections:
-            return await self._created(owner, tokens, data=data)
-        user = await self.web_api.whoami(tokens.access_token)
-        if user is not None:
-            with suppress(AirtableOAuthError):
-                await self._identify_all(owner)
-        return await self.connections.connect(owner=owner, tokens=tokens, user=user, data=data)
-
-    async def _identify_all(self, owner: str) -> None:
-        """Ask whose connections an owner has where Airtable did not say at their login."""
-        for connection in await self.connections.of(owner):
-            if connection.user is None:
-                await self._identify_stored(connection.id)
-
-    async def _identify_stored(self, connection_id: str) -> None:
-        with suppress(AirtableOAuthError):  # it has ended: nothing can tell any more whose it was
-            await self.identify(await self.connections.access(connection_id))
-
-    async def _created(self, owner: str, tokens: TokenSet, **options: Any) -> StoredConnection:
-        """It is stored before Airtable is asked who granted access."""
-        return await self.identify(
-            await self.connections.create(owner=owner, tokens=tokens, **options)
-        )
-
-    async def _reconnected(
-        self, connection_id: str, tokens: TokenSet, purpose: LoginContext
+    async def _reconnect(
+        self, connection_id: str, tokens: TokenSet, context: LoginContext
     ) -> StoredConnection:
-        """Airtable is asked first: nobody must find another person's bases in their connection."""
-        connection = await self.connections.owned(purpose.owner or "", connection_id)
+        """Ask Airtable for the user first: a user must not end up with another user's bases."""
+        connection = await self.connections.owned(context.owner or "", connection_id)
         if connection.user is None and not self.allow_other_user:
-            await self._identify_stored(connection_id)
-        return await self.connections.reconnect(
+            await self._identify(connection_id)
+        return await self.lifecycle.reconnect(
             connection_id,
-            owner=purpose.owner,
+            owner=context.owner,
             tokens=tokens,
-            user=await self.web_api.whoami(tokens.access_token),
-            data=purpose.data,
+            user=await self.identities.user_of(tokens),
+            data=context.data,
             allow_other_user=self.allow_other_user,
         )
 
-    async def _tell(self, record: StoredConnection) -> None:
-        await self.connections.hooks.emit(Event.CONNECTED, Connection.connected(record))
+    async def _connect(self, owner: str, tokens: TokenSet, data: Any) -> StoredConnection:
+        """Ask Airtable for the user first, because each user is one connection."""
+        if self.separate_connections:
+            return await self._create(owner, tokens, data=data)
+        user = await self.identities.user_of(tokens)
+        if user is not None:
+            with suppress(AirtableOAuthError):
+                await self._identify_all(owner)
+        return await self.lifecycle.connect(owner=owner, tokens=tokens, user=user, data=data)
+
+    async def _create(self, owner: str, tokens: TokenSet, **options: Any) -> StoredConnection:
+        """Store the tokens before Airtable is asked for the user."""
+        created = await self.lifecycle.create(owner=owner, tokens=tokens, **options)
+        return await self.identities.identify(created)
+
+    async def _identify_all(self, owner: str) -> None:
+        """Identify the owner's connections whose user is not known."""
+        for connection in await self.connections.of(owner):
+            if connection.user is None:
+                await self._identify(connection.id)
+
+    async def _identify(self, connection_id: str) -> None:
+        with suppress(AirtableOAuthError):  # if it has ended, its user can no longer be found out
+            await self.identities.identify(await self.access_tokens.ensure_fresh(connection_id))
+
+    async def _emit_connected(self, record: StoredConnection) -> None:
+        await self.hooks.emit(Event.CONNECTED, Connection.connected(record))

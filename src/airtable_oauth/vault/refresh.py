@@ -9,14 +9,13 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from airtable_oauth.background import Background, Sleep, Tries, until_stored, wait
 from airtable_oauth.errors import (
     AccessUnavailable,
     AirtableError,
     ClientRefused,
-    NotConnected,
     NotSent,
     StoreUnavailable,
     TokenEndpointBusy,
@@ -32,27 +31,35 @@ from airtable_oauth.stores.lease import Lease
 from airtable_oauth.vault.metrics import count_refresh, lease_wait
 from airtable_oauth.vault.model import Marker, Reason, StoredConnection
 from airtable_oauth.vault.outcomes import EFFECTS, RefreshOutcome, marker_after, outcome_of
-from airtable_oauth.vault.repository import ConnectionRepository, Found
+from airtable_oauth.vault.repository import ConnectionRepository
 
 _POLL_SECONDS = 0.1
 
 Change = Callable[[StoredConnection], StoredConnection]
 
 
+class AfterRefresh(Protocol):
+    """What a process does once it has stored the outcome of a refresh."""
+
+    async def renewed(self, connection: StoredConnection) -> None:
+        """This process has refreshed the tokens."""
+
+    async def ended(self, connection: StoredConnection) -> None:
+        """This process has learned that the connection has ended."""
+
+    async def revived(self, connection: StoredConnection) -> None:
+        """The connection had been marked as ended when its new tokens were stored."""
+
+
 @dataclass(slots=True)
 class Refresher:
     """The refreshes of one integration, as this process does them."""
 
-    records: ConnectionRepository
-    airtable: TokenEndpoint
+    repository: ConnectionRepository
+    token_endpoint: TokenEndpoint
     clock: StoreClock
     background: Background
-    on_renewed: Callable[[StoredConnection], Coroutine[Any, Any, None]]
-    """Told of each record that this process has renewed."""
-    on_ended: Callable[[StoredConnection], Coroutine[Any, Any, None]]
-    """Told of each connection whose end this process has learned."""
-    on_revived: Callable[[StoredConnection], Coroutine[Any, Any, None]]
-    """Told of each connection that had been marked as ended when its new pair was stored."""
+    after: AfterRefresh
     sleep: Sleep = asyncio.sleep
     store_seconds: float = 3.0
     """How long a caller waits for the store."""
@@ -62,7 +69,7 @@ class Refresher:
     @property
     def term(self) -> float:
         """Seconds that a lease lives: longer than a call to Airtable and the writes around it."""
-        return lease_seconds(self.airtable.deadline, self.store_seconds)
+        return lease_seconds(self.token_endpoint.deadline, self.store_seconds)
 
     async def refresh(self, record: StoredConnection, *, by_force: bool) -> StoredConnection:
         """The record after this generation, or this generation if it could not be renewed yet.
@@ -103,7 +110,7 @@ class Refresher:
                         finally:
                             await lease.release()
                 waits.begin()
-                record = (await self._load(seen.id)).record
+                record = (await self.repository.require(seen.id)).record
                 if record.generation != seen.generation or record.reason is not None:
                     return record
                 await self.sleep(_POLL_SECONDS)
@@ -112,7 +119,7 @@ class Refresher:
 
     async def _take_slot(self) -> ExitStack:
         try:
-            return await self.airtable.refresh_slots.take()
+            return await self.token_endpoint.refresh_slots.take()
         except TokenEndpointBusy:
             raise AccessUnavailable from None
 
@@ -120,7 +127,7 @@ class Refresher:
         self, seen: StoredConnection, slot: ExitStack, *, by_force: bool
     ) -> StoredConnection:
         async for _ in Tries(self.sleep):
-            found = await self._load(seen.id)
+            found = await self.repository.require(seen.id)
             record, now = found.record, await self.clock.now()
             if record.generation != seen.generation or record.reason is not None:
                 return record
@@ -129,7 +136,7 @@ class Refresher:
             marker = Marker(_attempts(record) + 1, retry_at=now + self.term)
             marked = replace(record, marker=marker)
             # Written ahead. If that fails, Airtable is not called.
-            if await self.records.replace(marked, now, version=found.version):
+            if await self.repository.replace(marked, now, version=found.version):
                 return await self._send(record, marker, slot, by_force=by_force)
         raise StoreUnavailable(cause="contention")
 
@@ -139,7 +146,7 @@ class Refresher:
         """Send the refresh token, which this attempt's marker announces, and store the outcome."""
         try:
             await self._require_time(marker)
-            tokens = await self.airtable.refresh(refresh_token=record.refresh_token)
+            tokens = await self.token_endpoint.refresh(refresh_token=record.refresh_token)
         except AirtableError as error:
             slot.close()
             return await self._failed(record, marker, error)
@@ -154,7 +161,10 @@ class Refresher:
         Raises:
             NotSent: too little time is left for the call and for storing its outcome.
         """
-        if await self.clock.now() + self.airtable.deadline + self.store_seconds > marker.retry_at:
+        if (
+            await self.clock.now() + self.token_endpoint.deadline + self.store_seconds
+            > marker.retry_at
+        ):
             raise NotSent(cause="the process stood still")
 
     async def _succeeded(
@@ -173,9 +183,9 @@ class Refresher:
 
         stored = await self._settle(record, change)
         self._report(record, RefreshOutcome.RENEWED)
-        self.background.start(self.on_renewed(stored))
+        self.background.start(self.after.renewed(stored))
         if ended:
-            self.background.start(self.on_revived(stored))
+            self.background.start(self.after.revived(stored))
         return stored
 
     async def _failed(
@@ -198,7 +208,7 @@ class Refresher:
         if effect.reason is None:
             stored = await self._settle(record, _instead_of(marker, after))
         else:
-            stored = await self._settle(record, _ending(effect.reason), then=self.on_ended)
+            stored = await self._settle(record, _ending(effect.reason), then=self.after.ended)
         if outcome is RefreshOutcome.NOT_SENT and isinstance(error, ClientRefused):
             raise error
         return stored
@@ -212,7 +222,7 @@ class Refresher:
         """
         while await self.clock.now() < marker.retry_at - self.store_seconds:
             try:
-                current = (await self._load(record.id)).record
+                current = (await self.repository.require(record.id)).record
             except Unavailable:
                 pass
             else:
@@ -238,14 +248,14 @@ class Refresher:
 
         async def attempt() -> StoredConnection:
             async for _ in Tries(self.sleep):
-                found = await self._load(record.id)
+                found = await self.repository.require(record.id)
                 if found.record.generation != record.generation:
                     return found.record  # ours, whose reply was lost, or a newer one
                 changed = change(found.record)
                 if changed is found.record:
                     return changed
                 now = await self.clock.now()
-                if await self.records.replace(changed, now, version=found.version):
+                if await self.repository.replace(changed, now, version=found.version):
                     if then is not None:
                         self.background.start(then(changed))
                     return changed
@@ -254,16 +264,10 @@ class Refresher:
         task = self.background.start(until_stored(attempt, self.sleep))
         return await wait(task, self.store_seconds, otherwise=StoreUnavailable())
 
-    async def _load(self, connection_id: str) -> Found:
-        found = await self.records.load(connection_id)
-        if found is None:
-            raise NotConnected
-        return found
-
     def _lease(self, connection_id: str) -> Lease:
-        records = self.records
-        key = storage_key(records.name, "lease", "refresh", connection_id)
-        return Lease(records.store, key, self.term)
+        repository = self.repository
+        key = storage_key(repository.name, "lease", "refresh", connection_id)
+        return Lease(repository.store, key, self.term)
 
     def _report(
         self, record: StoredConnection, outcome: RefreshOutcome, cause: str | None = None

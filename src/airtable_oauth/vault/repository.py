@@ -1,13 +1,15 @@
-"""Connections in a store."""
+"""Reads and writes connections in a store."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from airtable_oauth.errors import UnreadableRecord
+from airtable_oauth.background import Sleep, Tries
+from airtable_oauth.errors import NotConnected, StoreUnavailable, UnreadableRecord
 from airtable_oauth.logs import logger
 from airtable_oauth.stores import Store
+from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.vault.model import StoredConnection
 
@@ -32,7 +34,7 @@ class ConnectionRepository:
     name: str
 
     async def load(self, connection_id: str) -> Found | None:
-        """The record; None if there is none, or one that was disconnected.
+        """The record; None if there is none, or if it was disconnected.
 
         Raises:
             Unavailable: the store does not answer, or the record cannot be read by this process.
@@ -41,39 +43,75 @@ class ConnectionRepository:
         record = None if entry is None else StoredConnection.from_bytes(entry.value)
         return None if entry is None or record is None else Found(record, entry.version)
 
+    async def require(self, connection_id: str) -> Found:
+        """The same, where there must be one.
+
+        Raises:
+            NotConnected: there is none, or it was disconnected.
+            Unavailable: as `load` does.
+        """
+        found = await self.load(connection_id)
+        if found is None:
+            raise NotConnected
+        return found
+
+    async def update(
+        self,
+        connection_id: str,
+        change: Callable[[StoredConnection], StoredConnection | None],
+        clock: StoreClock,
+        sleep: Sleep,
+    ) -> None:
+        """Compare and set: store what `change` makes of the record.
+
+        Nothing is stored if there is no such connection, or if `change` returns None. If another
+        process changes the record at the same time, `change` is called again with the new one.
+
+        Raises:
+            StoreUnavailable: the store does not answer, or others change the record all the time.
+        """
+        async for _ in Tries(sleep):
+            found = await self.load(connection_id)
+            changed = None if found is None else change(found.record)
+            if found is None or changed is None:
+                return
+            if await self.replace(changed, await clock.now(), version=found.version):
+                return
+        raise StoreUnavailable(cause="contention")
+
     async def put(self, record: StoredConnection, now: float) -> None:
-        """Store it, whatever was there."""
+        """Store it, in place of any record with its id."""
         await self.store.put(self._key(record.id), record.to_bytes(), record.seconds_to_keep(now))
 
     async def add(self, record: StoredConnection, now: float) -> bool:
-        """Store it if there is none with its id; whether it was stored."""
+        """Store it unless there is a record with its id. Returns whether it was stored."""
         return await self.store.add(
             self._key(record.id), record.to_bytes(), record.seconds_to_keep(now)
         )
 
     async def replace(self, record: StoredConnection, now: float, *, version: bytes) -> bool:
-        """Store it if this version is still there; whether it was stored."""
+        """Store it if the version is unchanged. Returns whether it was stored."""
         return await self.store.replace(
             self._key(record.id), record.to_bytes(), record.seconds_to_keep(now), version=version
         )
 
     async def tombstone(self, connection_id: str, *, version: bytes) -> bool:
-        """Erase it if this version is still there; whether it was.
+        """Erase it if the version is unchanged. Returns whether it was erased.
 
-        It leaves what a refresh that is under way cannot overwrite.
+        A tombstone stays for a day: a refresh that is under way cannot overwrite it.
         """
         return await self.store.replace(
             self._key(connection_id), _TOMBSTONE, _TOMBSTONE_SECONDS, version=version
         )
 
     async def all(self) -> AsyncIterator[Found]:
-        """Every connection, for maintenance. What this process cannot read is logged."""
+        """Every connection, for maintenance. Records that cannot be read are logged and skipped."""
         async for key in self.store.scan(f"{self.name}:connection"):
             try:
                 entry = await self.store.get(key)
                 record = None if entry is None else StoredConnection.from_bytes(entry.value)
             except UnreadableRecord as error:
-                logger.warning("a connection was passed over: %s", error.error)
+                logger.warning("skipped a connection that cannot be read: %s", error.error)
                 continue
             if entry is not None and record is not None:
                 yield Found(record, entry.version)

@@ -1,8 +1,8 @@
 """What every route of ours has, in an app of ours or of a host: one error body, and `no-store`."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from typing import Any, ClassVar
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -19,15 +19,18 @@ from airtable_oauth.errors import (
     Action,
     AirtableOAuthError,
     ContentTooLarge,
+    DamagedRecord,
     InvalidInput,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
     ServerError,
+    StoreUnavailable,
+    UnknownEncryptionKey,
+    UnknownRecordFormat,
     UnsupportedMediaType,
 )
 from airtable_oauth.web.access_log import log_crash, log_failed_request, notes_of
-from airtable_oauth.web.caller import HOST_ANSWERED, Services
 from airtable_oauth.web.csrf import refuse_cross_site
 
 _MAX_BODY_BYTES = 16 * 1024
@@ -41,6 +44,9 @@ _HEADERS = (
 
 _FASTAPIS = "There was an error parsing the body"
 """The one `HTTPException` that FastAPI itself raises in a route, of a body that is no JSON."""
+
+STORE_ERRORS = (StoreUnavailable, UnknownEncryptionKey, UnknownRecordFormat, DamagedRecord)
+"""What a route may answer that reads from the store, for `documented`."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -78,7 +84,7 @@ class OAuthRoute(APIRoute):
     def leaves_to_host(self, request: Request, error: Exception) -> bool:
         """Whether an exception is a host's own, which it wants to answer itself."""
         del request
-        return isinstance(error, HTTPException) and not _is_ours(error)
+        return isinstance(error, HTTPException) and not is_ours(error)
 
     def get_route_handler(self) -> Handler:
         """FastAPI's handler, guarded."""
@@ -107,19 +113,19 @@ class OAuthRoute(APIRoute):
         return guarded
 
 
-def cookie_route(services: Services) -> type[OAuthRoute]:
-    """A route class for what a cookie authenticates: it refuses what other sites could cause."""
-    origins = frozenset(services.origins)
+class CookieRoute(OAuthRoute):
+    """A route that a cookie authenticates. It refuses what other sites could cause."""
 
-    class CookieRoute(OAuthRoute):
-        def refuse(self, request: Request) -> None:
-            refuse_cross_site(request, origins)
+    allowed_origins: ClassVar[frozenset[str]] = frozenset()
 
-        def leaves_to_host(self, request: Request, error: Exception) -> bool:
-            hosts_turn = services.host is not None and HOST_ANSWERED not in request.scope
-            return super().leaves_to_host(request, error) or (hosts_turn and not _is_ours(error))
+    def refuse(self, request: Request) -> None:
+        """Check for cross-site request forgery."""
+        refuse_cross_site(request, self.allowed_origins)
 
-    return CookieRoute
+
+def with_origins(route_class: type[CookieRoute], origins: Collection[str]) -> type[CookieRoute]:
+    """The same class of routes, for pages of these origins."""
+    return type(route_class.__name__, (route_class,), {"allowed_origins": frozenset(origins)})
 
 
 def error_response(request: Request, error: Exception) -> JSONResponse:
@@ -156,7 +162,7 @@ def documented(
     }
 
 
-def _is_ours(error: Exception) -> bool:
+def is_ours(error: Exception) -> bool:
     """Whether it is about the request, and no matter of a host's dependency."""
     if isinstance(error, AirtableOAuthError | RequestValidationError):
         return True

@@ -1,9 +1,6 @@
 """Where a login begins."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Request, Response
 
 from airtable_oauth.errors import (
     CrossSiteRefused,
@@ -12,35 +9,39 @@ from airtable_oauth.errors import (
     StoreUnavailable,
     TooManyLogins,
 )
-from airtable_oauth.oauth.login import LoginContext
-from airtable_oauth.web.caller import Services, login_context
+from airtable_oauth.oauth.login import LoginContext, Logins
+from airtable_oauth.web.callers import Callers
+from airtable_oauth.web.cookies import LoginCookies
+from airtable_oauth.web.dependencies import bind
+from airtable_oauth.web.models import AuthorizationUrl
 from airtable_oauth.web.return_to import ReturnTo
-from airtable_oauth.web.route import cookie_route, documented
+from airtable_oauth.web.route import documented
 
 _ERRORS = (CrossSiteRefused, InvalidInput, StoreUnavailable, TooManyLogins)
 
 
-class AuthorizationUrl(BaseModel):
-    """Where to send the browser."""
+class AuthorizationRoutes:
+    """`GET /authorization-url`."""
 
-    authorizationUrl: Annotated[  # noqa: N815 (the name that the Node service gave it)
-        str, Field(examples=["https://airtable.com/oauth2/v1/authorize?client_id=…"])
-    ]
+    def __init__(
+        self, *, callers: Callers, logins: Logins, login_cookies: LoginCookies, by_host: bool
+    ) -> None:
+        """`by_host`: whether the callers are users of a host."""
+        self._logins = logins
+        self._login_cookies = login_cookies
+        self.router = APIRouter(route_class=callers.route_class, tags=["login"])
+        self.router.add_api_route(
+            "/authorization-url",
+            bind(self.authorization_url, context=callers.login_context),
+            summary="Begin a login",
+            responses=documented(*_ERRORS, *((NotConnected,) if by_host else ())),
+        )
 
-
-def authorization_router(services: Services) -> APIRouter:
-    """The route of this module, for one integration."""
-    router = APIRouter(route_class=cookie_route(services), tags=["login"])
-
-    @router.get(
-        "/authorization-url",
-        summary="Begin a login",
-        responses=documented(*_ERRORS, *((NotConnected,) if services.host else ())),
-    )
     async def authorization_url(
+        self,
         request: Request,
         response: Response,
-        context: Annotated[LoginContext, Depends(login_context(services))],
+        context: LoginContext,
         return_to: ReturnTo = None,
     ) -> AuthorizationUrl:
         """Create an authorization URL, for this browser only.
@@ -49,8 +50,6 @@ def authorization_router(services: Services) -> APIRouter:
         `authorizationUrl`; Airtable sends it back to the redirect URI with `code` and `state`, or
         with `error` and `state`.
         """
-        login = await services.logins.begin(return_to, context)
-        services.login_cookies.set(login, request.headers, response)
+        login = await self._logins.begin(return_to, context)
+        self._login_cookies.set(login, request.headers, response)
         return AuthorizationUrl(authorizationUrl=login.authorization_url)
-
-    return router

@@ -1,14 +1,14 @@
-"""The list of a host's user's connections; each of them is served by the routes of `session`."""
+"""The list of the connections of a host's user; `session.py` serves each of them."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel
 
 from airtable_oauth.errors import CrossSiteRefused
-from airtable_oauth.web.caller import Services, owner_of
-from airtable_oauth.web.route import cookie_route, documented
-from airtable_oauth.web.routers.session import STORE_ERRORS, OwnedConnection, owned_connection
+from airtable_oauth.vault.connections import Connections
+from airtable_oauth.web.callers import Callers
+from airtable_oauth.web.dependencies import bind
+from airtable_oauth.web.models import OwnedConnection
+from airtable_oauth.web.route import STORE_ERRORS, documented
 
 
 class OwnedConnections(BaseModel):
@@ -17,22 +17,26 @@ class OwnedConnections(BaseModel):
     connections: list[OwnedConnection]
 
 
-def connections_router(services: Services) -> APIRouter:
-    """The route of this module, for one integration."""
-    router = APIRouter(route_class=cookie_route(services), tags=["connection"])
+class ConnectionsRoutes:
+    """`GET /connections`."""
 
-    @router.get(
-        "/connections",
-        summary="Every connection of the caller",
-        responses=documented(CrossSiteRefused, *STORE_ERRORS),
-    )
-    async def connections(
-        owner: Annotated[str, Depends(owner_of(services.host))],
-    ) -> OwnedConnections:
-        """List them with their health, oldest first."""
-        found = await services.connections.of(owner)
-        return OwnedConnections(
-            connections=[owned_connection(each, services.settings) for each in found]
+    def __init__(
+        self, *, callers: Callers, connections: Connections, scopes: tuple[str, ...]
+    ) -> None:
+        """`scopes`: those that the integration asks for."""
+        self._connections = connections
+        self._scopes = scopes
+        self.router = APIRouter(route_class=callers.route_class, tags=["connection"])
+        self.router.add_api_route(
+            "/connections",
+            bind(self.connections, owner=callers.owner),
+            summary="Every connection of the caller",
+            responses=documented(CrossSiteRefused, *STORE_ERRORS),
         )
 
-    return router
+    async def connections(self, owner: str) -> OwnedConnections:
+        """List them with their health, oldest first."""
+        found = await self._connections.of(owner)
+        return OwnedConnections(
+            connections=[OwnedConnection.of(each, self._scopes) for each in found]
+        )

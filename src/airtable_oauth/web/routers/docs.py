@@ -55,41 +55,40 @@ SwaggerUIBundle({
 """
 
 
-def docs_router(public_url: str) -> APIRouter:
-    """The routes of this module, for a service that browsers reach at `public_url`."""
-    router = APIRouter(route_class=OAuthRoute, include_in_schema=False)
-    index = {
-        "name": "airtable-oauth",
-        "version": version("airtable-oauth"),
-        "docs": f"{public_url}/docs",
-        "openapi": f"{public_url}/openapi.json",
-    }
-    router.add_api_route("/docs", docs)
-    router.add_api_route("/docs/init.js", docs_script)
-    router.add_api_route("/docs/{asset}", docs_asset)
+class DocsRoutes:
+    """`GET /`, `GET /docs` and the files of the page."""
 
-    @router.get("/")
-    async def root() -> Response:
-        return JSONResponse(index)
+    def __init__(self, public_url: str) -> None:
+        """`public_url`: where browsers reach the service."""
+        self._index = {
+            "name": "airtable-oauth",
+            "version": version("airtable-oauth"),
+            "docs": f"{public_url}/docs",
+            "openapi": f"{public_url}/openapi.json",
+        }
+        self.router = APIRouter(route_class=OAuthRoute, include_in_schema=False)
+        self.router.add_api_route("/docs", self.docs)
+        self.router.add_api_route("/docs/init.js", self.docs_script)
+        self.router.add_api_route("/docs/{asset}", self.docs_asset)
+        self.router.add_api_route("/", self.root)
 
-    return router
+    async def root(self) -> Response:
+        """Where the documentation is."""
+        return JSONResponse(self._index)
 
+    async def docs(self) -> Response:
+        """The page."""
+        return HTMLResponse(_PAGE, headers={"Content-Security-Policy": CSP})
 
-async def docs() -> Response:
-    """The page."""
-    return HTMLResponse(_PAGE, headers={"Content-Security-Policy": CSP})
+    async def docs_script(self) -> Response:
+        """The script that starts Swagger UI."""
+        return Response(_INIT, media_type="text/javascript")
 
-
-async def docs_script() -> Response:
-    """What starts it."""
-    return Response(_INIT, media_type="text/javascript")
-
-
-async def docs_asset(asset: str) -> Response:
-    """A file of Swagger UI, as the package `fastapi-offline` carries it."""
-    if asset not in _ASSETS:
-        raise NotFound
-    return Response(_content(asset), media_type=_ASSETS[asset])
+    async def docs_asset(self, asset: str) -> Response:
+        """A file of Swagger UI, from the package `fastapi-offline`."""
+        if asset not in _ASSETS:
+            raise NotFound
+        return Response(_content(asset), media_type=_ASSETS[asset])
 
 
 @cache

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from airtable_oauth.errors import StoreUnavailable
-from airtable_oauth.web.caller import Services
+from airtable_oauth.web.readiness import Readiness
 from airtable_oauth.web.route import OAuthRoute, documented
 
 
@@ -16,22 +16,30 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-def health_router(services: Services) -> APIRouter:
-    """The routes of this module, for one integration."""
-    router = APIRouter(prefix="/health", route_class=OAuthRoute, tags=["health"])
+class HealthRoutes:
+    """`GET /health/live` and `GET /health/ready`."""
 
-    @router.get("/live", summary="The process runs", responses=documented())
-    async def live() -> Health:
+    def __init__(self, readiness: Readiness) -> None:
+        self._readiness = readiness
+        self.router = APIRouter(prefix="/health", route_class=OAuthRoute, tags=["health"])
+        self.router.add_api_route(
+            "/live", self.live, summary="The process runs", responses=documented()
+        )
+        self.router.add_api_route(
+            "/ready",
+            self.ready,
+            summary="The store works",
+            responses=documented(StoreUnavailable),
+        )
+
+    async def live(self) -> Health:
         """Answers as long as the process does, whatever the store does."""
         return Health()
 
-    @router.get("/ready", summary="The store works", responses=documented(StoreUnavailable))
-    async def ready() -> Health:
+    async def ready(self) -> Health:
         """Answers 200 if a small record could be written to the store and read back.
 
         A process does that at most once a second. The log names the cause of a 503.
         """
-        await services.readiness.check()
+        await self._readiness.check()
         return Health()
-
-    return router

@@ -25,76 +25,80 @@ from airtable_oauth.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from airtable_oauth.oauth.login import UnboundLogins
 from airtable_oauth.oauth.protocol import parse_token_response
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
-from airtable_oauth.web.caller import Services
+from airtable_oauth.web.models import AuthorizationUrl
 from airtable_oauth.web.route import OAuthRoute, documented
-from airtable_oauth.web.routers.authorization import AuthorizationUrl
 
 _UNKNOWN_STATE = {"error": "This request was not from Airtable!"}
 
 
-def node_compat_router(services: Services) -> APIRouter:
-    """The routes of this module, for one integration."""
-    router = APIRouter(route_class=OAuthRoute, tags=["Node service"])
-    logins, airtable = services.unbound_logins, services.airtable
+_RESPONSES = documented(StoreUnavailable, TokenEndpointBusy, UnreadableRecord, UpstreamError) | {
+    200: {"description": "What the token endpoint answered."},
+    400: {"description": "An unknown state, the redirect's error, or Airtable's 400."},
+    401: {"description": "Airtable's 401."},
+    500: {"description": "No answer from Airtable."},
+    "default": {"description": "Any other status of Airtable's."},
+}
+_PARAMETERS = [
+    {"in": "query", "name": name, "required": False, "schema": {"type": "string"}}
+    for name in ("state", "code", "error", "error_description")
+]
 
-    @router.get(
-        "/get-authorization-url",
-        summary="Begin a login (as the Node service does)",
-        responses=documented(StoreUnavailable, TooManyLogins),
-    )
-    async def get_authorization_url() -> AuthorizationUrl:
+
+class NodeCompatRoutes:
+    """`GET /get-authorization-url` and `GET /request-oauth-token`."""
+
+    def __init__(self, *, logins: UnboundLogins, token_endpoint: TokenEndpoint) -> None:
+        self._logins = logins
+        self._token_endpoint = token_endpoint
+        self.router = APIRouter(route_class=OAuthRoute, tags=["Node service"])
+        self.router.add_api_route(
+            "/get-authorization-url",
+            self.get_authorization_url,
+            summary="Begin a login (as the Node service does)",
+            responses=documented(StoreUnavailable, TooManyLogins),
+        )
+        self.router.add_api_route(
+            "/request-oauth-token",
+            self.request_oauth_token,
+            summary="Finish a login (as the Node service does)",
+            responses=_RESPONSES,
+            openapi_extra={"parameters": _PARAMETERS},
+        )
+
+    async def get_authorization_url(self) -> AuthorizationUrl:
         """Make an authorization URL for any browser."""
-        return AuthorizationUrl(authorizationUrl=await logins.begin())
+        return AuthorizationUrl(authorizationUrl=await self._logins.begin())
 
-    @router.get(
-        "/request-oauth-token",
-        summary="Finish a login (as the Node service does)",
-        responses=documented(StoreUnavailable, TokenEndpointBusy, UnreadableRecord, UpstreamError)
-        | {
-            200: {"description": "What the token endpoint answered."},
-            400: {"description": "An unknown state, the redirect's error, or Airtable's 400."},
-            401: {"description": "Airtable's 401."},
-            500: {"description": "No answer from Airtable."},
-            "default": {"description": "Any other status of Airtable's."},
-        },
-        openapi_extra={
-            "parameters": [
-                {"in": "query", "name": name, "required": False, "schema": {"type": "string"}}
-                for name in ("state", "code", "error", "error_description")
-            ]
-        },
-    )
-    async def request_oauth_token(request: Request) -> Response:
+    async def request_oauth_token(self, request: Request) -> Response:
         """Exchange the code of a redirect for tokens; the query is that of the redirect."""
-        with await airtable.login_slots.take():
+        with await self._token_endpoint.login_slots.take():
             state = _query(request, "state")
-            code_verifier = await logins.take(state) if isinstance(state, str) else None
+            code_verifier = await self._logins.take(state) if isinstance(state, str) else None
             if code_verifier is None:
                 return _json(400, _UNKNOWN_STATE)
             if error := _query(request, "error"):
-                described = _query(request, "error_description")
-                return _json(400, _defined(error=error, errorDescription=described))
-            return await _exchange(airtable, _query(request, "code"), code_verifier)
-
-    return router
+                description = _query(request, "error_description")
+                return _json(400, _defined(error=error, errorDescription=description))
+            return await _exchange(self._token_endpoint, _query(request, "code"), code_verifier)
 
 
 async def _exchange(
-    airtable: TokenEndpoint, code: str | list[str] | None, code_verifier: str
+    token_endpoint: TokenEndpoint, code: str | list[str] | None, code_verifier: str
 ) -> Response:
-    form = airtable.client.exchange_form(
+    form = token_endpoint.client.exchange_form(
         code=code if isinstance(code, str) else ",".join(code or ()), code_verifier=code_verifier
     )
     if code is None:
         del form["code"]
     try:
-        status, body = await airtable.token_request(form)
+        status, body = await token_endpoint.token_request(form)
     except AirtableOAuthError as error:
-        airtable.incidents.failed(cause_of(error))
-        return _json(500, {"error": "Unknown error", "details": _message(error, airtable)})
-    _report(airtable, status, body)
+        token_endpoint.incidents.failed(cause_of(error))
+        return _json(500, {"error": "Unknown error", "details": _message(error, token_endpoint)})
+    _report(token_endpoint, status, body)
     if status in range(200, 300):  # all of them are success to axios, and Express answers 200
         status = 200
         parse_token_response(status, body, grant_type="authorization_code", requested_scope="")
@@ -104,9 +108,9 @@ async def _exchange(
     return _json(status, {"error": "Unknown error", "details": data})
 
 
-def _report(airtable: TokenEndpoint, status: int, body: bytes) -> None:
+def _report(token_endpoint: TokenEndpoint, status: int, body: bytes) -> None:
     """Report to the log how Airtable answered: this route passes every answer on."""
-    with suppress(AirtableOAuthError), airtable.incidents:
+    with suppress(AirtableOAuthError), token_endpoint.incidents:
         parse_token_response(status, body, grant_type="authorization_code", requested_scope="")
 
 
@@ -128,12 +132,12 @@ def _data(body: bytes) -> Any:
         return body.decode("utf-8", "replace")
 
 
-def _message(error: AirtableOAuthError, airtable: TokenEndpoint) -> str:
+def _message(error: AirtableOAuthError, token_endpoint: TokenEndpoint) -> str:
     """What axios says of a request without an answer."""
     if isinstance(error, NotSent):
         return "connect ECONNREFUSED"
     if isinstance(error, UpstreamTimeout):
-        return f"timeout of {round(airtable.deadline * 1000)}ms exceeded"
+        return f"timeout of {round(token_endpoint.deadline * 1000)}ms exceeded"
     return "socket hang up"
 
 

@@ -4,41 +4,39 @@ import re
 from contextlib import ExitStack
 from importlib.metadata import version
 from itertools import islice
-from typing import Annotated
 from urllib.parse import unquote_to_bytes
 
 import httpx
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.types import Scope
 
 from airtable_oauth.airtable_api.paths import is_upload_path, require_plain_path
+from airtable_oauth.airtable_api.transport import WebApi
 from airtable_oauth.errors import (
     AccessUnavailable,
     ClientRefused,
     ConnectionNotNamed,
     ContentTooLarge,
     CrossSiteRefused,
-    DamagedRecord,
     InvalidPath,
     InvalidRequest,
     NotConnected,
     NotSent,
     RateLimited,
     ReconnectRequired,
-    StoreUnavailable,
     TooManyUnderWay,
     TooManyUploads,
-    UnknownEncryptionKey,
-    UnknownRecordFormat,
     UnsupportedMediaType,
     UpstreamError,
     UpstreamTimeout,
 )
+from airtable_oauth.vault.access import AccessTokens
 from airtable_oauth.vault.client import send_as
-from airtable_oauth.web.caller import Services, connection_of
+from airtable_oauth.web.callers import Callers
+from airtable_oauth.web.dependencies import bind
 from airtable_oauth.web.places import Places, UploadPlaces
 from airtable_oauth.web.relay import Relayed, StopOnDisconnect
-from airtable_oauth.web.route import cookie_route, documented, read_body, require_json
+from airtable_oauth.web.route import STORE_ERRORS, documented, read_body, require_json
 
 _METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 _MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -65,10 +63,7 @@ _RESPONSES = documented(
     NotSent,
     AccessUnavailable,
     TooManyUploads,
-    StoreUnavailable,
-    UnknownEncryptionKey,
-    UnknownRecordFormat,
-    DamagedRecord,
+    *STORE_ERRORS,
     UpstreamTimeout,
 )
 _RESPONSES[200] = _RESPONSES["default"] = {
@@ -77,17 +72,40 @@ _RESPONSES[200] = _RESPONSES["default"] = {
 }
 
 
-def proxy_router(services: Services) -> APIRouter:
-    """The routes of this module, for one integration."""
-    router = APIRouter(route_class=cookie_route(services), tags=["Airtable"])
-    places = Places(10, patience=services.settings.upstream_timeout)
-    uploads = UploadPlaces(patience=10)
+class ProxyRoutes:
+    """`/airtable/…`: one route, which is added once per method for the OpenAPI document."""
 
-    async def airtable(
-        path: str,
-        request: Request,
-        connection_id: Annotated[str, Depends(connection_of(services))],
-    ) -> Response:
+    def __init__(
+        self,
+        *,
+        callers: Callers,
+        access_tokens: AccessTokens,
+        web_api: WebApi,
+        patience: float,
+        name: str,
+        by_host: bool,
+    ) -> None:
+        """`patience`: seconds that a request waits if its connection has too many under way.
+
+        `name` is the integration's. `by_host`: whether callers are a host's users.
+        """
+        self._access_tokens = access_tokens
+        self._web_api = web_api
+        self._places = Places(10, patience=patience)
+        self._upload_places = UploadPlaces(patience=10)
+        self.router = APIRouter(route_class=callers.route_class, tags=["Airtable"])
+        responses = _RESPONSES | (documented(ConnectionNotNamed, InvalidPath) if by_host else {})
+        for method in _METHODS:
+            self.router.add_api_route(
+                "/airtable/{path:path}",
+                bind(self.airtable, connection_id=callers.connection_id),
+                methods=[method],
+                operation_id=f"{name}_{method.lower()}",
+                summary=f"{method} from Airtable's Web API",
+                responses=responses,
+            )
+
+    async def airtable(self, path: str, request: Request, connection_id: str) -> Response:
         """Call Airtable's Web API as the caller's connection.
 
         Whatever Airtable answers comes back, its errors included; our own errors have the one
@@ -98,32 +116,19 @@ def proxy_router(services: Services) -> APIRouter:
         """
         raw_path = raw_suffix(request.scope, path)
         require_plain_path(raw_path)
-        target = f"{services.web_api.url}/{raw_path}"
         with ExitStack() as held:
-            held.enter_context(await places.take(connection_id))
+            held.enter_context(await self._places.take(connection_id))
             if request.method == "POST" and is_upload_path(raw_path):
-                held.enter_context(await uploads.take(connection_id))
+                held.enter_context(await self._upload_places.take(connection_id))
                 body = await _body(request, _MAX_UPLOAD_BYTES, _UPLOAD_SECONDS)
             else:
                 body = await _body(request, _MAX_BODY_BYTES, _BODY_SECONDS)
-            upstream = _upstream_request(request, target, body)
+            upstream = _upstream_request(request, f"{self._web_api.url}/{raw_path}", body)
             async with StopOnDisconnect(request.receive):
                 response = await send_as(
-                    services.connections, services.web_api, connection_id, upstream
+                    self._access_tokens, self._web_api, connection_id, upstream
                 )
             return Relayed(response, held.pop_all())
-
-    responses = _RESPONSES | (documented(ConnectionNotNamed, InvalidPath) if services.host else {})
-    for method in _METHODS:
-        router.add_api_route(
-            "/airtable/{path:path}",
-            airtable,
-            methods=[method],
-            operation_id=f"{services.settings.name}_{method.lower()}",
-            summary=f"{method} from Airtable's Web API",
-            responses=responses,
-        )
-    return router
 
 
 def raw_suffix(scope: Scope, path: str) -> str:
@@ -158,7 +163,7 @@ def _upstream_request(request: Request, target: str, body: bytes) -> httpx.Reque
 
 
 def _request_headers(request: Request, body: bytes) -> dict[str, str]:
-    """Only the headers that describe the bodies."""
+    """The request's headers for Airtable. No header of the browser is passed on but `Accept`."""
     accept = request.headers.get("accept", "application/json")
     if not _HEADER_VALUE.fullmatch(accept):
         raise InvalidRequest("The header Accept holds characters that are not printable ASCII.")

@@ -1,4 +1,4 @@
-"""Where a login ends, and where a client that holds its own tokens renews them."""
+"""Routes for clients that hold their own tokens: the end of a login, and a refresh."""
 
 from typing import Annotated, Literal, Self
 
@@ -10,41 +10,24 @@ from airtable_oauth.errors import (
     ClientRefused,
     ContentTooLarge,
     CrossSiteRefused,
-    DamagedRecord,
     InvalidGrant,
     InvalidInput,
     LoginNotFound,
     NotSent,
     RefreshConflict,
-    StoreUnavailable,
     TokenEndpointBusy,
     TokenRequestRefused,
-    UnknownEncryptionKey,
-    UnknownRecordFormat,
     UnsupportedMediaType,
     UpstreamError,
     UpstreamTimeout,
 )
+from airtable_oauth.oauth.login import Logins
 from airtable_oauth.oauth.protocol import Callback
-from airtable_oauth.web.caller import Services
-from airtable_oauth.web.route import LoginErrorBody, OAuthRoute, cookie_route, documented
-
-_Parameter = Annotated[str, Field(min_length=1, max_length=4096)]
-
-
-class CallbackParameters(BaseModel):
-    """The query of Airtable's redirect, as it came: `code` and `state`, or `error` and `state`."""
-
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
-
-    state: Annotated[str, Field(min_length=1, max_length=1024)]
-    code: _Parameter | None = None
-    error: _Parameter | None = None
-    error_description: Annotated[str, Field(max_length=4096)] | None = None
-
-    def callback(self) -> Callback:
-        """What the login needs of it."""
-        return Callback(state=self.state, code=self.code, error=self.error)
+from airtable_oauth.oauth.token_endpoint import TokenEndpoint
+from airtable_oauth.web.callers import Callers
+from airtable_oauth.web.cookies import LoginCookies
+from airtable_oauth.web.models import CallbackParameters
+from airtable_oauth.web.route import STORE_ERRORS, LoginErrorBody, OAuthRoute, documented
 
 
 class RefreshParameters(BaseModel):
@@ -90,87 +73,95 @@ _EXCHANGE_ERRORS = (
     ClientRefused,
     UpstreamError,
     NotSent,
-    StoreUnavailable,
-    UnknownEncryptionKey,
-    UnknownRecordFormat,
-    DamagedRecord,
+    *STORE_ERRORS,
     UpstreamTimeout,
 )
 
 
-def exchange_router(services: Services) -> APIRouter:
-    """`/token-exchange`, which the login's cookie authenticates."""
-    router = APIRouter(route_class=cookie_route(services), tags=["login"])
+_REFRESH_ERRORS = (
+    InvalidGrant,
+    TokenRequestRefused,
+    RefreshConflict,
+    ContentTooLarge,
+    UnsupportedMediaType,
+    InvalidInput,
+    ClientRefused,
+    UpstreamError,
+    NotSent,
+    TokenEndpointBusy,
+    UpstreamTimeout,
+)
 
-    @router.post(
-        "/token-exchange",
-        summary="Finish a login",
-        response_model_exclude_unset=True,
-        responses=documented(
-            *_EXCHANGE_ERRORS, ContentTooLarge, UnsupportedMediaType, model=LoginErrorBody
-        ),
-    )
-    async def token_exchange(parameters: CallbackParameters, request: Request) -> LoginTokens:
+
+class ExchangeRoutes:
+    """`POST` and `GET /token-exchange`, which the login's cookie authenticates."""
+
+    def __init__(self, *, callers: Callers, logins: Logins, login_cookies: LoginCookies) -> None:
+        self._logins = logins
+        self._login_cookies = login_cookies
+        self.router = APIRouter(route_class=callers.route_class, tags=["login"])
+        self.router.add_api_route(
+            "/token-exchange",
+            self.token_exchange,
+            methods=["POST"],
+            summary="Finish a login",
+            response_model_exclude_unset=True,
+            responses=documented(
+                *_EXCHANGE_ERRORS, ContentTooLarge, UnsupportedMediaType, model=LoginErrorBody
+            ),
+        )
+        self.router.add_api_route(
+            "/token-exchange",
+            self.token_exchange_by_query,
+            summary="Finish a login by GET, for clients that cannot POST",
+            response_model_exclude_unset=True,
+            responses=documented(*_EXCHANGE_ERRORS, model=LoginErrorBody),
+        )
+
+    async def token_exchange(self, parameters: CallbackParameters, request: Request) -> LoginTokens:
         """Exchange the code of Airtable's redirect for tokens.
 
         Takes the redirect's parameters, in the browser that began the login, with the header
         `X-CSRF: 1`. Whatever the answer, the state is spent.
         """
-        return await finish(parameters.callback(), request)
+        return await self._finish(parameters.callback(), request)
 
-    @router.get(
-        "/token-exchange",
-        summary="Finish a login by GET, for clients that cannot POST",
-        response_model_exclude_unset=True,
-        responses=documented(*_EXCHANGE_ERRORS, model=LoginErrorBody),
-    )
     async def token_exchange_by_query(
-        parameters: Annotated[CallbackParameters, Query()], request: Request
+        self, parameters: Annotated[CallbackParameters, Query()], request: Request
     ) -> LoginTokens:
         """The same with the parameters in the query, for clients that cannot POST.
 
         A code in a URL ends up in logs along the way: prefer POST.
         """
-        return await finish(parameters.callback(), request)
+        return await self._finish(parameters.callback(), request)
 
-    async def finish(callback: Callback, request: Request) -> LoginTokens:
-        secret = services.login_cookies.browser_secret(request.headers, callback.state)
-        login = await services.logins.finish(callback, secret)
+    async def _finish(self, callback: Callback, request: Request) -> LoginTokens:
+        secret = self._login_cookies.browser_secret(request.headers, callback.state)
+        login = await self._logins.finish(callback, secret)
         tokens = LoginTokens.model_validate(login.tokens, from_attributes=True)
         return tokens if login.return_to is None else tokens.returning_to(login.return_to)
 
-    return router
 
+class RefreshRoutes:
+    """`POST /token-refresh`. No cookie authenticates it: the refresh token does."""
 
-def refresh_router(services: Services) -> APIRouter:
-    """`/token-refresh`, which no cookie authenticates: who has the refresh token may use it."""
-    router = APIRouter(route_class=OAuthRoute, tags=["login"])
+    def __init__(self, token_endpoint: TokenEndpoint) -> None:
+        self._token_endpoint = token_endpoint
+        self.router = APIRouter(route_class=OAuthRoute, tags=["login"])
+        self.router.add_api_route(
+            "/token-refresh",
+            self.token_refresh,
+            methods=["POST"],
+            summary="Renew tokens that the client holds",
+            responses=documented(*_REFRESH_ERRORS),
+        )
 
-    @router.post(
-        "/token-refresh",
-        summary="Renew tokens that the client holds",
-        responses=documented(
-            InvalidGrant,
-            TokenRequestRefused,
-            RefreshConflict,
-            ContentTooLarge,
-            UnsupportedMediaType,
-            InvalidInput,
-            ClientRefused,
-            UpstreamError,
-            NotSent,
-            TokenEndpointBusy,
-            UpstreamTimeout,
-        ),
-    )
-    async def token_refresh(parameters: RefreshParameters) -> Tokens:
+    async def token_refresh(self, parameters: RefreshParameters) -> Tokens:
         """Exchange a refresh token for a new pair.
 
         The old refresh token and the old access token are dead once Airtable answers. Store the
         new pair before anything else, and never send the same refresh token twice.
         """
-        with await services.airtable.relay_slots.take():
-            tokens = await services.airtable.refresh(refresh_token=parameters.refresh_token)
+        with await self._token_endpoint.relay_slots.take():
+            tokens = await self._token_endpoint.refresh(refresh_token=parameters.refresh_token)
         return Tokens.model_validate(tokens, from_attributes=True)
-
-    return router

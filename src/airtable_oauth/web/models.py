@@ -1,0 +1,94 @@
+"""Bodies that several routes have."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from airtable_oauth.oauth.protocol import Callback
+from airtable_oauth.vault.model import Connection, Reason, Status
+
+_Parameter = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class AuthorizationUrl(BaseModel):
+    """Where to send the browser."""
+
+    authorizationUrl: Annotated[  # noqa: N815 (the name that the Node service gave it)
+        str, Field(examples=["https://airtable.com/oauth2/v1/authorize?client_id=…"])
+    ]
+
+
+class CallbackParameters(BaseModel):
+    """The query of Airtable's redirect, as it came: `code` and `state`, or `error` and `state`."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    state: Annotated[str, Field(min_length=1, max_length=1024)]
+    code: _Parameter | None = None
+    error: _Parameter | None = None
+    error_description: Annotated[str, Field(max_length=4096)] | None = None
+
+    def callback(self) -> Callback:
+        """What the login needs of it."""
+        return Callback(state=self.state, code=self.code, error=self.error)
+
+
+class AirtableUser(BaseModel):
+    """Who granted access."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    email: str | None
+    """Null without the scope `user.email:read`."""
+
+
+class ConnectionHealth(BaseModel):
+    """The health of a connection. Times are RFC 3339, UTC."""
+
+    status: Literal[Status.CONNECTED, Status.REFRESHING, Status.RECONNECT_REQUIRED]
+    reason: Reason | None
+    """Why it must be reconnected; null if it need not be."""
+    user: AirtableUser | None
+    """Null if Airtable did not say."""
+    scopes: list[str]
+    """What was granted."""
+    missing_scopes: list[str]
+    """What this service asks for and was not granted."""
+    expires_at: datetime
+    """When the access token ends; it is renewed before."""
+    reconnect_by: datetime | None
+    """When the connection ends if nobody uses it."""
+
+    @classmethod
+    def of(
+        cls, connection: Connection, scopes: Collection[str], *, return_to: str | None = None
+    ) -> Self:
+        """What this model shows of a connection; `scopes` are those that the service asks for."""
+        granted = connection.scopes
+        fields: dict[str, Any] = {
+            "id": connection.id,
+            "status": connection.status,
+            "reason": connection.reason,
+            "user": connection.user,
+            "scopes": list(granted),
+            "missing_scopes": [scope for scope in scopes if scope not in granted],
+            "expires_at": _time(connection.expires_at),
+            "reconnect_by": connection.reconnect_by and _time(connection.reconnect_by),
+        }
+        return cls.model_validate(
+            fields if return_to is None else fields | {"return_to": return_to}
+        )
+
+
+class OwnedConnection(ConnectionHealth):
+    """A connection of a host's user, and its health."""
+
+    id: str
+    """For the header `X-Airtable-Connection`, and for `?connection=` to reconnect it."""
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)
