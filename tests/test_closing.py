@@ -7,11 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
-from airtable_oauth import AirtableOAuth, TokenSet
+from airtable_oauth import AirtableOAuth, Connection, TokenSet
 from airtable_oauth.errors import AccessUnavailable
 from airtable_oauth.simulator import Fault
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import SCOPES, FakeClock, make_settings, make_simulator
+
+TOKENS = TokenSet("access", "refresh", " ".join(SCOPES), 3600, 86400)
 
 
 class Stuck(httpx.AsyncBaseTransport):
@@ -19,6 +21,10 @@ class Stuck(httpx.AsyncBaseTransport):
 
     def __init__(self) -> None:
         self.closed = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Fail."""
+        raise httpx.ConnectError("CANARY", request=request)
 
     async def aclose(self) -> None:
         """Fail."""
@@ -63,14 +69,23 @@ async def test_close_that_is_cancelled_while_tasks_run_closes_all_the_same() -> 
     """A host that stops waiting for hooks must not leave connections open."""
     store = Noted()
     airtable = make(store, Stuck(), Stuck())
-    airtable._background.start(asyncio.Event().wait())  # noqa: SLF001 (a refresh that hangs)
+    called, released = asyncio.Event(), asyncio.Event()
+
+    @airtable.on_connected
+    async def hang(_connection: Connection) -> None:
+        called.set()
+        await released.wait()
+
+    adopting = asyncio.ensure_future(airtable.adopt("ann", TOKENS))
+    await called.wait()
     closing = asyncio.ensure_future(airtable.aclose())
     await asyncio.sleep(0.01)
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert store.closed
-    airtable._background.cancel()  # noqa: SLF001
+    released.set()
+    await adopting
 
 
 async def test_no_refresh_begins_while_it_closes(clock: FakeClock) -> None:

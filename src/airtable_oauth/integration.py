@@ -1,4 +1,4 @@
-"""The object to mount: everything this package does, for one Airtable integration."""
+"""`AirtableOAuth`: one Airtable integration, to mount in an app."""
 
 import asyncio
 import secrets
@@ -13,7 +13,7 @@ from fastapi import Depends
 
 from airtable_oauth.airtable_api.rate_limit import RateLimiter
 from airtable_oauth.airtable_api.transport import WebApi
-from airtable_oauth.background import Background, Sleep
+from airtable_oauth.background import Sleep
 from airtable_oauth.causes import cause_of
 from airtable_oauth.encoding import RandomBytes
 from airtable_oauth.incidents import Incidents
@@ -21,6 +21,7 @@ from airtable_oauth.logs import logger
 from airtable_oauth.oauth.http import new_transport
 from airtable_oauth.oauth.protocol import OAuthClient, TokenSet
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
+from airtable_oauth.runtime import Runtime
 from airtable_oauth.settings import Settings, decode_webhook_secret
 from airtable_oauth.store_factory import open_store, sealed
 from airtable_oauth.stores import Store
@@ -37,27 +38,27 @@ from airtable_oauth.web.sessions import CONNECTION_GRACE
 
 _DRAIN_SECONDS = 30.0
 _PROMISED_SECONDS = 60.0
-"""Life that a token from `AirtableOAuth.access_token` has left."""
+"""How long a token from `AirtableOAuth.access_token` stays valid."""
 
 
 class Parts(TypedDict, total=False):
-    """What may be passed in, in the place of what the settings name or the machine has."""
+    """What may be passed in, instead of what the settings or the process would provide."""
 
     store: Store
-    """In place of what `STORE_URL` names. Encrypted with `ENCRYPTION_KEYS`, like any other."""
+    """Instead of the store that `STORE_URL` names. `ENCRYPTION_KEYS` encrypt this one, too."""
     unencrypted: bool
-    """Whether a `store` may do without `ENCRYPTION_KEYS`: only if it encrypts what it holds."""
+    """Whether `store` needs no `ENCRYPTION_KEYS`, because it encrypts what it holds."""
     transport: httpx.AsyncBaseTransport
-    """What reaches Airtable."""
+    """Sends requests to Airtable."""
     webhook_transport: httpx.AsyncBaseTransport
-    """What reaches `WEBHOOK_URL`."""
+    """Sends requests to `WEBHOOK_URL`."""
     clock: Callable[[], float]
     """Seconds since 1970."""
     monotonic: Callable[[], float]
-    """Seconds that nobody sets."""
+    """A monotonic clock, in seconds."""
     sleep: Sleep
     random: RandomBytes
-    """That many cryptographically random bytes."""
+    """Returns that many cryptographically random bytes."""
 
 
 class AirtableOAuth:
@@ -69,8 +70,8 @@ class AirtableOAuth:
     app.include_router(airtable.router, prefix="/integrations/airtable")
     ```
 
-    Nothing connects before it is used, and nothing global is touched: an app may hold several, each
-    with a `NAME` of its own.
+    It connects to nothing until it is used, and changes nothing global. An app may have several,
+    each with its own `NAME`.
     """
 
     def __init__(
@@ -83,56 +84,53 @@ class AirtableOAuth:
         separate_connections: bool = False,
         **parts: Unpack[Parts],
     ) -> None:
-        """Put the parts together.
+        """Build the integration. Its routes are in `router`.
 
         Args:
-            settings: The integration's.
-            owner: A FastAPI dependency that returns the id of the host's user who sends a request,
-                or raises what the host answers strangers with. Connections then belong to users,
-                there are no sessions of ours, and no route hands out tokens. Without it a
-                browser's session owns what it connects.
-            login_data: A FastAPI dependency, asked when a user begins a login, that returns JSON of
-                at most 4096 characters: `Connection.data` from then on.
-            allow_other_user: Whether a connection may be reconnected by another Airtable user than
-                the one who granted access first.
+            settings: The options of this integration.
+            owner: A FastAPI dependency that returns the id of the host's user who sends a request.
+                If nobody is logged in, it raises the host's own error. With it, connections belong
+                to the host's users, and no route gives tokens to the browser. Without it, each
+                browser gets a session, to which its connection belongs.
+            login_data: A FastAPI dependency that is called when a login begins. It returns JSON of
+                at most 4096 characters, which becomes `Connection.data`.
+            allow_other_user: Whether another Airtable user may reconnect a connection.
             separate_connections: Whether every login without `?connection=` creates a connection.
-                By default an owner has one connection per Airtable user: a login of a user whom the
-                owner has connected before renews that connection under its id.
-            parts: For tests, and for a store of one's own.
+                By default an owner has one connection per Airtable user: if a user is connected
+                already, a login gives that connection new tokens.
+            parts: Replacements for tests, and a store of your own. See `Parts`.
 
         Raises:
-            ValueError: `store` is given without `ENCRYPTION_KEYS`, and not `unencrypted`.
+            TypeError: `login_data` is given without `owner`.
+            ValueError: `store` is given without `ENCRYPTION_KEYS` and without `unencrypted`.
         """
         if login_data is not None and owner is None:
             raise TypeError("login_data needs an owner dependency")
         self.settings = settings
-        self._clock = parts.get("clock", time.time)
-        self._sleep = parts.get("sleep", asyncio.sleep)
-        monotonic = parts.get("monotonic", time.monotonic)
-        random = parts.get("random", secrets.token_bytes)
+        runtime = self._runtime = _runtime(parts)
         store = open_store(settings) if (given := parts.get("store")) is None else given
-        encrypted = sealed(store, settings, unencrypted=parts.get("unencrypted", False))
-        store_incidents = Incidents("the store", monotonic)
-        self._store = WatchedStore(encrypted, store_incidents)
-        self._store_clock = StoreClock(self._store, monotonic)
-        self._background = Background()
-        self._token_endpoint = build_token_endpoint(settings, _transport(parts), monotonic)
+        incidents = Incidents("the store", runtime.monotonic)
+        self._store = WatchedStore(
+            sealed(store, settings, unencrypted=parts.get("unencrypted", False)), incidents
+        )
+        self._store_clock = StoreClock(self._store, runtime.monotonic)
+        self._token_endpoint = build_token_endpoint(settings, _transport(parts), runtime.monotonic)
         self._web_api = WebApi(
             url=settings.airtable_api_url,
             content_url=settings.airtable_content_url,
             transport=_transport(parts),
             deadline=settings.upstream_timeout,
             rate_limiter=RateLimiter(
-                store=WatchedStore(store, store_incidents),
+                store=WatchedStore(store, incidents),
                 name=settings.name,
-                monotonic=monotonic,
-                sleep=self._sleep,
+                monotonic=runtime.monotonic,
+                sleep=runtime.sleep,
             ),
-            background=self._background,
-            incidents=Incidents("Airtable's Web API", monotonic),
+            background=runtime.background,
+            incidents=Incidents("Airtable's Web API", runtime.monotonic),
         )
-        self._hooks = Hooks(self._background)
-        self._webhook = self._build_webhook(parts.get("webhook_transport"), monotonic, random)
+        self._hooks = Hooks(runtime.background)
+        self._webhook = self._build_webhook(parts.get("webhook_transport"))
         self._vault = build_vault(
             name=settings.name,
             store=self._store,
@@ -141,9 +139,7 @@ class AirtableOAuth:
             token_endpoint=self._token_endpoint,
             whoami=self._web_api.whoami,
             hooks=self._hooks,
-            background=self._background,
-            sleep=self._sleep,
-            random=random,
+            runtime=runtime,
             session_seconds=min(settings.session_idle_ttl, settings.session_max_ttl)
             + CONNECTION_GRACE,
             allow_other_user=allow_other_user,
@@ -158,47 +154,43 @@ class AirtableOAuth:
             vault=self._vault,
             owner=owner,
             login_data=login_data,
-            background=self._background,
-            sleep=self._sleep,
-            random=random,
-            clock=self._clock,
-            monotonic=monotonic,
+            runtime=runtime,
         ).build()
         """All endpoints, for `app.include_router`, under any prefix."""
         current = callers.connection_id_in_host_route
         self.current_client = _current_client(self, current)
-        """A dependency for routes of the host's own: an `httpx.AsyncClient` for Airtable's Web API,
-        as the caller. Raises `errors.NotConnected` where there is no connection, and where there
-        are several and `X-Airtable-Connection` names none, `errors.ConnectionNotNamed`. Where a
-        session's cookie says who calls: `errors.CrossSiteRefused`, as our own routes do."""
+        """A dependency for your own routes: an `httpx.AsyncClient` for Airtable's Web API, which
+        acts as the caller. Raises `errors.NotConnected`; `errors.ConnectionNotNamed` if the caller
+        has several connections and the header `X-Airtable-Connection` names none; and without an
+        `owner`, `errors.CrossSiteRefused` if another site may have caused an unsafe request."""
         self.current_connection = _current_connection(self, current)
-        """The same for the caller's `Connection`."""
+        """The same, for the caller's `Connection` instead of a client."""
 
     def on_connected(self, hook: Hook) -> Hook:
-        """Have a coroutine function called when access was granted, the first time or again.
+        """Register a coroutine function that is called when a user connects or reconnects.
 
-        `Connection.reconnected` says which. It is also called, with `reconnected`, when a
-        connection that was reported as ended works again: a process that had been suspended had
-        its new tokens.
+        `Connection.reconnected` says which. The hook is also called, with `reconnected`, if a
+        connection that was reported as ended works again: its new tokens were in a process that
+        had been suspended.
 
-        The tokens are stored by then, and whatever a hook raises is logged and costs nothing. The
-        user waits for it, ten seconds at most. Hooks tell what happens as it happens: a process
-        that is killed in that moment has told nobody. What is true, `connections` says.
+        The tokens are stored before the hook is called. An exception is logged and has no other
+        effect. The user waits for the hook, ten seconds at most. If the process is killed at that
+        moment, the hook is not called later; `connections` always shows the current state.
         """
         self._hooks.add(Event.CONNECTED, hook)
         return hook
 
     def on_reconnect_required(self, hook: Hook) -> Hook:
-        """Have a coroutine function called when a connection was found to have ended.
+        """Register a coroutine function that is called when a connection has ended.
 
-        `Connection.reason` says why. It is called in the process that finds out; a connection that
-        nobody uses is found out about by `refresh_idle`.
+        `Connection.reason` says why. The hook runs in the process that finds this out when it uses
+        the connection. `refresh_idle` finds it out for connections that are not used.
         """
         self._hooks.add(Event.RECONNECT_REQUIRED, hook)
         return hook
 
     def on_disconnected(self, hook: Hook) -> Hook:
-        """Have a coroutine function called when the tokens of a connection were erased."""
+        """Register a coroutine function that is called when a connection's tokens are erased."""
         self._hooks.add(Event.DISCONNECTED, hook)
         return hook
 
@@ -211,7 +203,7 @@ class AirtableOAuth:
         return await self._vault.connections.of(owner)
 
     def all_connections(self) -> AsyncIterator[Connection]:
-        """Every connection of the integration, for maintenance: it reads all that is stored.
+        """Every connection of the integration, for maintenance. Reads the whole store.
 
         Raises:
             errors.Unavailable: the store does not answer.
@@ -219,7 +211,7 @@ class AirtableOAuth:
         return self._vault.connections.all()
 
     async def connection(self, connection_id: str) -> Connection:
-        """A connection as it is.
+        """The current state of a connection.
 
         Raises:
             errors.NotConnected: there is no such connection.
@@ -228,38 +220,37 @@ class AirtableOAuth:
         return await self._vault.connections.get(connection_id)
 
     async def adopt(self, owner: str, tokens: TokenSet, data: Any = None) -> Connection:
-        """Take over tokens that were obtained elsewhere, by the same Airtable integration.
+        """Import tokens that another system obtained for the same Airtable integration.
 
-        Nothing else may refresh them from now on. If the owner has connected their Airtable user
-        before, that connection is renewed under its id, as a login does. Calls the `on_connected`
-        hooks.
+        That system must not refresh them any more. If the owner has a connection of the same
+        Airtable user, it gets these tokens, as after a login. Calls the `on_connected` hooks.
 
         Raises:
             errors.UpstreamError: the owner has a connection, and Airtable does not say at the
-                moment whether these tokens are the same user's. Nothing is stored: try again.
+                moment whether these tokens belong to the same user. Nothing is stored: try again.
         """
         return await self._vault.connections.get(
             await self._vault.grants.adopt(owner, tokens, data)
         )
 
     async def disconnect(self, connection_id: str) -> None:
-        """Erase the tokens of a connection; Airtable itself has no revocation.
+        """Erase the tokens of a connection. Airtable itself offers no revocation.
 
         Raises:
             errors.NotConnected: there is no such connection.
-            errors.Unavailable: the store does not answer; nothing is certain.
+            errors.Unavailable: the store does not answer; the tokens may or may not be erased.
         """
         await self._vault.lifecycle.disconnect(connection_id)
 
     async def access_token(self, connection_id: str) -> str:
-        """An access token with at least a minute of life left, for other libraries.
+        """An access token that stays valid for at least a minute, for use with other libraries.
 
-        A token that lives for less than ten minutes in all has a tenth of its life left.
+        If tokens live for less than ten minutes in all, it stays valid for a tenth of that time.
 
         Raises:
             errors.NotConnected: there is no such connection.
-            errors.ReconnectRequired: it has ended; only its user can begin a new one.
-            errors.Unavailable: it could not be renewed yet, and has less life left than that.
+            errors.ReconnectRequired: it has ended, and its user must connect again.
+            errors.Unavailable: the token expires too soon, and could not be refreshed yet.
             errors.ClientRefused: Airtable does not accept this service.
         """
         record = await self._vault.access_tokens.ensure_fresh(
@@ -268,24 +259,23 @@ class AirtableOAuth:
         return record.access_token
 
     def client(self, connection_id: str) -> httpx.AsyncClient:
-        """An `httpx.AsyncClient` for Airtable's Web API, as this connection.
+        """An `httpx.AsyncClient` for Airtable's Web API, which acts as this connection.
 
-        Its token is always fresh; it refuses every origin but `AIRTABLE_API_URL` and, for uploads,
-        `AIRTABLE_CONTENT_URL`. Use it as a
-        context manager or not, as you like: closing it closes nothing that others use. Calls
-        raise what `access_token` raises, and `errors.RateLimited`.
+        It refreshes the token when necessary. It sends requests only to `AIRTABLE_API_URL` and,
+        for uploads, to `AIRTABLE_CONTENT_URL`. You may close it or not: it owns no resources.
+        Requests raise what `access_token` raises, and `errors.RateLimited`.
         """
         return build_client(self._vault.access_tokens, self._web_api, connection_id)
 
     def refresh_idle(self, within_days: float = 30) -> AsyncIterator[tuple[str, IdleOutcome]]:
-        """Renew connections that nobody uses, which Airtable would end within so many days.
+        """Refresh unused connections that Airtable would end within this many days.
 
-        Yields ids and outcomes as they come, five a second. Run it daily, anywhere, also in several
-        places at once.
+        Yields each connection's id and outcome, at most five a second. Run it daily; it may run in
+        several places at once.
 
         Raises:
             errors.ClockSkew: the store's clock and this machine's disagree; nothing was sent.
-            errors.ClientRefused: Airtable does not accept this service; nothing ended by that.
+            errors.ClientRefused: Airtable does not accept this service; no connection was changed.
             errors.Unavailable: the store does not answer.
         """
         return renew_idle(
@@ -293,28 +283,28 @@ class AirtableOAuth:
             self._vault.refresher,
             self._store_clock,
             within=within_days * 86400,
-            clock=self._clock,
-            sleep=self._sleep,
+            clock=self._runtime.clock,
+            sleep=self._runtime.sleep,
         )
 
     @asynccontextmanager
     async def lifespan(self, _app: Any = None) -> AsyncIterator[None]:
-        """For `FastAPI(lifespan=…)`, within a lifespan of the host's own, or around a script."""
+        """For `FastAPI(lifespan=…)`, for use within your own lifespan, or around a script."""
         try:
             yield
         finally:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Wait for refreshes and hooks that are under way, then close everything.
+        """Wait for running refreshes and hooks, then close all connections.
 
-        No further refresh begins. What fails to close is logged, and the rest is closed all the
-        same. It takes thirty seconds at most, or longer if a refresh may take longer.
+        No new refresh begins. If closing one part fails, that is logged, and the others are closed.
+        Takes at most thirty seconds, or as long as a refresh may take if that is longer.
         """
         self._token_endpoint.refresh_slots.close()
         try:
             term = self._vault.refresher.term
-            await self._background.drain(max(_DRAIN_SECONDS, term))
+            await self._runtime.background.drain(max(_DRAIN_SECONDS, term))
         finally:
             if self._webhook is not None:
                 await _close("the webhook", self._webhook.aclose)
@@ -323,29 +313,34 @@ class AirtableOAuth:
             )
             await _close("the connections to Airtable's Web API", self._web_api.close)
             await _close("the store", self._store.close)
-            self._token_endpoint.refresh_slots.open()  # all of it opens again when it is used again
+            self._token_endpoint.refresh_slots.open()  # the object may be used again
 
-    def _build_webhook(
-        self,
-        transport: httpx.AsyncBaseTransport | None,
-        monotonic: Callable[[], float],
-        random: RandomBytes,
-    ) -> Webhook | None:
-        settings = self.settings
+    def _build_webhook(self, transport: httpx.AsyncBaseTransport | None) -> Webhook | None:
+        settings, runtime = self.settings, self._runtime
         if not settings.webhook_url.get_secret_value():
             return None
         webhook = Webhook(
             url=settings.webhook_url.get_secret_value(),
             key=decode_webhook_secret(settings.webhook_secret.get_secret_value()),
             transport=new_transport() if transport is None else transport,
-            clock=self._clock,
-            sleep=self._sleep,
-            random=random,
-            incidents=Incidents("the webhook", monotonic),
+            clock=runtime.clock,
+            sleep=runtime.sleep,
+            random=runtime.random,
+            incidents=Incidents("the webhook", runtime.monotonic),
         )
         for event in Event:
             self._hooks.add(event, partial(webhook.emit, event))
         return webhook
+
+
+def _runtime(parts: Parts) -> Runtime:
+    """The process's own, except for what was passed in."""
+    return Runtime(
+        clock=parts.get("clock", time.time),
+        monotonic=parts.get("monotonic", time.monotonic),
+        sleep=parts.get("sleep", asyncio.sleep),
+        random=parts.get("random", secrets.token_bytes),
+    )
 
 
 def _transport(parts: Parts) -> httpx.AsyncBaseTransport:
@@ -389,7 +384,7 @@ def build_token_endpoint(
     transport: httpx.AsyncBaseTransport,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> TokenEndpoint:
-    """The authorization server that the settings name, for the client that they name."""
+    """Airtable's token endpoint, with the URL and the client's credentials from the settings."""
     return TokenEndpoint(
         client=OAuthClient(
             client_id=settings.client_id,

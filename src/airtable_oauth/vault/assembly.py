@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from airtable_oauth.background import Background, Sleep
-from airtable_oauth.encoding import RandomBytes
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
+from airtable_oauth.runtime import Runtime
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.vault.access import AccessTokens
@@ -40,14 +39,13 @@ def build_vault(
     token_endpoint: TokenEndpoint,
     whoami: WhoAmI,
     hooks: Hooks,
-    background: Background,
-    sleep: Sleep,
-    random: RandomBytes,
+    runtime: Runtime,
     session_seconds: float,
     allow_other_user: bool,
     separate_connections: bool,
 ) -> Vault:
     """The vault of the integration `name`. The parts say what each argument means."""
+    background, sleep, random = runtime.background, runtime.sleep, runtime.random
     repository = ConnectionRepository(store, name)
     owners = Owners(store, name, sleep)
     identities = Identities(repository, whoami, store_clock, sleep)

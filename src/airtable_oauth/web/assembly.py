@@ -7,10 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from airtable_oauth.airtable_api.transport import WebApi
-from airtable_oauth.background import Background, Sleep
-from airtable_oauth.encoding import RandomBytes
 from airtable_oauth.oauth.login import Logins, UnboundLogins
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
+from airtable_oauth.runtime import Runtime
 from airtable_oauth.settings import Settings
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
@@ -44,11 +43,7 @@ class WebAssembly:
     """A dependency of the host, described at `AirtableOAuth`. None if browsers have sessions."""
     login_data: Callable[..., Any] | None
     """The same."""
-    background: Background
-    sleep: Sleep
-    random: RandomBytes
-    clock: Callable[[], float]
-    monotonic: Callable[[], float]
+    runtime: Runtime
 
     def build(self) -> tuple[Callers, APIRouter]:
         """Those who call the routes, and all routes."""
@@ -122,9 +117,9 @@ class WebAssembly:
             airtable=self.token_endpoint,
             name=self.settings.name,
             ttl=self.settings.login_ttl,
-            random=self.random,
-            background=self.background,
-            sleep=self.sleep,
+            random=self.runtime.random,
+            background=self.runtime.background,
+            sleep=self.runtime.sleep,
             store_seconds=self.settings.store_patience,
         )
 
@@ -134,7 +129,7 @@ class WebAssembly:
             airtable=self.token_endpoint,
             name=self.settings.name,
             ttl=self.settings.login_ttl,
-            random=self.random,
+            random=self.runtime.random,
         )
 
     def _login_cookies(self) -> LoginCookies:
@@ -142,7 +137,7 @@ class WebAssembly:
             name=self.settings.name,
             secure=self.settings.secure,
             max_age=self.settings.login_ttl,
-            clock=self.clock,
+            clock=self.runtime.clock,
         )
 
     def _sessions(self) -> Sessions:
@@ -153,15 +148,15 @@ class WebAssembly:
             prolong=self.vault.lifecycle.prolong,
             idle_ttl=self.settings.session_idle_ttl,
             max_ttl=self.settings.session_max_ttl,
-            random=self.random,
+            random=self.runtime.random,
         )
 
     def _readiness(self) -> Readiness:
         return Readiness(
             store=self.store,
             name=self.settings.name,
-            background=self.background,
+            background=self.runtime.background,
             seconds=self.settings.store_patience,
-            monotonic=self.monotonic,
-            random=self.random,
+            monotonic=self.runtime.monotonic,
+            random=self.runtime.random,
         )
