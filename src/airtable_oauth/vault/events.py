@@ -1,4 +1,4 @@
-"""What a host app is told about its connections, as it happens."""
+"""Events of connections, and the hooks of a host app that are called for them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,40 +12,43 @@ _PATIENCE_SECONDS = 10.0
 _LONGEST_SECONDS = 60.0
 
 Hook = Callable[[Connection], Awaitable[None]]
-"""Gets the connection as it is from now on; what it raises is logged and changes nothing."""
+"""Gets the new state of the connection. An exception is logged and has no other effect."""
 
 
 class Event(StrEnum):
-    """What may happen to a connection."""
+    """The events of a connection."""
 
     CONNECTED = "connected"
-    """Access was granted, the first time or again: `Connection.reconnected` says which.
+    """The user connected or reconnected; `Connection.reconnected` says which.
 
-    Or a connection that was reported as ended works again, which also counts as reconnected.
+    A connection that was reported as ended and works again counts as reconnected.
     """
     RECONNECT_REQUIRED = "reconnect_required"
-    """It has ended without anybody here wanting it; `Connection.reason` says why."""
+    """The connection has ended, and not by `disconnect`. `Connection.reason` says why."""
     DISCONNECTED = "disconnected"
-    """Its tokens were erased."""
+    """The tokens were erased."""
 
 
 class Hooks:
-    """Calls what was registered, once what it is about is stored."""
+    """Calls the registered hooks of an event, after its change has been stored."""
 
     def __init__(
         self, background: Background, *, longest_seconds: float = _LONGEST_SECONDS
     ) -> None:
-        """Hooks that run in `background`, each for `longest_seconds` at most."""
+        """The hooks run in `background`, each for at most `longest_seconds`."""
         self._background = background
         self._longest_seconds = longest_seconds
         self._hooks: dict[Event, list[Hook]] = {event: [] for event in Event}
 
     def add(self, event: Event, hook: Hook) -> None:
-        """Call it from now on."""
+        """Register a hook."""
         self._hooks[event].append(hook)
 
     async def emit(self, event: Event, connection: Connection) -> None:
-        """Call the hooks in their order, and wait for them, but not for long."""
+        """Call the hooks of an event in order, and wait for them, at most ten seconds.
+
+        If a hook fails, that is logged, and the next one is called.
+        """
         if self._hooks[event]:
             work = self._background.start(self._call(event, connection))
             await asyncio.wait({work}, timeout=_PATIENCE_SECONDS)
@@ -55,11 +58,14 @@ class Hooks:
             try:
                 async with asyncio.timeout(self._longest_seconds):
                     await hook(connection)
-            except (Exception, asyncio.CancelledError) as error:  # a host's mistake costs no tokens
+            except (
+                Exception,
+                asyncio.CancelledError,
+            ) as error:
                 if _is_cancelled():
                     raise
                 logger.error(
-                    "a hook failed that was told of %s: %s\n%s",
+                    "a hook for connection %s failed, event %s\n%s",
                     connection.id,
                     event,
                     "\n".join(places(error)),
@@ -67,6 +73,6 @@ class Hooks:
 
 
 def _is_cancelled() -> bool:
-    """Whether it is us who shall end, and not a hook that was cancelled by itself."""
+    """Whether this task is being cancelled. A hook may also raise `CancelledError` on its own."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

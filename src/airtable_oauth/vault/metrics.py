@@ -1,4 +1,4 @@
-"""What an operator counts, through OpenTelemetry's API: nothing, unless an SDK is configured."""
+"""Metrics of refreshes, through OpenTelemetry's API. Without an SDK they have no effect."""
 
 import time
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ _lease_waits = _meter.create_histogram(
 
 
 class LeaseWait:
-    """A wait that may never begin."""
+    """Measures a wait, if one begins."""
 
     def __init__(self) -> None:
         self.began: float | None = None
 
     def begin(self) -> None:
-        """Another process has the lease."""
+        """The wait begins: another process has the lease."""
         if self.began is None:
             self.began = time.monotonic()
 
@@ -36,7 +36,7 @@ def count_refresh(outcome: RefreshOutcome) -> None:
 
 @contextmanager
 def lease_wait() -> Iterator[LeaseWait]:
-    """Measure how long a lease was waited for, if it was."""
+    """Record how long the block waited for the lease, if it did."""
     wait = LeaseWait()
     try:
         yield wait

@@ -1,6 +1,6 @@
-"""A connection as it is stored: its tokens, their generation, what is known of the last refresh.
+"""A connection, as it is stored and as hosts see it.
 
-The machine: `connected → refreshing → connected`, or `reconnect_required`, or gone.
+Its states: `connected → refreshing → connected` again, or `reconnect_required`; and disconnected.
 """
 
 import json
@@ -15,26 +15,26 @@ from airtable_oauth.stores.formats import decode, known_fields
 _FORMAT = 1
 _DAY = 24 * 3600.0
 _TELL_SECONDS = 30 * _DAY
-"""How long a record outlives its refresh token, to say that it has ended."""
+"""How long a record is kept after its refresh token has expired, to show that it has ended."""
 _UNLIMITED_SECONDS = 400 * _DAY
-"""How long one lies unused whose server says nothing about the life of refresh tokens."""
+"""How long an unused record is kept if the lifetime of its refresh token is not known."""
 _SHORTEST_SECONDS = 3600.0
 """The shortest time to live of a connection: a clock that jumps must not erase its tokens."""
 CLOCK_SLACK_SECONDS = 60.0
-"""How far the clocks of processes that share a store may be apart."""
+"""How much the clocks of processes that share a store may differ."""
 LONGEST_RETRY = 600.0
-"""Seconds between two attempts at most."""
+"""The longest time between two attempts, in seconds."""
 
 
 class Status(StrEnum):
-    """What a connection is good for."""
+    """The status of a connection."""
 
     CONNECTED = "connected"
     REFRESHING = "refreshing"
-    """An attempt to renew the tokens is under way, or its outcome is unknown."""
+    """A refresh is in progress, or its outcome is not known yet."""
     RECONNECT_REQUIRED = "reconnect_required"
     DISCONNECTED = "disconnected"
-    """Its tokens were erased. Only events report it: such a connection is not listed."""
+    """The tokens were erased. Only events have this status: it is no longer listed."""
 
 
 class Reason(StrEnum):
@@ -43,31 +43,31 @@ class Reason(StrEnum):
     REVOKED = "revoked"
     """The user removed the integration in Airtable, or an administrator did."""
     EXPIRED = "expired"
-    """Nobody used it for as long as a refresh token lives: 60 days."""
+    """It was not used for the lifetime of a refresh token, which is 60 days."""
     ROTATION_LOST = "rotation_lost"
-    """Airtable renewed the tokens, and its answer was lost on the way."""
+    """Airtable refreshed the tokens, and its answer was lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Written ahead of a refresh; it stands until the outcome is known."""
+    """Announces a refresh. It is stored before the request is sent, until its outcome is known."""
 
     attempts: int
-    """Attempts with this refresh token whose outcome is unknown, this one included."""
+    """Attempts with this refresh token whose outcome is not known, including this one."""
     retry_at: float
     """When the next attempt may begin, in seconds since 1970."""
 
     def holds(self, now: float, term: float) -> bool:
         """Whether it still forbids an attempt. `term`: seconds that an attempt may take.
 
-        A time that is further away than any marker's was written by a clock that was ahead.
+        A time further in the future than any marker has was set by a clock that was ahead.
         """
         return now < self.retry_at <= now + max(term, LONGEST_RETRY) + CLOCK_SLACK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class StoredConnection:
-    """All that is known of a connection. Times are seconds since 1970 by the store's clock."""
+    """A connection as it is stored. Times are seconds since 1970, by the store's clock."""
 
     id: str
     owner: str
@@ -75,43 +75,46 @@ class StoredConnection:
     refresh_token: str = field(repr=False)
     scope: str
     expires_at: float
-    """When the access token ends."""
+    """When the access token expires."""
     reconnect_by: float | None
-    """When the refresh token ends if nobody uses it; None if the server does not say."""
+    """When the refresh token expires if it is not used; None if the server does not say."""
     obtained_at: float
-    """When this generation of tokens came."""
+    """When these tokens were received."""
     keep_until: float | None = None
-    """When the connection ends if its sessions are not used. None without sessions."""
+    """When the connection of a session ends if the session is not used. None for owners."""
     generation: int = 1
     by_force: bool = False
-    """Whether this generation was asked for because Airtable rejected the one before."""
+    """Whether these tokens were requested because Airtable rejected the ones before."""
     user: User | None = None
     marker: Marker | None = None
     reason: Reason | None = None
     data: Any = field(default=None, repr=False)
-    """The host's own, from the beginning of the login: JSON."""
+    """JSON that the host provided when the login began."""
     login: str = ""
-    """Which login its tokens come from, however often they were renewed."""
+    """The id of the login that its tokens come from. Refreshes do not change it."""
     reconnected: bool = False
-    """Whether that login was a later one than the connection's first."""
+    """Whether that login is a later one than the connection's first."""
 
     @property
     def status(self) -> Status:
-        """What it is good for. Only Airtable ends a connection, never a clock."""
+        """The status. Only an answer of Airtable ends a connection, never a clock."""
         if self.reason is not None:
             return Status.RECONNECT_REQUIRED
         return Status.CONNECTED if self.marker is None else Status.REFRESHING
 
     def comes_from_the_future(self, now: float) -> bool:
-        """Whether a clock that was ahead has dated its tokens: nothing is known of their life."""
+        """Whether a clock that was ahead dated its tokens, so that their expiry is not known."""
         return self.obtained_at > now + CLOCK_SLACK_SECONDS
 
     def seconds_left(self, now: float) -> float:
-        """How long its access token still lives, as far as that is known."""
+        """Seconds until its access token expires; 0 if that is not known."""
         return 0.0 if self.comes_from_the_future(now) else self.expires_at - now
 
     def renewed(self, tokens: TokenSet, now: float, *, by_force: bool) -> "StoredConnection":
-        """The next generation. A refresh token of unknown life lives as long as its predecessor."""
+        """The next generation, with new tokens.
+
+        If the lifetime of the refresh token is not known, it is assumed to be that of the last one.
+        """
         fields = token_fields(tokens, now)
         if fields["reconnect_by"] is None and self.reconnect_by is not None:
             fields["reconnect_by"] = now + self.reconnect_by - self.obtained_at
@@ -125,7 +128,7 @@ class StoredConnection:
         )
 
     def seconds_to_keep(self, now: float) -> float:
-        """Its time to live in a store."""
+        """Its time to live in the store."""
         if self.keep_until is not None:
             return max(_SHORTEST_SECONDS, self.keep_until - now)
         if self.reconnect_by is not None:
@@ -133,14 +136,12 @@ class StoredConnection:
         return _UNLIMITED_SECONDS
 
     def to_bytes(self) -> bytes:
-        """As it lies in the store."""
+        """Serialise."""
         return json.dumps({"v": _FORMAT, **asdict(self)}).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "StoredConnection | None":
-        """From where it lay; None if a disconnected one lay there.
-
-        Fields that this version does not know are left out.
+        """Deserialise. Returns None for a tombstone. Unknown fields are ignored.
 
         Raises:
             UnknownRecordFormat: a newer version wrote it, and it cannot be understood.
@@ -159,7 +160,7 @@ class StoredConnection:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A connection as a host app sees it: everything but the tokens.
+    """A connection without its tokens, as a host app sees it.
 
     Times are seconds since 1970.
     """
@@ -168,23 +169,23 @@ class Connection:
     owner: str
     status: Status
     reason: Reason | None
-    """Why it has ended, where it has."""
+    """Why it has ended; None if it has not."""
     user: User | None
-    """The Airtable user who granted access, if Airtable said who that is."""
+    """The Airtable user who granted access; None if Airtable did not say."""
     scopes: tuple[str, ...]
-    """What was granted."""
+    """The scopes that were granted."""
     expires_at: float
-    """When the access token ends; it is renewed before."""
+    """When the access token expires. It is refreshed before that."""
     reconnect_by: float | None
-    """When the connection ends if nobody uses it."""
+    """When the connection ends if it is not used."""
     data: Any = field(default=None, repr=False)
-    """What the host handed over when the login began: JSON."""
+    """JSON that the host provided when the login began."""
     reconnected: bool = False
-    """Whether its tokens come from a later login than the one that created it."""
+    """Whether its tokens come from a later login than the first."""
 
     @classmethod
     def of(cls, record: StoredConnection) -> "Connection":
-        """What a record says."""
+        """A stored connection, without its tokens."""
         return cls(
             id=record.id,
             owner=record.owner,
@@ -200,21 +201,21 @@ class Connection:
 
     @classmethod
     def connected(cls, record: StoredConnection) -> "Connection":
-        """What the event of a login reports.
+        """The connection as the event of a login reports it.
 
-        A refresh may have begun since. It is left out, because no event follows when it ends.
+        The status is not `refreshing`, even if a refresh has begun: no event follows its end.
         """
         return cls.of(replace(record, marker=None))
 
     @classmethod
     def disconnected(cls, record: StoredConnection) -> "Connection":
-        """What the event of a disconnect reports."""
+        """The connection as the event of a disconnect reports it."""
         connection = cls.of(record)
         return replace(connection, status=Status.DISCONNECTED, reason=None)
 
 
 def token_fields(tokens: TokenSet, now: float) -> dict[str, Any]:
-    """What a token answer that came at this time says, as fields of a record."""
+    """The fields of a stored connection that come from a token response received at `now`."""
     life = tokens.refresh_expires_in
     return {
         "access_token": tokens.access_token,

@@ -1,4 +1,4 @@
-"""How refreshes end. `EFFECTS` says what each outcome does to a connection. Pure: no I/O."""
+"""The outcomes of a refresh, and what each does to a connection: `EFFECTS`. No I/O."""
 
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
@@ -16,32 +16,32 @@ _FIRST_RETRY = 10.0
 
 
 class RefreshOutcome(StrEnum):
-    """How an attempt to refresh the tokens ended. The log and the metric use these names."""
+    """The outcome of an attempt to refresh the tokens. The log and the metric use these names."""
 
     RENEWED = "renewed"
-    """Airtable gave a new pair."""
+    """Airtable answered with new tokens."""
     NOT_SENT = "not_sent"
-    """Airtable could not be reached, or answered `invalid_client`. It was not used."""
+    """Airtable was not reached, or answered `invalid_client`: the refresh token was not used."""
     CONFLICT = "conflict"
-    """Airtable answered 409: another process has the new pair."""
+    """Airtable answered 409: another process has the new tokens."""
     UNKNOWN = "unknown"
     """No usable answer: Airtable may have used the refresh token."""
     REVOKED = "revoked"
     """`invalid_grant`, and no earlier attempt is in doubt: the user removed the integration."""
     EXPIRED = "expired"
-    """`invalid_grant` after the refresh token's life was over."""
+    """`invalid_grant` after the refresh token had expired."""
     ROTATION_LOST = "rotation_lost"
     """`invalid_grant` after an attempt whose outcome was unknown: its answer was lost."""
 
 
 class MarkerEffect(Enum):
-    """What becomes of the marker that announced the attempt."""
+    """What happens to the marker that announced the attempt."""
 
     REMOVED = "removed"
     RESTORED = "as before"
-    """As it was before this attempt, which may have found the marker of an earlier one."""
+    """The earlier marker, or none, as before this attempt."""
     POSTPONED = "stays"
-    """It stays, and forbids the next attempt for ten seconds, twice as long after each attempt."""
+    """It stays, and delays the next attempt: by ten seconds, and twice as long each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class Effect:
 
     marker: MarkerEffect
     reason: Reason | None = None
-    """Why the connection has ended, if it has. The event `reconnect_required` follows."""
+    """Why the connection has ended, if it has. Then the event `reconnect_required` is emitted."""
     waits_for_peer: bool = False
-    """Whether to wait first for another process to store the new pair."""
+    """Whether to wait first until another process has stored the new tokens."""
 
 
 EFFECTS = {
@@ -64,7 +64,7 @@ EFFECTS = {
     RefreshOutcome.EXPIRED: Effect(MarkerEffect.REMOVED, Reason.EXPIRED),
     RefreshOutcome.ROTATION_LOST: Effect(MarkerEffect.REMOVED, Reason.ROTATION_LOST),
 }
-"""One row for each outcome. The table in `docs/deployment.md` is compared with it."""
+"""One row per outcome. A test compares the table in `docs/deployment.md` with it."""
 
 
 def outcome_of(error: AirtableError, record: StoredConnection, now: float) -> RefreshOutcome:
@@ -84,7 +84,7 @@ def outcome_of(error: AirtableError, record: StoredConnection, now: float) -> Re
 def marker_after(
     effect: MarkerEffect, marker: Marker, earlier: Marker | None, now: float
 ) -> Marker | None:
-    """The marker to store. `marker` is this attempt's, `earlier` the one that it replaced."""
+    """The marker to store. `marker` belongs to this attempt; it replaced `earlier`."""
     if effect is MarkerEffect.REMOVED:
         return None
     if effect is MarkerEffect.RESTORED:

@@ -1,4 +1,4 @@
-"""Which connections an owner has."""
+"""The index of owners: which connections each of them has."""
 
 import asyncio
 import json
@@ -22,26 +22,26 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What the index notes of an owner."""
+    """The entry of an owner in the index."""
 
     ids: tuple[str, ...] = ()
     """The connections, oldest first."""
     users: Mapping[str, str] = field(default_factory=dict)
-    """By connection, the id of the Airtable user who granted access, if that is known."""
+    """The id of the Airtable user who granted access, by connection, as far as it is known."""
 
     def having(self, connection_id: str, user: User | None) -> "Noted":
-        """The same with a connection of this user."""
+        """The entry with this connection added, and its user."""
         ids = self.ids if connection_id in self.ids else (*self.ids, connection_id)
         others = self._users_without(connection_id)
         return Noted(ids, others if user is None else others | {connection_id: user.id})
 
     def without(self, connection_id: str) -> "Noted":
-        """The same without a connection."""
+        """The entry without this connection."""
         ids = tuple(each for each in self.ids if each != connection_id)
         return Noted(ids, self._users_without(connection_id))
 
     def to_bytes(self) -> bytes:
-        """Serialise. Version 0.1 reads `ids` and drops the rest when it writes."""
+        """Serialise. Version 0.1 reads only `ids`, and drops the other fields when it writes."""
         return json.dumps({"v": _FORMAT, "ids": self.ids, "users": self.users}).encode()
 
     @classmethod
@@ -62,38 +62,38 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """Which connections an owner has. An id whose connection is gone does no harm."""
+    """The index in a store. It may contain ids of connections that no longer exist."""
 
     store: Store
     name: str
     sleep: Sleep = asyncio.sleep
 
     async def ids(self, owner: str) -> list[str]:
-        """The ids, oldest first."""
+        """The ids of an owner's connections, oldest first."""
         return list((await self.noted(owner)).ids)
 
     async def noted(self, owner: str) -> Noted:
-        """All that is noted of an owner."""
+        """The entry of an owner."""
         entry = await self.store.get(self._key(owner))
         return Noted() if entry is None else Noted.from_bytes(entry.value)
 
     async def note(self, record: StoredConnection) -> None:
-        """Note a connection and its user. The note ends after 400 days unless this is repeated."""
+        """Add a connection to its owner's entry, which then lives for another 400 days."""
         await self._change(record.owner, lambda noted: noted.having(record.id, record.user))
 
     async def claim(
         self, owner: str, connection_id: str, user: User | None, *, seen: Noted
     ) -> bool:
-        """Note a connection and its user if only `seen` is noted so far; whether it is noted."""
+        """Add a connection if the entry is still `seen`. Returns whether it was added."""
         wanted = seen.having(connection_id, user)
         return wanted == await self._change(owner, lambda noted: wanted if noted == seen else noted)
 
     async def remove(self, owner: str, connection_id: str) -> None:
-        """Forget one."""
+        """Remove a connection from the entry."""
         await self._change(owner, lambda noted: noted.without(connection_id))
 
     async def _change(self, owner: str, change: Callable[[Noted], Noted]) -> Noted:
-        """Change what is noted of an owner, and return it."""
+        """Change the entry of an owner by compare-and-set, and return the new one."""
         key = self._key(owner)
         async for _ in Tries(self.sleep):
             entry = await self.store.get(key)

@@ -1,8 +1,8 @@
-"""Renewing tokens: one request per refresh token, over any number of processes.
+"""Refreshes tokens: one request per refresh token, over any number of processes.
 
-Airtable's refresh tokens are single use, and a refresh ends the old access token at once. So what
-is about to happen is written down first (the marker), and what happened is written down whatever
-the callers do meanwhile. Marker and generation are the fence; the lease only saves work.
+Airtable's refresh tokens are single use, and a refresh ends the old access token at once. So an
+attempt is announced in the store before it is sent (the marker), and its outcome is stored even if
+the caller goes away. Marker and generation guarantee this; the lease only avoids needless work.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class AfterRefresh(Protocol):
 
 @dataclass(slots=True)
 class Refresher:
-    """The refreshes of one integration, as this process does them."""
+    """Refreshes the connections of one integration, in this process."""
 
     repository: ConnectionRepository
     token_endpoint: TokenEndpoint
@@ -62,29 +62,30 @@ class Refresher:
     after: AfterRefresh
     sleep: Sleep = asyncio.sleep
     store_seconds: float = 3.0
-    """How long a caller waits for the store."""
+    """How long a caller waits for the store, in seconds."""
     _running: dict[tuple[str, int], "_Attempt"] = field(default_factory=dict, init=False)
-    """By connection and generation."""
+    """The attempts that are running, by connection and generation."""
 
     @property
     def term(self) -> float:
-        """Seconds that a lease lives: longer than a call to Airtable and the writes around it."""
+        """Lifetime of a lease in seconds: longer than the call to Airtable with its writes."""
         return lease_seconds(self.token_endpoint.deadline, self.store_seconds)
 
     async def refresh(self, record: StoredConnection, *, by_force: bool) -> StoredConnection:
-        """The record after this generation, or this generation if it could not be renewed yet.
+        """Refresh the tokens. Returns the new record, or the current one if a retry is pending.
 
-        All callers of a process share one attempt. None of them can interrupt it.
+        All callers in a process share one attempt, and none of them can interrupt it. `by_force`
+        is stored with the new tokens: Airtable rejected the old ones before they expired.
 
         Raises:
-            NotConnected: it was disconnected meanwhile.
+            NotConnected: the connection was disconnected meanwhile.
             ClientRefused: Airtable does not accept this service; the connection is kept.
-            Unavailable: the store does not answer, or it takes too long.
+            Unavailable: the store does not answer, or the refresh takes too long.
         """
         key = (record.id, record.generation)
         attempt = self._running.get(key)
         if attempt is None:
-            task = self.background.start(self._renew(record, by_force=by_force))
+            task = self.background.start(self._refresh(record, by_force=by_force))
             attempt = self._running[key] = _Attempt(task)
             task.add_done_callback(lambda _: self._running.pop(key, None))
         try:
@@ -92,12 +93,12 @@ class Refresher:
         finally:
             attempt.note()
 
-    async def _renew(self, seen: StoredConnection, *, by_force: bool) -> StoredConnection:
-        """Refresh under the lease, or return the record that the lease's holder has stored.
+    async def _refresh(self, seen: StoredConnection, *, by_force: bool) -> StoredConnection:
+        """Refresh under the lease, or return the record that the holder of the lease has stored.
 
-        The slot comes first: waiting for it spends no time of the lease, the marker or the call. A
-        holder that died leaves its lease for the whole term. The lease is advisory, so a process
-        that has waited for two terms goes on without it.
+        Wait for the slot first, so that this takes no time from the lease, the marker or the call.
+        If a holder dies, its lease stays until it expires. The lease is advisory: a process that
+        has waited for two terms goes on without it.
         """
         lease = self._lease(seen.id)
         with lease_wait() as waits:
@@ -106,7 +107,7 @@ class Refresher:
                 with slot:
                     if await lease.acquire():
                         try:
-                            return await self._renew_under_lease(seen, slot, by_force=by_force)
+                            return await self._refresh_under_lease(seen, slot, by_force=by_force)
                         finally:
                             await lease.release()
                 waits.begin()
@@ -115,7 +116,7 @@ class Refresher:
                     return record
                 await self.sleep(_POLL_SECONDS)
         with await self._take_slot() as slot:
-            return await self._renew_under_lease(seen, slot, by_force=by_force)
+            return await self._refresh_under_lease(seen, slot, by_force=by_force)
 
     async def _take_slot(self) -> ExitStack:
         try:
@@ -123,7 +124,7 @@ class Refresher:
         except TokenEndpointBusy:
             raise AccessUnavailable from None
 
-    async def _renew_under_lease(
+    async def _refresh_under_lease(
         self, seen: StoredConnection, slot: ExitStack, *, by_force: bool
     ) -> StoredConnection:
         async for _ in Tries(self.sleep):
@@ -135,7 +136,7 @@ class Refresher:
                 return record
             marker = Marker(_attempts(record) + 1, retry_at=now + self.term)
             marked = replace(record, marker=marker)
-            # Written ahead. If that fails, Airtable is not called.
+            # Stored before the request. If that fails, nothing is sent.
             if await self.repository.replace(marked, now, version=found.version):
                 return await self._send(record, marker, slot, by_force=by_force)
         raise StoreUnavailable(cause="contention")
@@ -143,7 +144,7 @@ class Refresher:
     async def _send(
         self, record: StoredConnection, marker: Marker, slot: ExitStack, *, by_force: bool
     ) -> StoredConnection:
-        """Send the refresh token, which this attempt's marker announces, and store the outcome."""
+        """Send the refresh token, and store the outcome. The marker has announced this attempt."""
         try:
             await self._require_time(marker)
             tokens = await self.token_endpoint.refresh(refresh_token=record.refresh_token)
@@ -154,9 +155,9 @@ class Refresher:
         return await self._succeeded(record, tokens, by_force=by_force)
 
     async def _require_time(self, marker: Marker) -> None:
-        """Send nothing if this process stood still since it wrote the marker.
+        """Check that this process has not been suspended since it stored the marker.
 
-        Once the marker's time is over, another process may send the same refresh token.
+        Once the marker has expired, another process may send the same refresh token.
 
         Raises:
             NotSent: too little time is left for the call and for storing its outcome.
@@ -174,7 +175,7 @@ class Refresher:
         ended = False
 
         def change(current: StoredConnection) -> StoredConnection:
-            """Keep what others have added since, such as the user, but no marker and no end."""
+            """Keep what others have stored meanwhile, except the marker and the end."""
             nonlocal ended
             ended = current.reason is not None
             return replace(
@@ -191,34 +192,34 @@ class Refresher:
     async def _failed(
         self, record: StoredConnection, marker: Marker, error: AirtableError
     ) -> StoredConnection:
-        """Store what `EFFECTS` says of a failure. `marker` is this attempt's.
+        """Store the effect of a failure, as `EFFECTS` defines it. `marker` is this attempt's.
 
         Raises:
-            ClientRefused: the error, if the refresh token was not used.
+            ClientRefused: that was the failure; the refresh token was not used.
         """
         outcome = outcome_of(error, record, await self.clock.now())
         effect = EFFECTS[outcome]
         self._report(record, outcome, error.cause)
         if effect.waits_for_peer:
-            newer = await self._from_a_peer(record, marker)
+            newer = await self._wait_for_peer(record, marker)
             if newer is not None:
                 return newer
             self._report(record, RefreshOutcome.UNKNOWN, error.cause)
         after = marker_after(effect.marker, marker, record.marker, await self.clock.now())
         if effect.reason is None:
-            stored = await self._settle(record, _instead_of(marker, after))
+            stored = await self._settle(record, _replace_marker(marker, after))
         else:
-            stored = await self._settle(record, _ending(effect.reason), then=self.after.ended)
+            stored = await self._settle(record, _end(effect.reason), then=self.after.ended)
         if outcome is RefreshOutcome.NOT_SENT and isinstance(error, ClientRefused):
             raise error
         return stored
 
-    async def _from_a_peer(
+    async def _wait_for_peer(
         self, record: StoredConnection, marker: Marker
     ) -> StoredConnection | None:
-        """Wait for the pair that another process has, as Airtable says, until it is stored.
+        """Wait until another process has stored the new tokens, which Airtable says it has.
 
-        The wait ends before the marker does: until then no other process sends the token.
+        The wait ends before the marker expires: until then no other process sends the token.
         """
         while await self.clock.now() < marker.retry_at - self.store_seconds:
             try:
@@ -237,20 +238,20 @@ class Refresher:
         change: Change,
         then: Callable[[StoredConnection], Coroutine[Any, Any, None]] | None = None,
     ) -> StoredConnection:
-        """Store an outcome: until it is stored, superseded, or the process ends.
+        """Store an outcome, with retries, unless a newer one has been stored.
 
-        `then` is told of it once it is stored: twice if the store's first reply was lost.
+        `then` is called once it is stored, or twice if the store's first reply was lost.
 
         Raises:
-            NotConnected: it was disconnected meanwhile, which wins.
-            StoreUnavailable: it takes longer; it goes on in the background.
+            NotConnected: the connection was disconnected meanwhile.
+            StoreUnavailable: this takes too long. It goes on in the background.
         """
 
         async def attempt() -> StoredConnection:
             async for _ in Tries(self.sleep):
                 found = await self.repository.require(record.id)
                 if found.record.generation != record.generation:
-                    return found.record  # ours, whose reply was lost, or a newer one
+                    return found.record  # an earlier try, whose reply was lost, or a newer one
                 changed = change(found.record)
                 if changed is found.record:
                     return changed
@@ -286,14 +287,14 @@ class Refresher:
 
 @dataclass(slots=True)
 class _Attempt:
-    """A refresh that several requests may wait for."""
+    """A refresh, for which several requests may wait."""
 
     task: asyncio.Task[StoredConnection]
     outcome: RefreshOutcome | None = None
     cause: str | None = None
 
     def note(self) -> None:
-        """Tell the log of the current request how it went."""
+        """Note the outcome for the log line of the current request."""
         notes = current_notes()
         if notes is not None and self.outcome is not None:
             notes.outcome = self.outcome.value
@@ -301,10 +302,10 @@ class _Attempt:
 
 
 def lease_seconds(deadline: float, store_seconds: float) -> float:
-    """How long a refresh may take, from its lease to its end.
+    """How long a refresh may take, in seconds, from the lease to the stored outcome.
 
-    That is the store's time once before the call and twice after it, for one repeat, and
-    `deadline`, the time of the call.
+    The call takes up to `deadline`. The store is used once before the call and twice after it,
+    because the write may have to be repeated.
     """
     return deadline + 3 * store_seconds
 
@@ -313,11 +314,11 @@ def _attempts(record: StoredConnection) -> int:
     return 0 if record.marker is None else record.marker.attempts
 
 
-def _ending(reason: Reason) -> Change:
-    """End the connection, whatever marker is on it."""
+def _end(reason: Reason) -> Change:
+    """A change that ends the connection and removes its marker."""
     return lambda current: replace(current, reason=reason, marker=None)
 
 
-def _instead_of(marker: Marker, other: Marker | None) -> Change:
-    """Put another marker in the place of this one, unless a later attempt's stands there."""
+def _replace_marker(marker: Marker, other: Marker | None) -> Change:
+    """A change that replaces this marker, unless a later attempt has replaced it already."""
     return lambda current: replace(current, marker=other) if current.marker == marker else current

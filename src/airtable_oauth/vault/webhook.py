@@ -1,4 +1,4 @@
-"""Events for hosts that are not Python: a signed `POST`, as Standard Webhooks describes it.
+"""Sends events to hosts that are not Python, as signed POST requests (Standard Webhooks).
 
 Source: https://www.standardwebhooks.com, "Webhook headers" and "Signature scheme".
 """
@@ -32,7 +32,7 @@ _CLOSE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where events are sent. At least once, in no order; what `GET /session` says is the truth."""
+    """Sends each event at least once, in no particular order. `GET /session` shows the state."""
 
     url: str = field(repr=False)
     key: bytes = field(repr=False)
@@ -42,18 +42,18 @@ class Webhook:
     random: RandomBytes
     background: Background = field(default_factory=Background)
     incidents: Incidents = field(default_factory=lambda: Incidents("the webhook"))
-    """Logs that the webhook's server cannot be reached or refuses events."""
+    """Logs when the webhook's server cannot be reached or refuses events."""
     close_seconds: float = _CLOSE_SECONDS
     """How long `aclose` waits for events that are being sent."""
 
     async def emit(self, event: Event, connection: Connection) -> None:
-        """Send it in the background, again if it does not arrive; nobody waits for it."""
+        """Send an event in the background, with retries. Does not wait for it."""
         message_id = f"msg_{base64url(self.random(16))}"
-        body = json.dumps(_described(event, connection, self.clock())).encode()
+        body = json.dumps(_describe(event, connection, self.clock())).encode()
         self.background.start(self._deliver(message_id, body))
 
     async def aclose(self) -> None:
-        """Send what is on its way, give up what does not arrive, and close the connections."""
+        """Wait a few seconds for events that are being sent, drop the others, and close."""
         await self.background.drain(self.close_seconds)
         self.background.cancel()
         await self.background.drain(1)
@@ -99,7 +99,7 @@ def sign(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
     return base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
-def _described(event: Event, connection: Connection, now: float) -> dict[str, Any]:
+def _describe(event: Event, connection: Connection, now: float) -> dict[str, Any]:
     user = connection.user
     return {
         "type": f"connection.{event}",

@@ -1,4 +1,4 @@
-"""Notes on a request, and its log line, which never holds a query, a header, a body or a secret."""
+"""The log line of a request. It never contains a query, a header, a body or a secret."""
 
 import logging
 import time
@@ -17,7 +17,7 @@ _FIRST_ERROR = 400
 
 
 def notes_of(scope: Scope) -> RequestNotes:
-    """The notes of a request, which begin with its first use of them."""
+    """The notes of a request. The first call creates them."""
     notes: RequestNotes | None = scope.get(_NOTES)
     if notes is None:
         notes = scope[_NOTES] = RequestNotes(new_request_id())
@@ -31,10 +31,10 @@ def request_id(scope: Scope) -> str:
 
 
 def log_crash(error: BaseException, scope: Scope) -> None:
-    """Log an unexpected exception: types and places, without messages.
+    """Log an unexpected exception: its types and source lines, without messages.
 
-    Messages quote what they were about, and with it codes and tokens. Once per exception: it may
-    pass several places that would log it.
+    A message may quote a code or a token. An exception is logged once, however many callers of this
+    function it passes on its way up.
     """
     if scope.get(_LOGGED) is error:
         return
@@ -55,9 +55,9 @@ def note_broken_answer(error: BaseException, cause: str, scope: Scope) -> None:
 
 
 class AccessLog:
-    """Logs a line per request, and ends exceptions.
+    """Logs one line per request, and stops exceptions.
 
-    An exception that comes this far was answered and logged; uvicorn would print its message.
+    An exception that gets here has been answered and logged. uvicorn would print its message.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -87,20 +87,20 @@ class AccessLog:
 
 
 def log_failed_request(scope: Scope, status: int) -> None:
-    """Log a request that failed in a host app, which has no `AccessLog` of ours."""
+    """Log a failed request in a host app, which has no `AccessLog` of ours."""
     if status >= _FIRST_SERVER_ERROR and not notes_of(scope).has_access_log:
         _log_request(scope, status)
 
 
 def _log_request(scope: Scope, status: int, seconds: float | None = None) -> None:
-    """Log a request: at error what failed within the service, at warning other 5xx."""
+    """Log a request: at ERROR if the service itself failed, at WARNING for any other 5xx."""
     notes = notes_of(scope)
     level = logging.INFO
     if status >= _FIRST_SERVER_ERROR:
         is_ours = status == _FIRST_SERVER_ERROR and notes.error is not None
         level = logging.ERROR if is_ours else logging.WARNING
     elif notes.error == UpstreamError.error:
-        level = logging.WARNING  # an answer that broke off had its status already
+        level = logging.WARNING  # the answer broke off after its status was sent
     if not logger.isEnabledFor(level):
         return
     method, path = scope["method"], _printable(scope["path"])
@@ -118,7 +118,7 @@ def _log_request(scope: Scope, status: int, seconds: float | None = None) -> Non
         "trace_id": _trace_id(),
         "request_id": notes.request_id,
     }
-    # As `logger.log` does it, but without looking for the caller, which takes time.
+    # Like `logger.log`, but without the search for the caller, which is slow.
     arguments = (method, path, status)
     record = logger.makeRecord(logger.name, level, __file__, 0, "%s %s %d", arguments, None)
     record.__dict__.update({name: value for name, value in fields.items() if value is not None})
@@ -126,13 +126,13 @@ def _log_request(scope: Scope, status: int, seconds: float | None = None) -> Non
 
 
 def _trace_id() -> str | None:
-    """The id of OpenTelemetry's trace that the request belongs to, if there is one."""
+    """The id of the request's OpenTelemetry trace, if there is one."""
     span = get_current_span().get_span_context()
     return f"{span.trace_id:032x}" if span.is_valid else None
 
 
 def _printable(path: str) -> str:
-    """A path without control characters, so that a client cannot write log lines of its own."""
+    """The path without control characters, so that a client cannot forge log lines."""
     if not (path.isascii() and path.isprintable()):
         path = path.encode("unicode_escape").decode("ascii")
     return path[:200]

@@ -11,17 +11,16 @@ from starlette.responses import Response
 from airtable_oauth.oauth.login import BegunLogin, login_id
 
 _MAX_LOGINS = 8
-"""Logins that one browser may have under way; the oldest goes."""
+"""Logins that one browser may have in progress. One more replaces the oldest."""
 
 
 def read_cookies(headers: Headers) -> dict[str, str]:
-    """The cookies of a request, by their exact names. A name that comes twice is left out.
+    """The cookies of a request, by their exact names. A name that occurs twice is left out.
 
-    Starlette's parser removes every kind of white space around a name. A page on a sibling domain
-    can set a cookie whose name is a no-break space and then ours: browsers do not treat such a name
-    as `__Host-…`, and that parser would give it to us as our own. Only the space and the tab that
-    RFC 6265, section 5.2, allows are removed here. Of two cookies with one name, it cannot be told
-    which is ours.
+    Starlette's parser strips every kind of white space from names. A page on a sibling domain could
+    set a cookie named with a no-break space followed by our name. Browsers do not protect that name
+    as `__Host-…`, and the parser would take the cookie for ours. This one strips only spaces and
+    tabs (RFC 6265, section 5.2). If a name occurs twice, it cannot be known which cookie is ours.
     """
     pairs = [
         (name.strip(" \t"), value.strip(" \t"))
@@ -35,9 +34,9 @@ def read_cookies(headers: Headers) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class LoginCookies:
-    """One cookie per login, so that tabs do not disturb each other.
+    """One cookie per login, so that logins in several tabs do not disturb each other.
 
-    Its value is `<milliseconds since 1970>.<browser secret>`; the time tells which is the oldest.
+    The value is `<milliseconds since 1970>.<browser secret>`. The time shows which login is oldest.
     """
 
     name: str
@@ -48,19 +47,19 @@ class LoginCookies:
     clock: Callable[[], float] = time.time
 
     def browser_secret(self, headers: Headers, state: str) -> str | None:
-        """The secret of the login with this state, if the sender of these headers began it."""
+        """The secret of the login with this state, if the browser has its cookie."""
         value = read_cookies(headers).get(self._prefix + login_id(state))
         return value.partition(".")[2] if value else None
 
     def set(self, login: BegunLogin, headers: Headers, response: Response) -> None:
-        """Give the sender of these headers the secret of a login, and remove what is too many."""
-        for name in self._superfluous(read_cookies(headers)):
+        """Set the cookie of a login. If there are too many, remove those of the oldest logins."""
+        for name in self._oldest_cookies(read_cookies(headers)):
             _set(response, name, "", max_age=0, secure=self.secure)
         value = f"{int(self.clock() * 1000)}.{login.browser_secret}"
         name = self._prefix + login.login_id
         _set(response, name, value, max_age=self.max_age, secure=self.secure)
 
-    def _superfluous(self, cookies: Mapping[str, str]) -> list[str]:
+    def _oldest_cookies(self, cookies: Mapping[str, str]) -> list[str]:
         mine = [name for name in cookies if name.startswith(self._prefix)]
         mine.sort(key=lambda name: _begun(cookies[name]))
         return mine[: max(0, len(mine) - _MAX_LOGINS + 1)]
@@ -72,7 +71,7 @@ class LoginCookies:
 
 @dataclass(frozen=True, slots=True)
 class SessionCookie:
-    """Carries the id of a session. Its value is known to no script."""
+    """The cookie with the id of a session. Scripts cannot read it."""
 
     name: str
     secure: bool
@@ -81,15 +80,15 @@ class SessionCookie:
     """Seconds."""
 
     def read(self, headers: Headers) -> str | None:
-        """The session id that a request brings along."""
+        """The session id in a request."""
         return read_cookies(headers).get(self._name)
 
     def set(self, response: Response, session_id: str) -> None:
-        """Give the browser a session."""
+        """Set the cookie."""
         _set(response, self._name, session_id, max_age=self.max_age, secure=self.secure)
 
     def clear(self, response: Response) -> None:
-        """Take it away."""
+        """Remove the cookie."""
         _set(response, self._name, "", max_age=0, secure=self.secure)
 
     @property
@@ -105,7 +104,7 @@ def _set(response: Response, name: str, value: str, *, max_age: int, secure: boo
 
 
 def _host_prefix(*, secure: bool) -> str:
-    """Browsers take a `__Host-` cookie only from https, for one host, whole (RFC 6265bis)."""
+    """Browsers accept a `__Host-` cookie only over https, for one host and the path `/`."""
     return "__Host-" if secure else ""
 
 

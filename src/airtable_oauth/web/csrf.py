@@ -1,4 +1,4 @@
-"""Cross-site request forgery: what other sites could cause is refused."""
+"""Protection against cross-site request forgery."""
 
 from collections.abc import Collection
 
@@ -8,9 +8,14 @@ from airtable_oauth.errors import CrossSiteRefused
 
 
 def refuse_cross_site(request: Request, origins: Collection[str]) -> None:
-    """Absence is neutral: a same-origin GET has no `Origin`, a plain-http host no `Sec-Fetch-*`.
+    """Refuse a request that a page of another site may have caused.
 
-    No form can send `X-CSRF`, and no other origin without our leave.
+    A missing header proves nothing: a same-origin GET has no `Origin`, and browsers send no
+    `Sec-Fetch-*` to plain-http hosts. Forms cannot send `X-CSRF`, and scripts of other origins only
+    if our CORS policy lets them.
+
+    Raises:
+        CrossSiteRefused: the request may come from another site, or `X-CSRF: 1` is missing.
     """
     headers = request.headers
     origin = headers.get("origin")

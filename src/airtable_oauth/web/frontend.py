@@ -1,4 +1,4 @@
-"""Serves `frontend/`, for the demo and the tests. In production any static host does."""
+"""Serves `frontend/` for the demo and the tests. In production, any static host will do."""
 
 import json
 from pathlib import Path
@@ -46,7 +46,7 @@ def create_frontend(
 
 
 class _OneAddress:
-    """Sends `127.0.0.1` to `localhost`, or the reverse.
+    """Redirects `127.0.0.1` to `localhost`, or the reverse.
 
     To a browser these are two sites, and the service's cookies belong to one of them.
     """

@@ -1,4 +1,4 @@
-"""How many proxied requests may be under way in this process, so that one user leaves room."""
+"""Limits how many proxied requests run at once, so that one user cannot use up all resources."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,10 +9,10 @@ from airtable_oauth.errors import AirtableOAuthError, TooManyUnderWay, TooManyUp
 
 
 class Places:
-    """Bounds how many requests of one connection are under way in this process.
+    """Limits how many requests of one connection run at once in this process.
 
-    One user whose downloads stall holds no more than that of sockets and memory. A request beyond
-    that waits for a place, so that a page may send many at once.
+    A user whose downloads stall cannot use more sockets and memory than that. Further requests
+    wait for a place, so a page may send many at once.
     """
 
     def __init__(
@@ -22,18 +22,18 @@ class Places:
         patience: float,
         refusal: Callable[[], AirtableOAuthError] = TooManyUnderWay,
     ) -> None:
-        """`patience`: seconds that a request waits; `refusal`: the error that it gets then."""
+        """`patience`: seconds that a request waits for a place, before it gets `refusal`."""
         self._refusal = refusal
         self._most = most
         self._patience = patience
         self._places = WeakValueDictionary[str, asyncio.Semaphore]()
-        """By connection, as long as one of its requests is under way or waits."""
+        """By connection, while one of its requests runs or waits."""
 
     async def take(self, connection_id: str) -> ExitStack:
         """Wait for a place. Closing the returned stack, once or more, gives it back.
 
         Raises:
-            TooManyUnderWay, or another refusal: No place became free in time.
+            TooManyUnderWay, or another `refusal`: no place became free in time.
         """
         places = self._places.get(connection_id)
         if places is None:
@@ -55,9 +55,9 @@ class Places:
 
 
 class UploadPlaces:
-    """Bounds the uploads under way in this process: four, of one connection two.
+    """Limits uploads: two at once for one connection, and four in this process.
 
-    Each holds its body in memory.
+    The body of each is in memory.
     """
 
     def __init__(self, *, patience: float) -> None:
@@ -66,10 +66,10 @@ class UploadPlaces:
         self._of_process = Places(4, patience=patience, refusal=TooManyUploads)
 
     async def take(self, connection_id: str) -> ExitStack:
-        """Wait for a place; see `Places.take`.
+        """Wait for a place. See `Places.take`.
 
         Raises:
-            TooManyUnderWay, TooManyUploads: No place became free in time.
+            TooManyUnderWay, TooManyUploads: no place became free in time.
         """
         with ExitStack() as held:
             held.enter_context(await self._of_connection.take(connection_id))

@@ -15,25 +15,24 @@ from airtable_oauth.stores import Store
 from airtable_oauth.stores.probe import prove_write
 
 _SHARED_SECONDS = 1.0
-"""How long a result is given to other callers."""
+"""How long a result is reused."""
 
 
 @dataclass(slots=True)
 class Readiness:
-    """Proves that the store works, for any number of callers at the cost of one write a second.
+    """Checks that the store works, with at most one write per second for any number of callers.
 
-    One proof is under way at a time. Callers who come meanwhile, and within a second after it, get
-    its result.
+    One check runs at a time. Callers during it, and within a second after it, get its result.
     """
 
     store: Store
     name: str
     background: Background
     seconds: float
-    """How long a proof may take."""
+    """How long a check may take."""
     monotonic: Callable[[], float] = time.monotonic
     random: RandomBytes = secrets.token_bytes
-    _proof: asyncio.Task[AirtableOAuthError | None] | None = field(default=None, init=False)
+    _running: asyncio.Task[AirtableOAuthError | None] | None = field(default=None, init=False)
     _ended: float = field(default=-math.inf, init=False)
 
     async def check(self) -> None:
@@ -42,17 +41,17 @@ class Readiness:
         Raises:
             StoreUnavailable: it does not, or not in time.
         """
-        if self._proof is None or self._is_over(self._proof):
-            self._proof = self.background.start(self._prove())
-        error = await asyncio.shield(self._proof)
+        if self._running is None or self._is_over(self._running):
+            self._running = self.background.start(self._write())
+        error = await asyncio.shield(self._running)
         if error is not None:
             raise error.with_traceback(None)
 
-    def _is_over(self, proof: asyncio.Task[AirtableOAuthError | None]) -> bool:
+    def _is_over(self, check: asyncio.Task[AirtableOAuthError | None]) -> bool:
         is_old = self.monotonic() - self._ended >= _SHARED_SECONDS
-        return proof.cancelled() or (proof.done() and is_old)
+        return check.cancelled() or (check.done() and is_old)
 
-    async def _prove(self) -> AirtableOAuthError | None:
+    async def _write(self) -> AirtableOAuthError | None:
         try:
             async with asyncio.timeout(self.seconds):
                 await prove_write(self.store, self.name, random=self.random)

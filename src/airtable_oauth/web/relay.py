@@ -1,4 +1,4 @@
-"""Relays an answer of Airtable's to a client, and stops when the client leaves."""
+"""Relays Airtable's answer to a client, and stops when the client disconnects."""
 
 import asyncio
 import re
@@ -26,11 +26,11 @@ _WITHOUT_BODY = (204, 205, 304)
 class StopOnDisconnect:
     """Cancels the block of an `async with` when the client disconnects.
 
-    The body of the request must have been read. From then on `receive` returns only when the client
-    leaves, or when the answer is complete: leave the block before you send the end of the answer.
+    Read the body of the request first: after that, `receive` returns only when the client
+    disconnects or the answer is complete. Leave the block before you send the end of the answer.
 
     Raises:
-        ClientClosedRequest: The client has left.
+        ClientClosedRequest: the client has disconnected.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -38,7 +38,7 @@ class StopOnDisconnect:
         self._has_left = False
 
     async def __aenter__(self) -> None:
-        """Watch the client from now on."""
+        """Begin to watch the client."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 (a coroutine runs in a task)
         self._task = task
@@ -51,7 +51,7 @@ class StopOnDisconnect:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop watching. As `asyncio.timeout` does, tell our cancellation from that of others."""
+        """Stop watching. Like `asyncio.timeout`, distinguish our own cancellation from others."""
         self._watcher.cancel()
         if not self._has_left:
             return
@@ -59,7 +59,7 @@ class StopOnDisconnect:
             raise ClientClosedRequest from None
 
     async def _watch(self) -> None:
-        # Once, not in a loop: some middleware replays the body for as long as it is asked.
+        # Called once, not in a loop: some middleware returns the body again with every call.
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self._has_left = True
@@ -67,10 +67,10 @@ class StopOnDisconnect:
 
 
 class Relayed(Response):
-    """Streams an answer on, without what is only between Airtable and us.
+    """Streams Airtable's answer to the client, with only the headers that describe its body.
 
-    `held` is closed when the answer is complete or the client has left, or when this object is
-    collected without having been sent, as can happen in a host app.
+    `held` is closed when the answer is complete or the client has disconnected. In a host app this
+    object may never be sent; then `held` is closed when the object is garbage-collected.
     """
 
     background: BackgroundTask | None
@@ -90,12 +90,12 @@ class Relayed(Response):
                 await self._send_answer(receive, send)
             except ClientClosedRequest:
                 return
-            except httpx.TransportError as error:  # raised, so that no middleware completes it
+            except httpx.TransportError as error:
                 note_broken_answer(error, cause_of(error), scope)
-                raise
+                raise  # else the answer would look complete
             finally:
                 await self._upstream.aclose()
-        if self.background is not None:  # a host's dependency may have asked for something
+        if self.background is not None:  # a host's dependency may have set one
             await self.background()
 
     async def _send_answer(self, receive: Receive, send: Send) -> None:
@@ -108,7 +108,7 @@ class Relayed(Response):
 
 
 def _response_headers(upstream: httpx.Response) -> list[tuple[bytes, bytes]]:
-    """The headers that describe the body, without those that no server could send on."""
+    """The headers that describe the body, except any with control characters in their value."""
     wanted = _RESPONSE_HEADERS
     if upstream.status_code in _WITHOUT_BODY:
         wanted = wanted - {b"content-length"}

@@ -27,10 +27,10 @@ ReturnTo = Annotated[
     str | None,
     Query(
         max_length=_LONGEST_PATH,
-        description="A local path that comes back when the login ends.",
+        description="A local path, which the end of the login returns.",
         examples=["/bases?sort=name"],
         json_schema_extra={"pattern": "^/"},
     ),
     AfterValidator(_require_local),
 ]
-"""The query parameter of a route."""
+"""The query parameter `return_to`."""

@@ -1,4 +1,4 @@
-"""What every route of ours has, in an app of ours or of a host: one error body, and `no-store`."""
+"""The classes of our routes, in the service and in host apps: one error body, and `no-store`."""
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable
@@ -43,10 +43,10 @@ _HEADERS = (
 )
 
 _FASTAPIS = "There was an error parsing the body"
-"""The one `HTTPException` that FastAPI itself raises in a route, of a body that is no JSON."""
+"""The only `HTTPException` that FastAPI itself raises in a route: the body is not JSON."""
 
 STORE_ERRORS = (StoreUnavailable, UnknownEncryptionKey, UnknownRecordFormat, DamagedRecord)
-"""What a route may answer that reads from the store, for `documented`."""
+"""The errors of a route that reads from the store, for `documented`."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -55,47 +55,47 @@ class ErrorBody(BaseModel):
     """The one error body."""
 
     error: str
-    """A code for programs: RFC 6749's or Airtable's where one exists."""
+    """A code for programs: that of RFC 6749 or of Airtable if there is one."""
     error_description: str
     """A sentence for people."""
     action: Action
-    """What to do."""
+    """What the client should do."""
     request_id: str
     """The id of this request, as in the service's log."""
 
 
 class LoginErrorBody(ErrorBody):
-    """The error body of a login, which gives back where the user was."""
+    """The error body of a login. It also says where the user was."""
 
     return_to: str | None = None
-    """What `/authorization-url` was given; absent if nothing."""
+    """The value that `/authorization-url` got; absent if there was none."""
 
 
 class OAuthRoute(APIRoute):
-    """A route that answers every error in the one body, and tells caches and pages to keep off.
+    """A route that answers every error with the one error body, and forbids caching.
 
-    A host app that includes our router gets these too: routers bring along neither middleware
-    nor exception handlers.
+    This is done in the route because a host app includes only our router, which can contain
+    neither middleware nor exception handlers.
     """
 
     def refuse(self, request: Request) -> None:
-        """Raise if the request must not be served. This one serves all."""
+        """Raise an error if the request must not be served. This class serves all requests."""
 
     def leaves_to_host(self, request: Request, error: Exception) -> bool:
-        """Whether an exception is a host's own, which it wants to answer itself."""
+        """Whether an exception comes from the host, which will answer it."""
         del request
         return isinstance(error, HTTPException) and not is_ours(error)
 
     def get_route_handler(self) -> Handler:
-        """FastAPI's handler, guarded."""
+        """FastAPI's handler, wrapped by `guard`."""
         return self.guard(super().get_route_handler())
 
     def guard(self, handle: Handler) -> Handler:
-        """A handler that refuses what must not be served, and answers as all of ours do."""
+        """Wrap a handler: refuse requests, answer errors, and set headers, as this class does."""
         takes_body = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
-            notes_of(request.scope)  # begin them, for the lines that are logged from here on
+            notes_of(request.scope)  # so that log lines from here on have the request's id
             try:
                 self.refuse(request)
                 response = await handle(await _bounded(request, has_body=takes_body))
@@ -129,7 +129,7 @@ def with_origins(route_class: type[CookieRoute], origins: Collection[str]) -> ty
 
 
 def error_response(request: Request, error: Exception) -> JSONResponse:
-    """The answer to any exception. What we did not foresee is logged, and told to nobody."""
+    """The answer to an exception. Unexpected ones are logged, and their text is not shown."""
     known = _known(error)
     notes = notes_of(request.scope)
     notes.error = known.error
@@ -151,25 +151,25 @@ def error_response(request: Request, error: Exception) -> JSONResponse:
 def documented(
     *errors: type[AirtableOAuthError], model: type[ErrorBody] = ErrorBody
 ) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route: a status each, with the codes that it may carry."""
+    """The `responses` of a route, for OpenAPI: by status, with the error codes it may have."""
     by_status: dict[int | str, list[type[AirtableOAuthError]]] = {}
     every: tuple[type[AirtableOAuthError], ...] = (*errors, ServerError)
     for error in every:
         by_status.setdefault(error.status, []).append(error)
     return {
-        status: {"model": model, "description": _described(group)}
+        status: {"model": model, "description": _describe(group)}
         for status, group in sorted(by_status.items(), key=lambda item: str(item[0]))
     }
 
 
 def is_ours(error: Exception) -> bool:
-    """Whether it is about the request, and no matter of a host's dependency."""
+    """Whether an exception is ours or about the request, and not from a host's dependency."""
     if isinstance(error, AirtableOAuthError | RequestValidationError):
         return True
     return isinstance(error, HTTPException) and error.detail == _FASTAPIS
 
 
-def _described(errors: Iterable[type[AirtableOAuthError]]) -> str:
+def _describe(errors: Iterable[type[AirtableOAuthError]]) -> str:
     return "\n\n".join(f"`{error.error}`: {error.description}" for error in errors)
 
 
@@ -193,13 +193,13 @@ _HTTP_ERRORS: dict[int, type[AirtableOAuthError]] = {
 
 
 def _fields(error: RequestValidationError) -> str:
-    """Which fields are wrong, by the names that we gave them, and never what they held."""
-    return named(fault["loc"][1] for fault in error.errors() if len(fault["loc"]) > 1)
+    """The names of the fields that are wrong, never their values."""
+    return describe_fields(fault["loc"][1] for fault in error.errors() if len(fault["loc"]) > 1)
 
 
-def named(places: Iterable[str | int]) -> str:
-    """A sentence about fields that are wrong."""
-    names = {place for place in places if isinstance(place, str)}
+def describe_fields(locations: Iterable[str | int]) -> str:
+    """A sentence that names the fields that are wrong."""
+    names = {each for each in locations if isinstance(each, str)}
     if not names:
         return "The body must be a JSON object as documented."
     return f"Missing or malformed: {', '.join(sorted(names))}."
@@ -215,10 +215,11 @@ def _headers(known: AirtableOAuthError, error: Exception) -> dict[str, str]:
 
 
 async def read_body(request: Request, most: int, seconds: float = _BODY_SECONDS) -> bytes:
-    """A body of at most `most` bytes that arrives within `seconds`.
+    """Read a body of at most `most` bytes, within `seconds`.
 
     Raises:
-        ContentTooLarge, InvalidRequest: it is not like that.
+        ContentTooLarge: it is larger.
+        InvalidRequest: it did not arrive in time, or the client disconnected.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -235,10 +236,10 @@ async def read_body(request: Request, most: int, seconds: float = _BODY_SECONDS)
 
 
 def require_json(request: Request) -> None:
-    """Refuse a body that does not say it is JSON.
+    """Check that the `Content-Type` of a request is JSON.
 
     Raises:
-        UnsupportedMediaType: it says something else, or nothing.
+        UnsupportedMediaType: it is not, or it is missing.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -246,7 +247,7 @@ def require_json(request: Request) -> None:
 
 
 async def _bounded(request: Request, *, has_body: bool) -> Request:
-    """The request as a handler gets it: with the whole JSON body, if the route has one."""
+    """The request for FastAPI's handler. If the route has a body, it has been read, and is JSON."""
     if not has_body:
         return _BoundedRequest(request.scope, request.receive)
     require_json(request)
@@ -255,14 +256,14 @@ async def _bounded(request: Request, *, has_body: bool) -> Request:
 
 
 class _BoundedRequest(Request):
-    """A request whose cookies can be read fast. FastAPI reads them for every route.
+    """A request whose cookies are parsed in a short time. FastAPI parses them for every route.
 
-    The standard library needs seconds for a value of 64 KiB of backslashes (CVE-2024-7592).
+    The standard library takes seconds for a value of 64 KiB of backslashes (CVE-2024-7592).
     """
 
     @property
     def cookies(self) -> dict[str, str]:
-        """All cookies; none if they hold more backslashes than any honest ones."""
+        """All cookies, or none if they contain more backslashes than real cookies do."""
         escapes = sum(header.count("\\") for header in self.headers.getlist("cookie"))
         return {} if escapes > _MAX_ESCAPES else super().cookies
 

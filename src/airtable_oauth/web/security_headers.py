@@ -1,4 +1,4 @@
-"""What every answer tells the browser not to do with it."""
+"""Security headers on every answer."""
 
 import functools
 
@@ -10,9 +10,9 @@ API_CSP = "default-src 'none'; frame-ancestors 'none'"
 
 
 class SecurityHeaders:
-    """Sets the headers of ASVS 5.0, chapter 3.4, and the request's id, on every answer.
+    """Adds the headers of OWASP ASVS 5.0, chapter 3.4, and the request's id.
 
-    What a route sets itself stays. `secure` adds HSTS.
+    Headers that a route has set stay as they are. `secure` adds HSTS.
     """
 
     def __init__(self, app: ASGIApp, *, secure: bool, csp: str = API_CSP) -> None:

@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol, with limits on what one client can cost the others.
+"""uvicorn's HTTP protocol with limits, so that one client cannot harm the others.
 
 uvicorn with httptools accepts heads, trailers and queues of any size, and any byte stops its only
-timer. Here each connection has one timer, for what its client has to do next:
+timer. Here each connection has one timer, for the next thing that its client has to do:
 
 | `Wait` | the client has to                              | seconds | else                         |
 |--------|------------------------------------------------|---------|------------------------------|
@@ -44,23 +44,23 @@ from airtable_oauth.logs import logger
 from airtable_oauth.request_notes import new_request_id
 
 MAX_CONNECTIONS = 1000
-"""Open connections of one process, unless `limit_concurrency` says otherwise."""
+"""Open connections of one process, if `limit_concurrency` is not set."""
 MAX_HEAD_BYTES = 64 * 1024
-"""Of a head. What surrounds a body (sizes of chunks, extensions, trailers) may be as large, and as
-much larger as the body is."""
+"""The largest head. The framing of a body (chunk sizes, extensions, trailers) may have this size
+plus the size of the body."""
 MAX_TARGET_BYTES = 16 * 1024
-"""Of path and query. Airtable's own limit is 16,000 characters."""
+"""The longest path and query together. Airtable's own limit is 16,000 characters."""
 MAX_HEADERS = 200
 MAX_QUEUED = 8
-"""Requests of one connection that wait for the answer to an earlier one."""
+"""Requests of one connection that may wait for the answer to an earlier one."""
 _MAX_IGNORED_BYTES = 1024 * 1024
-"""What may still come of a request that was refused."""
+"""How much of a refused request may still arrive."""
 _PIECE_BYTES = 16 * 1024
 """How much is parsed before the limits are checked again."""
 
 
 class Wait(StrEnum):
-    """What a client owes. The value completes a log line."""
+    """What the client has to do next. The value is part of a log line."""
 
     HEAD = "did not send the head of a request"
     BODY = "did not send the body of a request"
@@ -72,9 +72,9 @@ class Wait(StrEnum):
 class LimitedProtocol(HttpToolsProtocol):
     """For `uvicorn.run(http=LimitedProtocol)`.
 
-    uvicorn's option `limit_concurrency` is how many connections may be open. When one more is made,
-    the connection that has waited longest for its client is closed. If the app works on the
-    requests of all of them, the new one is answered with 503.
+    uvicorn's option `limit_concurrency` limits the open connections. If a client opens one more,
+    the connection that has waited longest for its client is closed. If the app is working on a
+    request of every connection, the new one is answered with 503.
     """
 
     seconds: ClassVar[Mapping[Wait, float]] = {
@@ -86,25 +86,25 @@ class LimitedProtocol(HttpToolsProtocol):
     }
 
     _waiting: ClassVar[dict["LimitedProtocol", None]] = {}
-    """The connections of this process whose timer runs, the one that waits longest first."""
+    """The connections of this process whose timer is running. The longest wait comes first."""
     _wait: Wait | None = None
-    """What the timer is for; None while the client owes nothing."""
+    """What the timer is for; None while the client has nothing to do."""
     _unread = 0
-    """Bytes that were still to be read when the wait for `READ` began."""
+    """Bytes that were not read yet when the wait for `READ` began."""
     _timer: asyncio.TimerHandle | None = None
     _in_head = True
     _in_body = False
     _refused = False
     _ignored_bytes = 0
     _framing_bytes = 0
-    """What came of the current request and is not body. Too high by one piece at most."""
+    """Bytes of the current request that are not body. Too high by at most one piece."""
     _body_bytes = 0
     _answering: RequestResponseCycle | None = None
-    """The request that the app works on, or the last one. `cycle` is the one received last."""
+    """The request that the app is working on, or the last one. `cycle` is the newest request."""
 
     def __init__(self, config: Config, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
-        # uvicorn would answer in plain text, and keep connections that are idle.
+        # uvicorn itself would answer in plain text, and would not close idle connections.
         self._max_connections = self.limit_concurrency or MAX_CONNECTIONS
         self.limit_concurrency = None
 
@@ -203,15 +203,15 @@ class LimitedProtocol(HttpToolsProtocol):
     # What the app does
 
     def on_response_complete(self) -> None:
-        """Begin with the next request, or wait for it."""
+        """Go on with the next request, or wait for it."""
         if self._answering is not None:
             self._answering.body.clear()
         super().on_response_complete()
         self._unset_keepalive_if_required()  # uvicorn's timer, which any byte would stop
-        self.loop.call_soon(self._watch)  # the system has accepted by then what it has room for
+        self.loop.call_soon(self._watch)  # after the kernel has accepted what fits
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """As uvicorn does it, but know which request it is, and notice the end."""
+        """Like uvicorn, but remember which request it is, and notice the end of the task."""
         self._answering = cycle
         task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self._end_task)
@@ -227,7 +227,7 @@ class LimitedProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:
-            # Clients that offer HTTP/2 get HTTP/1.1, and go on with it.
+            # The client offers HTTP/2. It gets HTTP/1.1, and continues with that.
             self._parse(piece[upgrade.args[0] :])
             return
         except httptools.HttpParserError as error:
@@ -240,7 +240,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(HeadersTooLarge() if self._in_head else ContentTooLarge())
 
     def _ignore(self, count: int) -> None:
-        """Let a client that was refused send a little more, so that it comes to read the answer."""
+        """Let a refused client send a little more, so that it gets to read the answer."""
         self._ignored_bytes += count
         if self._ignored_bytes > _MAX_IGNORED_BYTES:
             self.transport.close()
@@ -276,7 +276,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._answering is not None and not self._answering.response_complete
 
     def _watch(self) -> None:
-        """Restart the timer if the client owes something else than before."""
+        """Restart the timer if the client now has something else to do."""
         lost = self.parser is None
         owed = None if lost else self._owed()
         if owed is self._wait:
@@ -315,7 +315,7 @@ class LimitedProtocol(HttpToolsProtocol):
         logger.info("closed a connection: %s", reason, extra={"client": (self.client or ("",))[0]})
 
     def _refuse(self, error: AirtableOAuthError) -> None:
-        """Answer in place of the app, if it is this request's turn, and read no more of it."""
+        """Answer instead of the app, if it is this request's turn, and stop reading the request."""
         answerable = self._is_answerable()
         self._refused = True
         self._drop_requests()
@@ -328,18 +328,18 @@ class LimitedProtocol(HttpToolsProtocol):
         )
         if answerable and not self.transport.is_closing():
             self.transport.write(_answer(error, request_id))
-            self.transport.write_eof()  # to close now could destroy the answer on its way
+            self.transport.write_eof()  # closing now could destroy the answer before it is read
         else:
             self.transport.close()
 
     def _is_answerable(self) -> bool:
         if not self._is_answering():
-            return not self._in_body  # of a request that is answered already
+            return not self._in_body  # the app has answered the request already
         cycle = self._answering
         return self._in_body and cycle is self.cycle and not cycle.response_started
 
     def _drop_requests(self) -> None:
-        """Tell the app that the client is gone. Requests that wait are forgotten."""
+        """Tell the app that the client has disconnected. Queued requests are dropped."""
         self.pipeline.clear()
         if self._answering is not None:
             self._answering.disconnected = True

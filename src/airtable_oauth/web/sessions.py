@@ -1,4 +1,4 @@
-"""Sessions of the service: who has the cookie may use the connection."""
+"""Sessions of browsers. A session's cookie authorises the use of one connection."""
 
 import json
 import secrets
@@ -14,14 +14,14 @@ from airtable_oauth.stores.formats import decode, known_fields
 from airtable_oauth.stores.keys import storage_key
 
 CONNECTION_GRACE = 3600.0
-"""How many seconds a connection outlives its sessions: it is prolonged once an hour at most, and no
-clock that jumps can leave it less."""
+"""How many seconds a connection outlives its session. So it has to be prolonged only once an hour,
+and a clock that jumps cannot end it before its session."""
 
 _FORMAT = 1
 _TOUCH_SECONDS = 60.0
 
 Prolong = Callable[[str, float], Awaitable[None]]
-"""Keeps a connection, by its id, until this time at least."""
+"""Keeps the connection with this id at least until this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Session:
 
     connection_id: str
     login_key: str
-    """Where the login is stored that it came from."""
+    """The key under which its login is stored."""
     created_at: float
     touched_at: float
     connection_until: float = 0.0
-    """Until when the connection was last prolonged for this session; 0 if it was not."""
+    """The time until which this session has prolonged its connection; 0 if it has not yet."""
 
     def to_bytes(self) -> bytes:
         """Serialise."""
@@ -55,25 +55,25 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Sessions in a store, under hashes of their ids. Only ids made here are ever found."""
+    """Sessions in a store, under hashes of their ids."""
 
     store: Store
     name: str
     clock: StoreClock
     prolong: Prolong
-    """What keeps a session's connection alive while the session is in use."""
+    """Called while a session is in use, to keep its connection."""
     idle_ttl: float
-    """Seconds after its last use."""
+    """Seconds after its last use when a session ends."""
     max_ttl: float
-    """Seconds after its beginning."""
+    """Seconds after its creation when a session ends in any case."""
     random: RandomBytes = secrets.token_bytes
 
     async def create(self, *, connection_id: str, login_key: str) -> str:
-        """Begin a session; its id, of 256 random bits.
+        """Create a session. Returns its id, of 256 random bits.
 
         Raises:
             Unavailable: the store does not answer. If it stored the session all the same, the
-                session ends unused: its id is unknown.
+                session expires without having been used.
         """
         session_id = base64url(self.random(32))
         now = await self.clock.now()
@@ -83,7 +83,7 @@ class Sessions:
         return session_id
 
     async def get(self, session_id: str) -> Session | None:
-        """The session, if it is alive. Asking for it prolongs it, and its connection.
+        """The session with this id, if it has not ended. Counts as a use of the session.
 
         Raises:
             Unavailable: the store does not answer, or a newer version wrote the session.
@@ -99,14 +99,14 @@ class Sessions:
         return session
 
     async def end(self, session_id: str) -> None:
-        """Forget it."""
+        """End a session."""
         await self.store.pop(self._key(session_id))
 
     async def _touch(self, session_id: str, touched: Session, version: bytes) -> None:
-        """Store that the session is in use, and prolong its connection if that is due.
+        """Store that the session is in use, and prolong its connection if necessary.
 
-        A store that fails here does not fail the request: the next one tries again. A session
-        that changed meanwhile was touched by another request.
+        If the store fails, the request goes on: the next one tries again. If the session has
+        changed meanwhile, another request has done this.
         """
         end = self._end(touched)
         with suppress(Unavailable):
@@ -120,7 +120,7 @@ class Sessions:
             )
 
     def _end(self, session: Session) -> float:
-        """When a session ends if it is not used again."""
+        """The time at which a session ends if it is not used again."""
         return min(session.touched_at + self.idle_ttl, session.created_at + self.max_ttl)
 
     def _key(self, session_id: str) -> str:
