@@ -570,7 +570,7 @@ async def test_current_client_is_the_callers(host: Host) -> None:
     for path in ("/bases", "/who"):
         answer = await bob.client.get(path)
         assert answer.status_code == 401
-        assert answer.json() == {"detail": "Airtable is not connected here: connect it first."}
+        assert answer.json() == {"detail": "Airtable is not connected. Connect it first."}
     host.simulator.vault.revoke_all()
     answer = await ann.client.get("/bases")
     assert answer.status_code == 401

@@ -1,47 +1,47 @@
-"""Every error that this package raises for a reason it knows. Each knows how to answer it.
+"""The errors of this package. Each one is also the HTTP answer of a route that raises it.
 
 AirtableOAuthError
-├── InvalidRequest                 400  the request makes no sense
-│   ├── InvalidInput               422  ... its fields do not
-│   ├── InvalidPath                400  ... it asks the proxy for what is not below `v0/`
+├── InvalidRequest                 400  the request is malformed
+│   ├── InvalidInput               422  a field is missing or invalid
+│   ├── InvalidPath                400  the proxy was asked for a path outside `v0/`
 │   ├── NotFound                   404
 │   ├── MethodNotAllowed           405
 │   ├── ContentTooLarge            413
 │   ├── UriTooLong                 414
 │   ├── UnsupportedMediaType       415
 │   ├── HeadersTooLarge            431
-│   ├── ClientClosedRequest        499  the client left before it had an answer
-│   └── CrossSiteRefused           403  it comes from another site, or could
-├── LoginNotFound                  400  no login of this browser has that state
-├── NotConnected                   401  no session, or no such connection of this owner's
+│   ├── ClientClosedRequest        499  the client disconnected before the answer
+│   └── CrossSiteRefused           403  another site sent the request, or may have
+├── LoginNotFound                  400  no pending login of this browser has this state
+├── NotConnected                   401  no session, or the owner has no such connection
 ├── ReconnectRequired              401  the connection to Airtable has ended
-├── ConnectionNotNamed             400  the owner has several: the request must name one
-├── OtherUser                      403  a reconnect was granted by another Airtable user
-├── RateLimited                    429  Airtable has had enough for a moment
-│   └── TooManyUnderWay            429  ... too many requests of this connection are under way
-├── AuthorizationError             400  Airtable's redirect says no
-├── AirtableError                       Airtable's token endpoint did not answer with tokens
-│   ├── InvalidGrant               400  code or refresh token is spent, expired or foreign
-│   ├── TokenRequestRefused        400  Airtable calls the request malformed
+├── ConnectionNotNamed             400  the owner has several connections: the request must name one
+├── OtherUser                      403  a different Airtable user granted the reconnect
+├── RateLimited                    429  Airtable's rate limit was reached
+│   └── TooManyUnderWay            429  this connection has too many requests in progress
+├── AuthorizationError             400  Airtable's redirect carried an error
+├── AirtableError                       Airtable's token endpoint did not return tokens
+│   ├── InvalidGrant               400  code or refresh token is used, expired or another client's
+│   ├── TokenRequestRefused        400  Airtable calls the token request malformed
 │   ├── RefreshConflict            409  this refresh token was used a moment ago
-│   ├── ClientRefused              500  Airtable does not accept our client id, secret or set-up
-│   ├── UpstreamError              502  an answer that makes no sense, or none at all
+│   ├── ClientRefused              500  Airtable rejects our client ID, secret or configuration
+│   ├── UpstreamError              502  an unusable answer, or a broken connection
 │   │   └── NotSent                502  the request certainly did not reach Airtable
 │   └── UpstreamTimeout            504  no complete answer in time
 ├── WebApiError                    502  Airtable's Web API answered with an error; a 4xx stays 4xx
-├── ForeignOrigin                  500  a host app's request would take the token elsewhere
-├── ServerError                    500  a defect of ours
+├── ForeignOrigin                  500  a host app would send the token to another origin
+├── ServerError                    500  a bug in this package
 └── Unavailable                    503
     ├── StoreUnavailable           503  the store does not answer
     ├── TooManyLogins              503  the login cache is full
-    ├── TokenEndpointBusy          503  too many token requests are under way
-    ├── TooManyUploads             503  too many uploads are under way
-    ├── ClockSkew                  503  the store's clock and this machine's disagree
-    ├── AccessUnavailable          503  the access token has ended and could not be renewed yet
-    └── UnreadableRecord           503  a record is there, and this process cannot read it
-        ├── UnknownRecordFormat    503  ... a newer version of this package wrote it
-        ├── UnknownEncryptionKey   503  ... it is encrypted with a key that is not configured
-        └── DamagedRecord          503  ... it was changed outside the service
+    ├── TokenEndpointBusy          503  too many token requests are in progress
+    ├── TooManyUploads             503  too many uploads are in progress
+    ├── ClockSkew                  503  the store's clock and this machine's differ
+    ├── AccessUnavailable          503  the access token has expired and is not refreshed yet
+    └── UnreadableRecord           503  this process cannot read a record in the store
+        ├── UnknownRecordFormat    503  a newer version of this package wrote it
+        ├── UnknownEncryptionKey   503  it is encrypted with a key that is not configured
+        └── DamagedRecord          503  it was changed outside the service
 """
 
 import math
@@ -51,31 +51,30 @@ from typing import Self
 from starlette.exceptions import HTTPException
 
 CHALLENGE = 'Session realm="airtable"'
-"""The `WWW-Authenticate` of each 401 (RFC 9110, section 15.5.2). No browser knows the scheme, so
-none opens a login dialog."""
+"""The `WWW-Authenticate` of each 401 (RFC 9110, section 15.5.2). Browsers do not know this scheme,
+so they do not open a login dialog."""
 
 
 class Action(StrEnum):
-    """What to do about an error, for a program as for a person."""
+    """What a program or a person should do about an error."""
 
     RETRY = "retry"
-    """The same request may work in a moment."""
+    """Send the same request again later."""
     RESTART_LOGIN = "restart_login"
-    """This login is over: ask for a new authorization URL."""
+    """This login has ended: request a new authorization URL."""
     RECONNECT = "reconnect"
     """The connection to Airtable has ended: the user must grant access again."""
     FIX_CONFIG = "fix_config"
-    """Whoever runs the service, or wrote its client, must change something."""
+    """The operator of the service, or the author of its client, must change something."""
 
 
 class AirtableOAuthError(HTTPException):
-    """The root: carries the whole answer.
+    """The base class. It holds the whole HTTP answer.
 
-    `status` is the HTTP status, `error` the code for programs (RFC 6749 or Airtable's where one
-    exists), `description` the sentence for people. None of it holds anything that a caller sent.
+    `status` is the HTTP status, `error` the code for programs (from RFC 6749 or Airtable where one
+    exists), `description` the sentence for people. The answer never repeats what a caller sent.
 
-    It is Starlette's `HTTPException`: in a route of a host app, too, it becomes an answer with the
-    right status.
+    It is a Starlette `HTTPException`, so a host app's own routes also answer with the right status.
     """
 
     status: int = 500
@@ -85,11 +84,11 @@ class AirtableOAuthError(HTTPException):
     retry_after: int | None = None
     """Seconds to wait before the next try, for `Retry-After`."""
     return_to: str | None = None
-    """Where the user was when the login began, if the client said so."""
+    """The path to return to after the login, if the client gave one when it began the login."""
     cause: str | None = None
-    """Why, for the log: the type and code of the exception below, or the status and error code of
-    Airtable's answer. It never holds a message, which could quote a secret; see `causes.cause_of`.
-    It is not part of an answer."""
+    """The cause, for the log: the type and code of the underlying exception, or the status and
+    error code of Airtable's answer. It is not part of the HTTP answer. It never holds a message,
+    which could quote a secret; see `causes.cause_of`."""
 
     def __init__(self, description: str | None = None, *, cause: str | None = None) -> None:
         if description is not None:
@@ -104,7 +103,11 @@ class AirtableOAuthError(HTTPException):
         super().__init__(self.status, self.description, headers or None)
 
     def ending_login(self, return_to: str | None) -> Self:
-        """The same error as the end of a login, which can only start again: its state is spent."""
+        """Mark this error as the end of a login and return it.
+
+        The state is used up, so the client must restart the login, unless the configuration is
+        at fault.
+        """
         self.return_to = return_to
         if self.action is not Action.FIX_CONFIG:
             self.action = Action.RESTART_LOGIN
@@ -112,7 +115,7 @@ class AirtableOAuthError(HTTPException):
 
 
 class InvalidRequest(AirtableOAuthError):
-    """The request makes no sense."""
+    """The request is malformed."""
 
     status = 400
     error = "invalid_request"
@@ -121,15 +124,15 @@ class InvalidRequest(AirtableOAuthError):
 
 
 class InvalidInput(InvalidRequest):
-    """The request's fields do not hold what the documentation asks for."""
+    """A field of the request is missing or invalid."""
 
     status = 422
 
 
 class InvalidPath(InvalidRequest):
-    """The proxy is asked for something that is not plainly below `v0/`."""
+    """The path of a proxy request is not a plain path below `v0/`."""
 
-    description = "Ask for paths of Airtable's Web API: v0/…, each segment plain."
+    description = "The path must be a plain path of Airtable's Web API: v0/…"
 
 
 class NotFound(InvalidRequest):
@@ -141,11 +144,11 @@ class NotFound(InvalidRequest):
 
 
 class MethodNotAllowed(InvalidRequest):
-    """The path does not take this method."""
+    """The path does not accept this method."""
 
     status = 405
     error = "method_not_allowed"
-    description = "This path does not take this method."
+    description = "This path does not accept this method."
 
 
 class ContentTooLarge(InvalidRequest):
@@ -165,7 +168,7 @@ class UriTooLong(InvalidRequest):
 
 
 class UnsupportedMediaType(InvalidRequest):
-    """The body does not say that it is JSON."""
+    """The `Content-Type` is not JSON."""
 
     status = 415
     error = "unsupported_media_type"
@@ -173,7 +176,7 @@ class UnsupportedMediaType(InvalidRequest):
 
 
 class HeadersTooLarge(InvalidRequest):
-    """The request's head is larger than any valid one."""
+    """The request line and headers are larger than any valid ones."""
 
     status = 431
     error = "headers_too_large"
@@ -181,56 +184,56 @@ class HeadersTooLarge(InvalidRequest):
 
 
 class ClientClosedRequest(InvalidRequest):
-    """The client left before it had an answer; only the access log shows this status."""
+    """The client disconnected before the answer. Only the access log shows this status."""
 
     status = 499
     error = "client_closed_request"
     action = Action.RETRY
-    description = "The client closed the connection before it had an answer."
+    description = "The client closed the connection before the answer was sent."
 
 
 class CrossSiteRefused(InvalidRequest):
-    """The request comes from another site, or could have been caused by one."""
+    """Another site sent the request, or may have caused a browser to send it."""
 
     status = 403
     error = "cross_site_request"
     description = (
-        "Requests from this origin, or of this kind, are not accepted. The setting "
-        "ALLOWED_ORIGINS lists the origins of pages that may call."
+        "Requests from this origin, or of this kind, are not accepted. If the page is yours, add "
+        "its origin to the setting ALLOWED_ORIGINS."
     )
 
 
 class LoginNotFound(AirtableOAuthError):
-    """No login of this browser is waiting for that state."""
+    """This browser has no pending login with this state."""
 
     status = 400
     error = "login_not_found"
     action = Action.RESTART_LOGIN
     description = (
-        "No login of this browser is waiting for this state: it has ended, expired, or was begun "
-        "elsewhere, or the browser did not keep its cookie."
+        "This browser has no pending login with this state. It expired, was already used, or was "
+        "started in another browser, or the browser did not store its cookie."
     )
 
 
 class NotConnected(AirtableOAuthError):
-    """There is no session, or no such connection of this owner's."""
+    """There is no session, or the owner has no such connection."""
 
     status = 401
     error = "not_connected"
     action = Action.RESTART_LOGIN
-    description = "Airtable is not connected here: connect it first."
+    description = "Airtable is not connected. Connect it first."
 
 
 class ReconnectRequired(AirtableOAuthError):
-    """The connection has ended; only the user can begin a new one.
+    """The connection has ended. The user must grant access again.
 
-    `reason` says why: `revoked`, `expired` or `rotation_lost`.
+    `reason` is `revoked`, `expired` or `rotation_lost`.
     """
 
     status = 401
     error = "reconnect_required"
     action = Action.RECONNECT
-    description = "The connection to Airtable has ended: access must be granted again."
+    description = "The connection to Airtable has ended. The user must grant access again."
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -238,33 +241,33 @@ class ReconnectRequired(AirtableOAuthError):
 
 
 class ConnectionNotNamed(AirtableOAuthError):
-    """The owner has several connections, and the request says for none of them that it is meant."""
+    """The owner has several connections, and the request does not name one."""
 
     status = 400
     error = "connection_not_named"
     action = Action.FIX_CONFIG
-    description = "There are several connections: name one in the header X-Airtable-Connection."
+    description = "There are several connections. Name one in the header X-Airtable-Connection."
 
 
 class OtherUser(AirtableOAuthError):
-    """A reconnect was granted by another Airtable user than before."""
+    """A different Airtable user granted the reconnect."""
 
     status = 403
     error = "other_airtable_user"
     action = Action.RESTART_LOGIN
     description = (
-        "Access was granted by another Airtable user than before. Sign in to Airtable as the user "
-        "whom this connection belongs to, and try again."
+        "A different Airtable user granted access this time. Sign in to Airtable as the user who "
+        "granted it before, and try again."
     )
 
 
 class RateLimited(AirtableOAuthError):
-    """Airtable has had enough requests to this base for a moment."""
+    """Airtable's rate limit for this base was reached."""
 
     status = 429
     error = "rate_limited"
     action = Action.RETRY
-    description = "Airtable takes no more requests to this base for a moment."
+    description = "Airtable's rate limit for this base was reached. Try again later."
 
     def __init__(self, seconds: float) -> None:
         self.retry_after = max(1, math.ceil(seconds))
@@ -272,9 +275,9 @@ class RateLimited(AirtableOAuthError):
 
 
 class TooManyUnderWay(RateLimited):
-    """A connection has as many requests under way in this process as one may have."""
+    """A connection has reached its limit of concurrent requests in this process."""
 
-    description = "Too many requests of this connection are under way. Wait until one has ended."
+    description = "This connection has too many requests in progress. Wait until one has finished."
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -295,11 +298,11 @@ class AuthorizationError(AirtableOAuthError):
 
 
 class AirtableError(AirtableOAuthError):
-    """Airtable's token endpoint did not answer with tokens."""
+    """Airtable's token endpoint did not return tokens."""
 
 
 class InvalidGrant(AirtableError):
-    """The code or refresh token is spent, expired, revoked or another client's."""
+    """The code or refresh token was used, has expired, was revoked or is another client's."""
 
     status = 400
     error = "invalid_grant"
@@ -313,27 +316,27 @@ class TokenRequestRefused(AirtableError):
     status = 400
     error = "invalid_request"
     action = Action.RECONNECT
-    description = "Airtable did not accept the request for tokens."
+    description = "Airtable rejected the token request."
 
 
 class RefreshConflict(AirtableError):
-    """Airtable's 409: this refresh token was used a moment ago; another client has its pair."""
+    """Airtable's 409: another client used this refresh token a moment ago and got the new pair."""
 
     status = 409
     error = "already_refreshed"
     action = Action.RECONNECT
-    description = "This refresh token was used a moment ago; its successor went to another client."
+    description = "Another client used this refresh token a moment ago and got the new tokens."
 
 
 class ClientRefused(AirtableError):
-    """Airtable does not accept us: client id, secret or what the integration is allowed to do."""
+    """Airtable rejects our client ID, our secret, or what we ask for."""
 
     status = 500
     error = "invalid_client"
     action = Action.FIX_CONFIG
     description = (
-        "Airtable does not accept this service's client id, secret or set-up. The person who runs "
-        "it must compare them with the integration's page in Airtable."
+        "Airtable rejects this service's client ID, secret or configuration. The operator must "
+        "compare them with the integration's page in Airtable."
     )
 
     def __init__(self, error: str = "invalid_client", *, cause: str | None = None) -> None:
@@ -342,7 +345,7 @@ class ClientRefused(AirtableError):
 
 
 class UpstreamError(AirtableError):
-    """Airtable's answer makes no sense, or the connection broke. What it did is unknown."""
+    """The answer is unusable, or the connection broke. Airtable may have acted on the request."""
 
     status = 502
     error = "airtable_error"
@@ -351,14 +354,14 @@ class UpstreamError(AirtableError):
 
 
 class NotSent(UpstreamError):
-    """Airtable could not be reached: the request was certainly not sent."""
+    """Airtable could not be reached. The request was certainly not sent."""
 
     error = "airtable_unreachable"
     description = "Airtable could not be reached."
 
 
 class UpstreamTimeout(AirtableError):
-    """Airtable gave no complete answer in time. What it did is unknown."""
+    """Airtable gave no complete answer in time. It may have acted on the request."""
 
     status = 504
     error = "airtable_timeout"
@@ -369,9 +372,9 @@ class UpstreamTimeout(AirtableError):
 class WebApiError(AirtableOAuthError):
     """Airtable's Web API answered with an error: see `airtable_oauth.raise_for_error`.
 
-    `status` is Airtable's own if that is 4xx, else 502. `error` is Airtable's error type, such as
-    `INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND`. `message` is Airtable's own sentence, if it sent one:
-    it may quote what was sent, so it is not part of the answer.
+    `status` is Airtable's status if that is 4xx, else 502. `error` is Airtable's error type, such
+    as `INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND`. `message` is Airtable's message, if it sent one.
+    It may quote the request, so it is not part of the answer.
     """
 
     status = 502
@@ -398,23 +401,23 @@ class WebApiError(AirtableOAuthError):
 
 
 class ForeignOrigin(AirtableOAuthError):
-    """A request through our client is meant for another origin than Airtable's Web API."""
+    """A host app used our client for an origin other than Airtable's Web API."""
 
     action = Action.FIX_CONFIG
-    description = "This client talks to Airtable's Web API only: nobody else gets its token."
+    description = "This client sends requests to Airtable's Web API only, to protect its token."
 
 
 class ServerError(AirtableOAuthError):
-    """A defect of ours."""
+    """A bug in this package."""
 
 
 class Unavailable(AirtableOAuthError):
-    """The service cannot do this at the moment."""
+    """The service cannot handle the request at the moment."""
 
     status = 503
     error = "temporarily_unavailable"
     retry_after = 5
-    description = "The service cannot do this at the moment."
+    description = "The service cannot handle this request at the moment."
 
 
 class StoreUnavailable(Unavailable):
@@ -429,37 +432,37 @@ class TooManyLogins(Unavailable):
 
     error = "too_many_logins"
     retry_after = 60
-    description = "Too many logins are under way; try again in a minute."
+    description = "Too many logins are in progress. Try again in a minute."
 
 
 class TokenEndpointBusy(Unavailable):
-    """Too many token requests are under way in this process; this one was not sent."""
+    """This process has too many token requests in progress. This one was not sent."""
 
-    description = "Too many token requests are under way. Try again in a few seconds."
+    description = "Too many token requests are in progress. Try again in a few seconds."
 
 
 class TooManyUploads(Unavailable):
-    """Too many uploads are under way in this process; this one was not read."""
+    """This process has too many uploads in progress. This one was not read."""
 
-    description = "Too many uploads are under way. Try again in a few seconds."
+    description = "Too many uploads are in progress. Try again in a few seconds."
 
 
 class ClockSkew(Unavailable):
-    """The store's clock and this machine's disagree by a day or more."""
+    """The store's clock and this machine's differ by a day or more."""
 
     error = "clock_skew"
     action = Action.FIX_CONFIG
     description = (
-        "The store's clock and this machine's clock disagree by more than a day. Set both, then "
+        "The store's clock and this machine's clock differ by more than a day. Correct them, then "
         "run this again."
     )
 
 
 class AccessUnavailable(Unavailable):
-    """The access token has ended, and it is not known yet whether it could be renewed."""
+    """The access token has expired, and the refresh has not succeeded yet."""
 
     error = "access_unavailable"
-    description = "The access to Airtable could not be renewed yet; nothing is lost so far."
+    description = "The access token could not be refreshed yet. Try again in a few seconds."
 
     def __init__(self, seconds: float = 5.0) -> None:
         self.retry_after = max(1, math.ceil(seconds))
@@ -467,7 +470,7 @@ class AccessUnavailable(Unavailable):
 
 
 class UnreadableRecord(Unavailable):
-    """A record is in the store, and this process cannot read it. It is never taken for absent."""
+    """This process cannot read a record in the store. It is never treated as absent."""
 
     error = "unreadable_record"
     action = Action.FIX_CONFIG
@@ -481,26 +484,25 @@ class UnknownRecordFormat(UnreadableRecord):
     error = "unknown_record_format"
     description = (
         "A record has a format that this process does not know: a newer version of this service "
-        "wrote it, or it was stored without encryption. The person who runs the service must "
-        "update this process."
+        "wrote it, or it was stored without encryption. The operator must update this process."
     )
 
 
 class UnknownEncryptionKey(UnreadableRecord):
-    """A record is encrypted with a key that is not among the configured ones."""
+    """A record is encrypted with a key that is not configured."""
 
     error = "unknown_encryption_key"
     description = (
-        "A record was encrypted with a key that this process does not have. The person who runs "
-        "the service must put it back into the setting ENCRYPTION_KEYS."
+        "A record was encrypted with a key that this process does not have. The operator must add "
+        "that key to the setting ENCRYPTION_KEYS again."
     )
 
 
 class DamagedRecord(UnreadableRecord):
-    """A record names a configured key, and does not authenticate with it."""
+    """A record names a configured key but does not authenticate with it."""
 
     error = "damaged_record"
     description = (
         "A record was changed, or moved to another key of the store, outside this service. The "
-        "person who runs the service must restore or remove it."
+        "operator must restore or remove it."
     )
