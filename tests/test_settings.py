@@ -109,7 +109,7 @@ def test_redirect_uri_that_airtable_would_refuse(uri: str, message: str) -> None
             "https://*.example.com",
             "must not contain wildcards: list each origin",
         ),
-        ("allowed_origins", "null", "must not contain null: any sandboxed page has that origin"),
+        ("allowed_origins", "null", "must not contain null: any sandboxed page can send it"),
         ("allowed_origins", "http://app.example.com", NO_HTTPS),
         (
             "public_url",
@@ -222,7 +222,8 @@ def test_messages_name_the_variables_that_are_read() -> None:
             f"{prefix}CLIENT_ID: is missing",
             f"{prefix}REDIRECT_URI: is missing",
             f"{prefix}SCOPES: is missing",
-            f"{prefix}NODE_COMPAT: hands tokens to browsers, which EXPOSE_TOKENS=false forbids",
+            f"{prefix}NODE_COMPAT: must be off with EXPOSE_TOKENS=false: "
+            "it hands tokens to browsers",
         ]
         right: Any = options | {
             "client_id": "an-id",

@@ -1,4 +1,4 @@
-"""Every option, read from the environment, `.env` and Docker secrets; validated before use."""
+"""The settings, read from the environment, `.env` and Docker secrets, and validated."""
 
 import base64
 import binascii
@@ -33,10 +33,10 @@ from airtable_oauth.urls import (
 
 PREFIX = "AIRTABLE_OAUTH_"
 _PREFIX_OF_ERROR = "airtable_oauth_prefix"
-"""The attribute of a `ValidationError` that says how the variables begin that were read."""
+"""The attribute of a `ValidationError` that holds the prefix of the variables that were read."""
 _SECRETS = Path("/run/secrets")
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
-WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 (it begins one)
+WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 (only a prefix)
 _WEBHOOK_KEY_BYTES = range(24, 65)
 _DAY = 24 * 3600
 _KEY_BYTES = 32
@@ -47,8 +47,8 @@ class Settings(BaseSettings):
     """The configuration of one integration. Frozen; there is no global instance.
 
     Each field is the variable `AIRTABLE_OAUTH_<FIELD>`. `Settings()` raises
-    `pydantic.ValidationError`; `faults` turns that into a readable line per variable, none of
-    which shows a value.
+    `pydantic.ValidationError`; `faults` turns that into one readable line per variable, without
+    its value.
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
@@ -66,10 +66,10 @@ class Settings(BaseSettings):
     _prefix: str = PrivateAttr(default=PREFIX)
 
     def __init__(self, **values: Any) -> None:
-        """Read what `values` leaves out from the environment.
+        """Read every setting that is not in `values` from the environment.
 
         Raises:
-            ValidationError: a variable is wrong or missing. `faults` describes it.
+            ValidationError: a variable is invalid or missing. `faults` describes it.
         """
         given = values.get("_env_prefix")
         prefix = self.model_config.get("env_prefix", "") if given is None else given
@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         self._prefix = prefix
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] = "airtable"
-    """Part of cookie names and store keys, so that two integrations can share a host and a store"""
+    """Part of cookie names and store keys; lets two integrations share a host and a store"""
 
     client_id: Annotated[str, Field(pattern=r"^[\x21-\x39\x3b-\x7e]+$")]
     """The integration's client ID"""
@@ -90,13 +90,13 @@ class Settings(BaseSettings):
     """The integration's client secret; empty for an integration without one"""
 
     redirect_uri: str
-    """Where Airtable sends the browser back: the SPA's callback route, registered byte for byte"""
+    """The SPA's callback route, exactly as registered with Airtable"""
 
     scopes: Annotated[tuple[str, ...], NoDecode]
-    """What to ask for, space-delimited, each enabled on the integration's page"""
+    """The scopes to request, space-delimited; each must be enabled on the integration's page"""
 
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    """Origins of the SPAs that may call this service, comma-separated; none if same-origin"""
+    """Origins of the SPAs that call this service, comma-separated; empty if same-origin"""
 
     public_url: str = "http://localhost:3000"
     """Where browsers reach this service; https makes cookies `Secure`"""
@@ -114,58 +114,58 @@ class Settings(BaseSettings):
     """`memory://`, `redis://…`, `rediss://…`, `sqlite:///file` or `postgresql://…`"""
 
     store_timeout: Annotated[float, Field(ge=0.1, le=60)] = STORE_TIMEOUT
-    """Seconds for one operation of the store, connecting included if it must"""
+    """Seconds for one store operation, including the time to connect"""
 
     store_pool_size: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Connections of one process; if not set, Redis has 50, PostgreSQL 20, SQLite 4"""
+    """Connections per process; by default 50 to Redis, 20 to PostgreSQL, 4 to SQLite"""
 
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Keys from `airtable-oauth keys new`, comma-separated: the first encrypts, all decrypt"""
 
     login_ttl: Annotated[int, Field(ge=30, le=600)] = 600
-    """Seconds a person has between asking for the authorization URL and coming back"""
+    """Seconds from the authorization URL until the person must be back from Airtable"""
 
     max_pending_logins: Annotated[int, Field(ge=1)] = 100_000
-    """How many logins `memory://` holds; more are refused until some end"""
+    """How many logins `memory://` holds before it refuses new ones"""
 
     session_idle_ttl: Annotated[int, Field(ge=60, le=60 * _DAY)] = 14 * _DAY
-    """Seconds that a session lives without being used"""
+    """Seconds until an unused session ends"""
 
     session_max_ttl: Annotated[int, Field(ge=60, le=365 * _DAY)] = 60 * _DAY
-    """Seconds that a session lives in any case; its connection ends within an hour of it"""
+    """Seconds until any session ends; a connection ends within an hour of its last session"""
 
     expose_tokens: bool = True
-    """Whether the endpoints are served that hand tokens to browsers"""
+    """Whether to serve `/token-exchange` and `/token-refresh`, which hand tokens to browsers"""
 
     node_compat: bool = False
-    """Whether the Node service's two routes are served, whose logins any browser can finish"""
+    """Whether to serve the Node service's two routes; any browser can finish their logins"""
 
     docs: bool = True
-    """Whether `/docs`, `/openapi.json` and `/`, which points to them, are served"""
+    """Whether to serve `/docs`, `/openapi.json` and `/`, which points to them"""
 
     upstream_timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
     """Seconds for a whole call to Airtable"""
 
     webhook_url: SecretStr = SecretStr("")
-    """Where events of connections are posted, signed; empty: nowhere"""
+    """Where to post signed events of connections; empty to send none"""
 
     webhook_secret: SecretStr = SecretStr("")
-    """What signs them, from `airtable-oauth keys webhook`"""
+    """The key that signs these events, from `airtable-oauth keys webhook`"""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """How much is logged"""
+    """The lowest level that is logged"""
 
     log_format: Literal["console", "json"] = "console"
-    """How it is logged: for people, or an object a line"""
+    """`console` for people, `json` for one object per line"""
 
     telemetry: bool = False
-    """Whether spans and metrics are exported by OTLP, as the `OTEL_…` variables say"""
+    """Whether to export spans and metrics with OTLP, configured by the `OTEL_…` variables"""
 
     forwarded_allow_ips: Annotated[tuple[str, ...], NoDecode] = ()
-    """Proxies whose `X-Forwarded-For` is believed: addresses or networks, comma-separated"""
+    """Proxies whose `X-Forwarded-For` the log trusts: addresses or networks, comma-separated"""
 
     def variable(self, field: str) -> str:
-        """The name of the environment variable that a field was read from, with its prefix."""
+        """The environment variable of a field, with its prefix."""
         return f"{self._prefix}{field}".upper()
 
     @property
@@ -175,7 +175,7 @@ class Settings(BaseSettings):
 
     @property
     def store_patience(self) -> float:
-        """Seconds that a request waits for the store: two operations and a little."""
+        """Seconds that a request waits for the store: twice `store_timeout`, plus 0.2."""
         return 2 * self.store_timeout + 0.2
 
     @property
@@ -221,7 +221,7 @@ class Settings(BaseSettings):
     def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
             _require("*" not in origin, "must not contain wildcards: list each origin")
-            _require(origin != "null", "must not contain null: any sandboxed page has that origin")
+            _require(origin != "null", "must not contain null: any sandboxed page can send it")
             _require(
                 _is_origin(origin), "must list origins, without a path: https://app.example.com"
             )
@@ -296,13 +296,13 @@ class Settings(BaseSettings):
     def _exposes_tokens(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 (a validator)
         _require(
             not value or info.data.get("expose_tokens", True),
-            "hands tokens to browsers, which EXPOSE_TOKENS=false forbids",
+            "must be off with EXPOSE_TOKENS=false: it hands tokens to browsers",
         )
         return value
 
 
 def faults(error: ValidationError) -> list[str]:
-    """One readable line per wrong or missing variable, naming it and never its value."""
+    """One readable line per invalid or missing variable, with its name but never its value."""
     prefix = getattr(error, _PREFIX_OF_ERROR, PREFIX)
     return [
         f"{prefix}{fault['loc'][0]}".upper() + f": {_sentence(fault)}"
@@ -311,10 +311,10 @@ def faults(error: ValidationError) -> list[str]:
 
 
 def decode_key(text: str) -> bytes:
-    """The 32 bytes of an encryption key as `airtable-oauth keys new` prints it.
+    """Decode an encryption key, as `airtable-oauth keys new` prints it, to its 32 bytes.
 
     Raises:
-        ValueError: it is not base64url of 32 bytes.
+        ValueError: the text is not base64url of 32 bytes.
     """
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
@@ -326,10 +326,10 @@ def decode_key(text: str) -> bytes:
 
 
 def decode_webhook_secret(text: str) -> bytes:
-    """The key in a secret as Standard Webhooks writes it: `whsec_` and base64.
+    """Decode a webhook secret in the format of Standard Webhooks: `whsec_` and base64.
 
     Raises:
-        ValueError: it is not like that, or not 24 to 64 bytes long.
+        ValueError: the format is wrong, or the key is not 24 to 64 bytes long.
     """
     encoded = text.removeprefix(WEBHOOK_SECRET_PREFIX)
     try:
@@ -337,7 +337,7 @@ def decode_webhook_secret(text: str) -> bytes:
     except binascii.Error as error:
         raise ValueError("not base64") from error
     if encoded == text or len(key) not in _WEBHOOK_KEY_BYTES:
-        raise ValueError("no webhook secret")
+        raise ValueError("not a webhook secret")
     return key
 
 
@@ -381,6 +381,3 @@ def _is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-# https://airtable.com/developers/web/api/oauth-reference, "Redirect URI requirements"
