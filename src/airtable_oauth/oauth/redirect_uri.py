@@ -30,6 +30,7 @@ def _has_parent_segment(url: str) -> bool:
     return path is None or ".." in re.split(r"[/\\]", path)
 
 
+# https://airtable.com/developers/web/api/oauth-reference, "Redirect URI requirements"
 REDIRECT_URI_RULES: Iterable[tuple[Any, str]] = (
     (is_printable, NOT_PRINTABLE),
     (lambda uri: "*" not in uri, "must not contain a wildcard (*)"),
