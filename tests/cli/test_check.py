@@ -83,7 +83,7 @@ async def test_sound_settings_have_no_fault() -> None:
             "warning",
             "REDIRECT_URI: is below http://localhost:3000, where `airtable-oauth serve` has no",
         ),
-        ({"webhook_secret": "whsec_x"}, "warning", "WEBHOOK_SECRET: is set and AIRTABLE_OAUTH_"),
+        ({"webhook_secret": "whsec_x"}, "warning", "WEBHOOK_SECRET: is set but AIRTABLE_OAUTH_"),
     ],
 )
 async def test_fault_is_named_with_its_remedy(
@@ -183,7 +183,7 @@ async def test_malformed_settings_do_not_stop_the_other_checks(
         "warning  ACME_NODE_COMPAT: is on: any browser that has the URL of such a login can "
         "finish it",
         "warning  some checks did not run, because they need settings that are malformed or "
-        "missing: correct those, then run this again",
+        "missing. Correct those, then run this again",
     ]
 
 
@@ -237,7 +237,7 @@ async def test_store_that_is_gone_or_lives_in_another_time() -> None:
     """The one is a fault, the other a warning."""
     gone = (await troubles(store=OtherStore(None)))[0]
     assert gone == "fault    AIRTABLE_OAUTH_STORE_URL: the store does not work (store_unavailable)"
-    assert "s apart" in (await troubles(store=OtherStore(1000.0)))[0]
+    assert "differ by" in (await troubles(store=OtherStore(1000.0)))[0]
 
 
 async def test_online_asks_airtable(simulator: Simulator) -> None:
@@ -246,7 +246,7 @@ async def test_online_asks_airtable(simulator: Simulator) -> None:
     assert await troubles(transport=transport) == []
     assert len(simulator.token_requests()) == 1
     refused = await troubles(transport=transport, client_secret="CANARY")
-    assert "Airtable does not accept it with this secret (invalid_client)" in refused[0]
+    assert "Airtable rejects it with this secret (invalid_client)" in refused[0]
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ async def test_online_asks_airtable(simulator: Simulator) -> None:
         (
             200,
             {"access_token": "a", "refresh_token": "r", "token_type": "Bearer", "expires_in": 1},
-            "gives tokens for a made-up code",
+            "issues tokens for a made-up code",
         ),
     ],
 )
@@ -300,7 +300,7 @@ async def test_report_holds_no_secret(simulator: Simulator) -> None:
 async def test_telemetry_without_a_collector() -> None:
     """It would go nowhere."""
     (trouble,) = await troubles(telemetry=True)
-    assert trouble.startswith("warning  AIRTABLE_OAUTH_TELEMETRY: is on, and no OTEL_EXPORTER_OTLP")
+    assert trouble.startswith("warning  AIRTABLE_OAUTH_TELEMETRY: is on, but no OTEL_EXPORTER_OTLP")
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
     assert await troubles(environment, telemetry=True) == []
 

@@ -136,7 +136,7 @@ def test_check_reports_malformed_settings_and_the_others_in_one_run() -> None:
     assert result.exit_code == 1
     lines = result.output.splitlines()
     assert lines[0] == f"fault    {PREFIX}PUBLIC_URL: must be an http or https URL with a host name"
-    assert "ok       the store (memory) accepts writes and gives them back" in lines
+    assert "ok       the store (memory) works: a record was written, read and deleted" in lines
     assert "CANARY" not in result.output
 
 

@@ -31,13 +31,13 @@ REDIS = {
     "full": "the store is full",
     "replica": "the store is read-only",
     "no replicas": "too few of its replicas",
-    "no permission": "the user lacks a right",
+    "no permission": "the user lacks a permission",
 }
 POSTGRES = {
     "another password": PASSWORD,
     "no such database": "the database does not exist",
-    "no right to create": "the user lacks a right",
-    "no grant": "the user lacks a right",
+    "no right to create": "the user lacks a permission",
+    "no grant": "the user lacks a permission",
     "read only": "the store is read-only",
 }
 SQLITE = {"full disk": "the store is full", "no folder": "create its folder"}
@@ -122,7 +122,7 @@ async def test_missing_grant_of_one_verb_is_noticed(postgres_url: str) -> None:
     ):
         await execute(admin, text(statement))
     url = postgres_url.replace("test@", "writer@")
-    await assert_noticed(url, "the user lacks a right")
+    await assert_noticed(url, "the user lacks a permission")
     await execute(admin, text("GRANT DELETE ON airtable_oauth_entries TO writer"))
     assert await report(settings_for(url)) == []
     for statement in ("REVOKE ALL ON airtable_oauth_entries FROM writer", "DROP ROLE writer"):
@@ -185,7 +185,7 @@ async def test_redis_that_hides_its_configuration_is_reported(own_redis_url: str
         stack.callback(client.execute_command, "ACL", "DELUSER", "app")
         lines = await report(settings_for(own_redis_url.replace("://", "://app:pw@")))
     assert len(lines) == 1
-    assert "this Redis does not show its configuration, so it could not be checked" in lines[0]
+    assert "could not read the configuration of this Redis" in lines[0]
 
 
 @pytest.mark.parametrize(

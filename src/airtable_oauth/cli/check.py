@@ -1,4 +1,4 @@
-"""What `airtable-oauth check` finds: what is right, what is wrong, and what to do about it."""
+"""The checks of `airtable-oauth check`. A finding says what is right or wrong, and what to do."""
 
 import difflib
 import time
@@ -54,7 +54,7 @@ _STAND_INS = {
     "encryption_keys": base64url(bytes(range(32))),
     "webhook_secret": "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
 }
-"""Valid values for malformed settings that have no valid default. No check looks at them."""
+"""Placeholders for malformed settings without a valid default. Checks never read them."""
 _STORE_FIELDS = {
     *("name", "store_url", "store_timeout", "store_pool_size", "encryption_keys"),
     "max_pending_logins",
@@ -65,7 +65,7 @@ _CLIENT_FIELDS = {
 }
 _SKIPPED = Finding(
     Level.WARNING,
-    "some checks did not run, because they need settings that are malformed or missing: correct "
+    "some checks did not run, because they need settings that are malformed or missing. Correct "
     "those, then run this again",
 )
 
@@ -77,9 +77,9 @@ async def examine_environment(
     settings: type[Settings] = Settings,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[Finding]:
-    """Everything worth saying about the settings that this process would read.
+    """Check the settings that this process would read.
 
-    Malformed settings do not stop the checks that do not depend on them.
+    A malformed setting skips only the checks that depend on it.
     """
     malformed: dict[str, Any] = {}
     while True:
@@ -89,7 +89,7 @@ async def examine_environment(
             for line in faults(error):
                 yield Finding(Level.FAULT, line)
             fields = _fields(error)
-            if not fields - malformed.keys():  # no stand-in fits a field that a subclass added
+            if not fields - malformed.keys():  # a subclass added a field without a placeholder
                 yield _SKIPPED
                 return
             malformed |= {name: _stand_in(settings, name) for name in fields}
@@ -112,12 +112,12 @@ async def examine(
     transport: httpx.AsyncBaseTransport | None = None,
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Finding]:
-    """Everything worth saying about these settings, in the order of a login.
+    """Check these settings, in the order of a login.
 
-    Checks that need one of the `malformed` fields do not run.
+    Skips the checks that need one of the `malformed` fields.
     """
     if not malformed:
-        yield ok("every setting has a valid form")
+        yield ok("every setting is well-formed")
     skips = False
     for check, needs in _CHECKS.items():
         if needs.isdisjoint(malformed):
@@ -162,7 +162,7 @@ def _unknown_variables(settings: Settings, environment: Mapping[str, str]) -> It
 
 
 def _names_in_files(settings: Settings) -> Iterator[str]:
-    """The variables in the `.env` file, and the secrets, which are files named like them."""
+    """The names of the variables in the `.env` file, and of the files with secrets."""
     for file in _paths(settings.model_config.get("env_file")):
         yield from dotenv_values(file)
     for folder in _paths(settings.model_config.get("secrets_dir")):
@@ -170,24 +170,24 @@ def _names_in_files(settings: Settings) -> Iterator[str]:
 
 
 def _paths(configured: Any) -> Iterator[Path]:
-    """The existing ones: pydantic-settings accepts a path, several, or None."""
+    """The configured paths that exist. pydantic-settings accepts one path, several, or None."""
     several = [configured] if isinstance(configured, str | PathLike) else configured or ()
     yield from (Path(each).expanduser() for each in several if Path(each).expanduser().exists())
 
 
 def _is_of_kubernetes(name: str) -> bool:
-    """Whether a service named `airtable-oauth` put this variable into every pod."""
+    """Whether Kubernetes sets this variable in every pod, for a service named `airtable-oauth`."""
     return any(part in name for part in _KUBERNETES)
 
 
 def _redirect_uri(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
     yield ok(
-        f"redirect URI {settings.redirect_uri} keeps Airtable's rules; register exactly this one"
+        f"redirect URI {settings.redirect_uri} follows Airtable's rules; register exactly this one"
     )
 
 
 def _callback_page(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
-    """The service's own paths have no page. With one origin, it is below another path."""
+    """Warn about a callback route below the service's own path, which has no pages."""
     callback, api = urlsplit(settings.redirect_uri), urlsplit(settings.public_url)
     same_origin = origin_of(settings.redirect_uri) == settings.own_origin
     if same_origin and f"{callback.path}/".startswith(f"{api.path}/"):
@@ -203,7 +203,7 @@ def _sites(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
     callback = origin_of(settings.redirect_uri)
     for origin in dict.fromkeys((callback, *settings.allowed_origins)):
         if _site_of(origin) == _site_of(settings.public_url):
-            yield ok(f"{origin} and {settings.public_url} are one site: browsers keep the cookies")
+            yield ok(f"{origin} and {settings.public_url} are one site: browsers send the cookies")
         else:
             yield fault(settings.variable("public_url"), _two_sites(settings, origin))
     if callback in (*settings.allowed_origins, settings.own_origin):
@@ -211,7 +211,7 @@ def _sites(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
     elif _site_of(callback) == _site_of(settings.public_url):
         yield fault(
             settings.variable("allowed_origins"),
-            f"lacks {callback}, where the callback route is, so no login could finish. Add it",
+            f"lacks {callback}, the origin of the callback route, so no login could finish. Add it",
         )
 
 
@@ -239,10 +239,10 @@ def _scheme(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
         yield fault(
             settings.variable("public_url"),
             "is http while the pages are https. Set it to the https address that browsers use, "
-            "also if a proxy ends TLS",
+            "even if a proxy terminates TLS",
         )
     else:
-        yield ok("cookies are not Secure, because this service is reached by http on this machine")
+        yield ok("cookies are not Secure: browsers reach this service over http on this machine")
 
 
 def _scopes(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
@@ -261,7 +261,7 @@ def _scopes(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
 
 def _client(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
     if settings.client_secret.get_secret_value():
-        yield ok("a confidential client: it authenticates with its secret")
+        yield ok("confidential client: it authenticates with its secret")
     else:
         yield warning(
             settings.variable("client_secret"),
@@ -303,7 +303,7 @@ def _webhook(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
     elif settings.webhook_secret.get_secret_value():
         yield warning(
             settings.variable("webhook_secret"),
-            f"is set and {settings.variable('webhook_url')} is not, so nothing is posted",
+            f"is set but {settings.variable('webhook_url')} is not, so no events are sent",
         )
 
 
@@ -314,12 +314,12 @@ def _telemetry(settings: Settings, environment: Mapping[str, str]) -> Iterator[F
         yield Finding(Level.FAULT, str(error))
     if settings.telemetry and not any(name.startswith(_OTLP) for name in environment):
         yield warning(
-            settings.variable("telemetry"), f"is on, and no {_OTLP} variable says where to send it"
+            settings.variable("telemetry"), f"is on, but no {_OTLP} variable says where to send it"
         )
 
 
 async def _airtable(settings: Settings, airtable: TokenEndpoint) -> Finding:
-    """Ask with a code that cannot exist: all that matters is whether the client is refused."""
+    """Send a code that cannot exist, to see whether Airtable rejects the client."""
     form = airtable.client.exchange_form(code="airtable-oauth-check", code_verifier=code_verifier())
     try:
         status, body = await airtable.token_request(form)
@@ -327,26 +327,26 @@ async def _airtable(settings: Settings, airtable: TokenEndpoint) -> Finding:
     except ClientRefused as error:
         return fault(
             settings.variable("client_id"),
-            f"Airtable does not accept it with this secret ({error.error}): compare both with the "
+            f"Airtable rejects it with this secret ({error.error}): compare both with the "
             "integration's page",
         )
     except AirtableOAuthError as error:
-        if error.status == 400:  # noqa: PLR2004 (the code is refused, as it should be)
-            return ok("Airtable accepts client ID and secret")
+        if error.status == 400:  # noqa: PLR2004 (Airtable rejects the code, as it should)
+            return ok("Airtable accepts the client ID and the secret")
         return fault(settings.variable("airtable_url"), f"{error.description} ({cause_of(error)})")
     finally:
         await airtable.aclose()
     return fault(
         settings.variable("airtable_url"),
-        "this server gives tokens for a made-up code, so it is not Airtable",
+        "this server issues tokens for a made-up code, so it is not Airtable",
     )
 
 
 def _site_of(url: str) -> tuple[str, str]:
-    """Scheme and registrable domain, as browsers tell sites apart.
+    """The site of a URL, as browsers define it: its scheme and registrable domain.
 
     Customers of one hosting company are different sites: the private section of the Public Suffix
-    List has the domains under which they live.
+    List has the domains that they share.
     """
     parts = urlsplit(origin_of(url))
     host = parts.hostname or ""
@@ -374,4 +374,4 @@ _CHECKS: dict[Callable[[Settings, Mapping[str, str]], Iterator[Finding]], set[st
     _webhook: {"webhook_url", "webhook_secret"},
     _telemetry: {"telemetry"},
 }
-"""In the order of a login, each with the fields that it needs."""
+"""The checks in the order of a login, each with the fields that it needs."""

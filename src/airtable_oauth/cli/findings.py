@@ -1,11 +1,11 @@
-"""The lines of the report of `airtable-oauth check`."""
+"""The findings that `airtable-oauth check` reports."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How a finding weighs."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A line of the report. None of them holds a secret."""
+    """A line of the report. It never holds a secret."""
 
     level: Level
     text: str
@@ -24,15 +24,15 @@ class Finding:
 
 
 def ok(text: str) -> Finding:
-    """Something is right."""
+    """Report that something is right."""
     return Finding(Level.OK, text)
 
 
 def warning(variable: str, text: str) -> Finding:
-    """Something may be wrong about a variable."""
+    """Report that a variable may be wrong."""
     return Finding(Level.WARNING, f"{variable}: {text}")
 
 
 def fault(variable: str, text: str) -> Finding:
-    """Something is wrong about a variable."""
+    """Report that a variable is wrong."""
     return Finding(Level.FAULT, f"{variable}: {text}")

@@ -1,4 +1,4 @@
-"""What `airtable-oauth check` finds out about the store."""
+"""The checks of the store, for `airtable-oauth check`."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -21,8 +21,8 @@ _UNREACHABLE = "the store cannot be reached: is it running, and are host and por
 _NO_SUCH_HOST = "the host name does not exist"
 _PASSWORD = "the store refuses the user name or the password"  # noqa: S105 (a sentence)
 _RIGHTS = (
-    "the user lacks a right. PostgreSQL: it must be allowed to create the table, or to SELECT, "
-    "INSERT, UPDATE and DELETE in the table airtable_oauth_entries. Redis: its ACL must allow the "
+    "the user lacks a permission. PostgreSQL: allow it to create the table, or grant SELECT, "
+    "INSERT, UPDATE and DELETE on the table airtable_oauth_entries. Redis: its ACL must allow the "
     "keys and the commands of the service"
 )
 _READ_ONLY = "the store is read-only, as replicas are: use the address of the primary"
@@ -31,7 +31,7 @@ _FOLDER = (
     "a file cannot be opened. SQLite: create its folder, or correct the path. Others: correct the "
     "paths of certificates in the URL"
 )
-_FILE_RIGHTS = "this user may not open or write a file that the URL names, or its folder"
+_FILE_RIGHTS = "this user is not allowed to open or write a file in the URL, or its folder"
 _ADVICE = {
     **dict.fromkeys(("ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ENETUNREACH"), _UNREACHABLE),
     **dict.fromkeys(("EAI_NONAME", "EAI_AGAIN", "EAI_NODATA"), _NO_SUCH_HOST),
@@ -43,18 +43,18 @@ _ADVICE = {
     **dict.fromkeys(("EACCES", "EROFS", "SQLITE_READONLY"), _FILE_RIGHTS),
     "3D000": "the database does not exist: create it, or correct the name in the URL",
     "42P01": "the table airtable_oauth_entries is missing, and could not be created",
-    "53300": "the database has no connection left: see STORE_POOL_SIZE",
+    "53300": "the database has no free connections: see STORE_POOL_SIZE",
     "LOADING": "Redis is still loading its data: try again in a moment",
-    "MISCONF": "Redis refuses writes because it cannot save to its disk",
-    "NOREPLICAS": "Redis refuses writes because too few of its replicas are connected",
-    "ERR": "Redis refuses a command: is it 6.2 or newer, and does the database number exist?",
+    "MISCONF": "Redis rejects writes because it cannot save to its disk",
+    "NOREPLICAS": "Redis rejects writes because too few of its replicas are connected",
+    "ERR": "Redis rejects a command: is it 6.2 or newer, and does the database number exist?",
     **dict.fromkeys(
         ("redis.InvalidResponse", "redis.ConnectionError"),
-        "what answers does not speak Redis's protocol: compare host and port, and use rediss:// if "
-        "it expects TLS",
+        "the server does not speak Redis's protocol: check the host and the port, and use "
+        "rediss:// if it expects TLS",
     ),
     "ConnectionError": (
-        "the server ended the connection: does it offer TLS, if the URL asks for it (sslmode)?"
+        "the server closed the connection: does it offer TLS, if the URL requires it (sslmode)?"
     ),
     "SQLITE_NOTADB": "the file is not a SQLite database",
     "TimeoutError": (
@@ -62,13 +62,13 @@ _ADVICE = {
         "connection through, and is STORE_TIMEOUT long enough for a store far away?"
     ),
 }
-"""By the code at the end of a cause, or by its type if it has none."""
+"""What to do, by the code at the end of a cause, or by the cause's type if it has no code."""
 
 
 async def check_store(
     settings: Settings, store: Store, clock: Callable[[], float]
 ) -> AsyncIterator[Finding]:
-    """Write and read as a login does, encryption included; then look at what may lose records.
+    """Write and read a record as a login does, encrypted; then check what may lose records.
 
     Closes the store.
     """
@@ -76,11 +76,11 @@ async def check_store(
     scheme = settings.store_url.get_secret_value().partition(":")[0]
     try:
         await prove_write(sealed(store, settings), settings.name)
-        yield ok(f"the store ({scheme}) accepts writes and gives them back")
+        yield ok(f"the store ({scheme}) works: a record was written, read and deleted")
         skew = abs(await store.now() - clock())
         if skew > _MAX_SKEW_SECONDS:
             yield warning(
-                variable, f"the clocks of the store and of this machine are {skew:.0f} s apart"
+                variable, f"the clocks of the store and of this machine differ by {skew:.0f} s"
             )
         async for finding in _safety(settings, store, variable):
             yield finding
@@ -92,7 +92,7 @@ async def check_store(
 
 
 def _advice(cause: str, settings: Settings) -> str:
-    """What to do about a cause, as `cause_of` writes it."""
+    """What to do about a cause in the format of `cause_of`."""
     code = cause.rpartition(" ")[2]
     if cause.startswith("SSL"):
         return "the certificate of the store could not be verified"
@@ -104,7 +104,7 @@ def _advice(cause: str, settings: Settings) -> str:
 
 
 async def _safety(settings: Settings, store: Store, variable: str) -> AsyncIterator[Finding]:
-    """What the server may lose, or other users may read."""
+    """Check for records that the server may lose, or that other users can read."""
     url = settings.store_url.get_secret_value()
     if url.startswith("redis"):
         from airtable_oauth.stores.redis import RedisStore  # noqa: PLC0415 (an extra)
@@ -128,8 +128,8 @@ async def _redis(store: "RedisStore", variable: str) -> AsyncIterator[Finding]:
     except StoreUnavailable:
         yield warning(
             variable,
-            "this Redis does not show its configuration, so it could not be checked: "
-            "maxmemory-policy must be noeviction, and the append-only file should be on",
+            "could not read the configuration of this Redis. Check it yourself: maxmemory-policy "
+            "must be noeviction, and the append-only file should be on",
         )
         return
     for finding in judge_redis(configuration, variable):
@@ -137,10 +137,13 @@ async def _redis(store: "RedisStore", variable: str) -> AsyncIterator[Finding]:
 
 
 def judge_redis(configuration: dict[str, str], variable: str) -> Iterator[Finding]:
-    """What a Redis that is configured like this may lose."""
+    """Report what a Redis with this configuration may lose.
+
+    `configuration` maps the names of Redis's settings to their values.
+    """
     policy = configuration.get("maxmemory-policy", "noeviction")
     if policy == "noeviction":
-        yield ok("Redis evicts nothing (maxmemory-policy noeviction)")
+        yield ok("Redis does not evict records (maxmemory-policy noeviction)")
     else:
         yield fault(
             variable,
