@@ -70,7 +70,7 @@ def test_app_of_ones_own_connects_as_the_readme_says(page: Page, demo: Demo) -> 
     expect(simulator.get_by_text("demo-client for mina@example.com, 3 bases")).to_be_visible()
     expect(simulator.get_by_role("row").filter(has_text="code exchange")).to_contain_text("200")
     click(simulator, "Revoke the grants")
-    expect(simulator.get_by_role("status")).to_contain_text("Every grant has ended")
+    expect(simulator.get_by_role("status")).to_contain_text("All grants are revoked")
     expect(simulator.get_by_text("No app is connected.")).to_be_visible()
     page.reload()
     expect(page.get_by_role("button", name="Connect Airtable")).to_be_visible()
@@ -82,7 +82,7 @@ def test_page_breaks_what_it_says(page: Page, demo: Demo) -> None:
     simulator = page.context.new_page()
     simulator.goto(demo.airtable)
     click(simulator, "Expire the access tokens")
-    expect(simulator.get_by_text("its access token has ended")).to_be_visible()
+    expect(simulator.get_by_text("access token expired")).to_be_visible()
     page.reload()
     expect(page.get_by_text("Connected.")).to_be_visible()
     expect(simulator.get_by_role("row").filter(has_text="refresh").first).to_contain_text("200")
@@ -98,7 +98,7 @@ def test_page_breaks_what_it_says(page: Page, demo: Demo) -> None:
     click(simulator, "Answer 429")
     expect(simulator.get_by_text("The next request below /v0/ will fail.")).to_be_visible()
     click(simulator, "Cancel")
-    expect(simulator.get_by_role("status")).to_have_text("Nothing is planned any more.")
+    expect(simulator.get_by_role("status")).to_have_text("The planned failures are cancelled.")
     click(simulator, "Answer 429")
     answer = httpx.get(f"{demo.airtable}/v0/meta/whoami")
     assert (answer.status_code, answer.json()["error"]["type"]) == (429, "RATE_LIMIT_REACHED")
@@ -143,7 +143,7 @@ def test_other_website_cannot_press_the_buttons(page: Page, demo: Demo) -> None:
         }""",
         demo.airtable,
     )
-    expect(page.get_by_text("answers no other website")).to_be_visible()
+    expect(page.get_by_text("does not accept requests from other websites")).to_be_visible()
     page.goto(demo.app)
     expect(page.get_by_text("Connected.")).to_be_visible()
 

@@ -1,6 +1,6 @@
-"""An Airtable to develop and test against: its OAuth rules, its consent page, its Web API.
+"""A simulator of Airtable for development and tests: OAuth, the consent page and the Web API.
 
-It follows Airtable's public reference strictly and forgets everything when it stops.
+It follows Airtable's public reference strictly. It holds all data in memory.
 """
 
 from airtable_oauth.simulator.app import Simulator, some_users

@@ -1,4 +1,4 @@
-"""The simulator as one object: its ASGI app, its clock, and what it has seen."""
+"""The simulator as one object: its ASGI app, its clock and its log of requests."""
 
 from collections.abc import Collection, Sequence
 
@@ -19,14 +19,14 @@ from airtable_oauth.simulator.sample import identifier, sample_bases
 from airtable_oauth.simulator.web_api import WebApi
 
 _MOST_BODY = 8 * 1024 * 1024
-"""Bytes of a request to Airtable: an upload of 5 MB in base64 fits."""
+"""Bytes of a request body to Airtable, enough for an upload of 5 MB in base64."""
 _MOST_CONTROL = 64 * 1024
-"""Bytes of a request to the control API."""
+"""Bytes of a request body to the control API."""
 DEMO_USER = User(identifier("usr", "demo"), "mina@example.com", "Mina Okafor")
 
 
 def some_users(count: int) -> list[User]:
-    """People with Airtable accounts, always the same."""
+    """Make `count` Airtable users. They are the same in every run."""
     others = (
         User(identifier("usr", "demo", number), f"user{number}@example.com", f"User {number}")
         for number in range(1, count)
@@ -35,17 +35,16 @@ def some_users(count: int) -> list[User]:
 
 
 class Simulator:
-    """Airtable for a few integrations and users.
+    """Simulates Airtable for some integrations and users.
 
-    `app` is an ASGI app for any server; `clock` can be moved; `requests` holds the last 10,000
-    requests; `faults` makes things go wrong. Each base takes five requests a second, and each user
-    `user_limit`, if it is given (Airtable: 50, for personal access tokens). `url` is where browsers
-    find the files in cells, if not where the Web API is asked for them.
+    `app` is an ASGI app for any server. `clock` can be moved. `requests` holds the last 10,000
+    requests. `faults` plans failures. Each base accepts five requests a second, and each user
+    `user_limit`, if it is set (Airtable's limit is 50, for personal access tokens). `url` is the
+    address of the files in cells, by default the origin of the Web API request.
 
-    `/` is a page for people, and `/_simulator/…` offers the same over HTTP: `simulator.control`.
-    Both answer this machine, and requests to one of `control_hosts`: `simulator.guard`. With
-    `record_secrets` the tokens, codes and secrets of requests are recorded as they came; else they
-    are masked.
+    `/` is a page for people. `/_simulator/…` does the same over HTTP: see `simulator.control`. Both
+    answer only this machine and requests to one of `control_hosts`: see `simulator.guard`. The log
+    masks tokens, codes and secrets, unless `record_secrets` is set.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class Simulator:
 
 
 class _Split:
-    """Tells the simulator's own routes from Airtable's."""
+    """Sends a request to the simulator's own routes or to Airtable's."""
 
     def __init__(self, own: ASGIApp, airtable: ASGIApp) -> None:
         self._own = own

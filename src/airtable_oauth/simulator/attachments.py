@@ -1,4 +1,4 @@
-"""Files in cells: what the Web API says of them, and the files themselves."""
+"""Files in cells: how the Web API describes them, and the routes that serve them."""
 
 import hashlib
 from collections.abc import Callable
@@ -23,11 +23,11 @@ class Attachment:
     filename: str
     type: str
     data: bytes | None = None
-    """What was uploaded, or None for a file of the sample."""
+    """The uploaded bytes, or None for a sample file."""
 
     @property
     def content(self) -> bytes:
-        """What was uploaded, or a picture in colours of its own, or a line of text."""
+        """The uploaded bytes. A sample file is a generated picture or a line of text."""
         if self.data is not None:
             return self.data
         if self.type == "image/svg+xml":
@@ -37,26 +37,26 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Attachments:
-    """Serves them at addresses that end after two hours, as Airtable's do."""
+    """Serves files at URLs that expire after two hours, as Airtable's do."""
 
     clock: Callable[[], float]
     url: str | None = None
-    """Where this server is reached by browsers; where it is asked, if nobody says."""
+    """The address that browsers use for this server; by default the origin of the request."""
     _uploaded: dict[str, Attachment] = field(default_factory=dict)
-    """The most recent uploads, by id. Older files are dropped."""
+    """The 20 most recent uploads, by id. Older ones are dropped."""
 
     def routes(self) -> list[Route]:
-        """For a Starlette app."""
+        """The routes for a Starlette app."""
         return [Route("/attachments/{until:int}/{id}/{filename:path}", self._file)]
 
     def add(self, attachment: Attachment) -> None:
-        """Serve an uploaded file from now on."""
+        """Start to serve an uploaded file."""
         self._uploaded[attachment.id] = attachment
         if len(self._uploaded) > _MOST_UPLOADS:
             del self._uploaded[next(iter(self._uploaded))]
 
     def described(self, attachment: Attachment, request: Request) -> dict[str, Any]:
-        """As a cell of the Web API shows it."""
+        """The attachment as the Web API shows it in a cell."""
         until = int(self.clock()) + _LIFE_SECONDS
         base = self.url or str(request.base_url).removesuffix("/")
         name = quote(attachment.filename, safe="")
@@ -79,10 +79,10 @@ class Attachments:
     async def _file(self, request: Request) -> Response:
         parameters = request.path_params
         if parameters["until"] <= self.clock():
-            return Response("This address has ended.", 410)
+            return Response("This URL has expired.", 410)
         if parameters["id"] in self._uploaded:
             uploaded = self._uploaded[parameters["id"]]
-            # Whatever was uploaded is downloaded: a browser must not run it as a page.
+            # Served as a download, so that a browser does not run an uploaded page.
             return Response(uploaded.content, media_type="application/octet-stream")
         kind = "image/svg+xml" if parameters["filename"].endswith(".svg") else "text/plain"
         attachment = Attachment(parameters["id"], parameters["filename"], kind)

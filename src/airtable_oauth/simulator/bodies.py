@@ -1,11 +1,14 @@
-"""Bodies of requests, read up to a cap."""
+"""A limit for the size of request bodies."""
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Capped:
-    """An ASGI app around another that answers 413 to bodies of more than `most` bytes."""
+    """ASGI middleware that answers 413 to bodies of more than `most` bytes.
+
+    The app gets the whole body in one message.
+    """
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self._app = app
@@ -18,7 +21,7 @@ class Capped:
             return
         body = await _read(receive, self._most)
         if body is None:
-            text = f"The body must not be larger than {self._most} bytes."
+            text = f"The body must not exceed {self._most} bytes."
             error = {"error": {"type": "REQUEST_TOO_LARGE", "message": text}}
             await JSONResponse(error, 413)(scope, receive, send)
             return
@@ -26,7 +29,7 @@ class Capped:
 
 
 async def _read(receive: Receive, most: int) -> bytes | None:
-    """The whole body, or None if it is too large. What came before a disconnect is the body."""
+    """The whole body, or None if it is too large. After a disconnect, the part that arrived."""
     body, more = bytearray(), True
     while more:
         message = await receive()
@@ -38,7 +41,7 @@ async def _read(receive: Receive, most: int) -> bytes | None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body first, and then what the server's gives."""
+    """A `receive` that returns the body first, then calls the server's `receive`."""
     given = False
 
     async def replayed() -> Message:

@@ -1,4 +1,4 @@
-"""A dict that cannot grow without bound, since the simulator may run for weeks."""
+"""A dict of bounded size, because the simulator may run for weeks."""
 
 from collections import UserDict
 from collections.abc import Callable
@@ -10,8 +10,8 @@ T = TypeVar("T")
 class Bounded(UserDict[str, T]):
     """A dict of at most `most` entries.
 
-    When it is full, a tenth of it makes room: the entries for which `is_spent` is true first, then
-    the oldest.
+    When it is full, it drops the entries for which `is_spent` is true, then the oldest, until at
+    most nine tenths are left.
     """
 
     def __init__(self, most: int, is_spent: Callable[[T], bool] = lambda _entry: False) -> None:
@@ -34,5 +34,5 @@ class Bounded(UserDict[str, T]):
 
 
 def bounded(most: int) -> Callable[[], Bounded[Any]]:
-    """A factory of such dicts, for the fields of dataclasses."""
+    """A `default_factory` for the fields of dataclasses."""
     return lambda: Bounded(most)

@@ -1,17 +1,17 @@
-"""The simulator's control API. `docs/simulator.md` shows it in use; `guard` says who may use it.
+"""The simulator's control API. `docs/simulator.md` documents it; `guard` decides who may use it.
 
 | request | what it does |
 |---|---|
-| `GET /_simulator/requests` | the recorded requests, oldest first; `DELETE` forgets them |
-| `POST /_simulator/clock` `{"advance": 3600}` | lets seconds pass |
+| `GET /_simulator/requests` | the recorded requests, oldest first; `DELETE` clears them |
+| `POST /_simulator/clock` `{"advance": 3600}` | moves the clock by this number of seconds |
 | `POST /_simulator/faults` | plans a fault: the fields of `simulator.faults.Fault` |
-| `GET /_simulator/faults` | the planned ones, and how often each fired; `DELETE` forgets them |
-| `POST /_simulator/faults/release` | lets requests go on that faults with `held` have stopped |
-| `POST /_simulator/refusal` | authorization requests bring this `error` back; `DELETE` ends it |
-| `POST /_simulator/revocation` | ends every grant, as when the user removes the integration |
+| `GET /_simulator/faults` | the planned faults, and how often each fired; `DELETE` clears them |
+| `POST /_simulator/faults/release` | releases the requests that faults with `held` stopped |
+| `POST /_simulator/refusal` | answers authorization requests with this `error` until `DELETE` |
+| `POST /_simulator/revocation` | revokes every grant, as when the user removes the integration |
 | `DELETE /_simulator/access` | ends every access token; the refresh tokens still work |
-| `POST /_simulator/lifetimes` `{"access_token": 5}` | how long new tokens live |
-| `POST /_simulator/grants` `{"count": 100}` | makes so many grants; the token answer of each |
+| `POST /_simulator/lifetimes` `{"access_token": 5}` | sets how many seconds new tokens live |
+| `POST /_simulator/grants` `{"count": 100}` | makes grants; returns the token answer of each |
 | `GET /_simulator/grants/{code}` | the refresh tokens of the grant that began with this code |
 | `DELETE /_simulator/grants/{code}/access` | ends its access tokens, as a refresh elsewhere does |
 """
@@ -48,7 +48,7 @@ class Control:
     server: AuthorizationServer
 
     def routes(self) -> list[Route]:
-        """For a Starlette app."""
+        """The routes for a Starlette app."""
         return [
             Route("/requests", _answered(self._requests), methods=["GET", "DELETE"]),
             Route("/clock", _answered(self._clock), methods=["POST"]),
@@ -125,7 +125,11 @@ class Control:
 
 
 def _parse(kind: type[T], body: Any) -> T:
-    """A dataclass from JSON. Raises ValueError if a field is unknown or has the wrong type."""
+    """Parse JSON into a dataclass.
+
+    Raises:
+        ValueError: a field is unknown or has the wrong type.
+    """
     try:
         return TypeAdapter(kind).validate_python(body)
     except ValidationError as error:
@@ -135,7 +139,7 @@ def _parse(kind: type[T], body: Any) -> T:
 
 
 def _answered(endpoint: Endpoint) -> Endpoint:
-    """Answer 422 with the reason if the request does not make sense."""
+    """Wrap an endpoint, so that it answers a malformed request with 422 and the reason."""
 
     async def answered(request: Request) -> Response:
         try:

@@ -1,4 +1,4 @@
-"""Faults on request: what Airtable, or the way to it, could do wrong."""
+"""Planned faults, as Airtable or the network could cause them."""
 
 import asyncio
 import gzip
@@ -27,10 +27,10 @@ JUNK: dict[str, bytes] = {
     "brackets": b"[" * 100_000,
     "megabytes": b" " * 5_000_000,
 }
-"""Bodies that are no answer, by name."""
+"""Bodies that are not a valid answer, by name."""
 
 MOST_PLANNED = 1000
-"""Faults that have not fired as often as planned."""
+"""The most faults that may be pending at a time."""
 
 _Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=0)]
@@ -39,27 +39,27 @@ _Status = Annotated[int, Field(ge=200, le=599)]
 
 @dataclass
 class Fault:
-    """Something that goes wrong for the next `times` requests below a path.
+    """A failure of the next `times` requests whose path begins with `path`.
 
-    The fields combine: a fault may wait (`delay`), let Airtable do its work (`commit`), wait again
-    (`hold`), and then drop the connection (`drop`) or answer something else (`status`, `body`,
-    `junk`, `headers`, `gzip`, `drip`). With only `delay` set it is plain latency.
+    The fields combine. A fault can wait (`held`, `delay`), carry out the request (`commit`), wait
+    again (`hold`), and then drop the connection (`drop`) or send another answer (`status`, `body`,
+    `junk`, `headers`, `gzip`, `drip`). With neither `drop` nor another answer, it only delays.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     path: str = "/oauth2/v1/token"
     only: str = ""
-    """What the body must contain, a refresh token say."""
+    """Text that the request's body must contain, such as a refresh token."""
     times: _Count = 1
     held: bool = False
-    """Wait until it is released before anything happens."""
+    """First wait until `Faults.release` is called."""
     delay: _Seconds = 0.0
-    """Seconds to wait then."""
+    """Seconds to wait before the request is carried out."""
     commit: bool = False
-    """Whether the request is carried out all the same."""
+    """Whether to carry out the request although its answer is dropped or replaced."""
     hold: _Seconds = 0.0
-    """Seconds after that."""
+    """Seconds to wait before the answer is dropped or replaced."""
     drop: bool = False
     """Close the connection without an answer."""
     status: _Status | None = None
@@ -68,14 +68,14 @@ class Fault:
     """A name in `JUNK`."""
     headers: Sequence[tuple[str, str]] = ()
     gzip: bool = False
-    """Compress the body, and say so."""
+    """Send the body compressed, with `Content-Encoding`."""
     drip: _Seconds = 0.0
-    """Seconds between single bytes of the body."""
+    """Seconds between the bytes of the body, which are sent one at a time."""
     fired: _Count = 0
-    """How many requests it has hit."""
+    """How many requests it has affected."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError if this kind of junk is unknown."""
+        """Raise ValueError if `junk` is not a name in `JUNK`."""
         if self.junk is not None and self.junk not in JUNK:
             raise ValueError(f"junk must be one of {', '.join(JUNK)}")
 
@@ -90,7 +90,7 @@ class Fault:
         return self.status is not None or self.body is not None or self.junk is not None
 
     def content(self) -> bytes:
-        """The body that it answers."""
+        """The body of the replaced answer."""
         content = JUNK[self.junk] if self.junk is not None else (self.body or "").encode()
         return gzip.compress(content) if self.gzip else content
 
@@ -99,7 +99,7 @@ _SEND = "airtable_oauth.simulator.send"
 
 
 class Droppable:
-    """Lies outside everything else and keeps the server's own `send`, which can be cut."""
+    """The outermost ASGI app. It stores the server's own `send`, whose connection can be cut."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -111,7 +111,7 @@ class Droppable:
 
 
 class Faults:
-    """An ASGI app around another that does what it was told to do wrong."""
+    """ASGI middleware that carries out the planned faults."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -119,9 +119,10 @@ class Faults:
         self._released = asyncio.Event()
 
     def add(self, fault: Fault) -> Fault:
-        """Plan a fault; those of one path take turns in the order they were planned.
+        """Plan a fault. If several match a request, the one that was planned first fires.
 
-        Raises ValueError if a thousand are planned that have not fired yet.
+        Raises:
+            ValueError: 1,000 faults are pending.
         """
         if len(self.planned) >= MOST_PLANNED:
             self.planned = [each for each in self.planned if not each.is_spent]
@@ -133,12 +134,12 @@ class Faults:
         return fault
 
     def clear(self) -> None:
-        """Plan nothing, and release what is held."""
+        """Remove every fault and release the held requests."""
         self.release()
         self.planned.clear()
 
     def release(self) -> None:
-        """Let the requests go on that faults with `held` have stopped."""
+        """Release the requests that faults with `held` have stopped."""
         self._released.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,7 +147,7 @@ class Faults:
         if scope["type"] != "http" or not self.planned:
             await self._app(scope, receive, send)
             return
-        body = (await receive()).get("body", b"")  # whole: see `bodies.Capped`
+        body = (await receive()).get("body", b"")  # the whole body: see `bodies.Capped`
         receive = _again(body)
         fault = self._next(scope, body)
         if fault is None:
@@ -169,7 +170,7 @@ class Faults:
 
     def _next(self, scope: Scope, body: bytes) -> Fault | None:
         if scope["method"] == "OPTIONS":
-            return None  # a browser's preflight is not the request that a fault is meant for
+            return None  # a fault is for the request itself, not for its preflight
         for fault in self.planned:
             if (
                 scope["path"].startswith(fault.path)
@@ -181,7 +182,7 @@ class Faults:
 
 
 async def _swallow(_message: Message) -> None:
-    """Where an answer goes that nobody gets."""
+    """A `send` that discards the answer."""
 
 
 def _again(body: bytes) -> Receive:
@@ -209,7 +210,7 @@ async def _answer(fault: Fault, send: Send) -> None:
 
 
 def _drop(scope: Scope) -> None:
-    """Cut the connection. Over uvicorn that is its transport; in process it is an exception."""
+    """Cut the connection: abort uvicorn's transport, or raise an exception in process."""
     transport = getattr(getattr(scope[_SEND], "__self__", None), "transport", None)
     if transport is None:
         raise httpx.ReadError("dropped, as planned")

@@ -1,7 +1,7 @@
-"""Who may use the simulator's page and its control API.
+"""Access control for the simulator's page and its control API.
 
-The control API can end connections and make grants, so no other website may reach it through a
-browser of this machine, and no other machine without permission.
+The control API can end connections and make grants. Other websites must not reach it through a
+browser on this machine, and other machines need permission.
 """
 
 import json
@@ -20,13 +20,13 @@ _SAFE = ("GET", "HEAD")
 
 
 class Guard:
-    """An ASGI app around another that only this machine, or a named host, may use.
+    """ASGI middleware that admits only this machine and the given hosts.
 
     - `Host` must be `localhost`, `127.0.0.1` or `[::1]` with the simulator's port, and the client
-      must be on this machine; or `Host` is one of `hosts`. That stops DNS rebinding.
-    - Below `/_simulator` an `Origin` must be the simulator's own, and `Sec-Fetch-Site` must not say
-      that another site sent the request.
-    - A body must be JSON, which no HTML form can send.
+      must be on this machine; or `Host` must be one of `hosts`. This stops DNS rebinding.
+    - Below `/_simulator`, an `Origin` must be the simulator's own, and a `Sec-Fetch-Site` must be
+      `same-origin` or `none`.
+    - A body must be JSON, which HTML forms cannot send.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
@@ -49,19 +49,19 @@ class Guard:
         if host not in self._hosts and not _is_loopback(scope, host):
             shown = json.dumps(host[:100])
             return _FORBIDDEN, (
-                f"The control API does not answer for the host {shown} and this client. Open it as "
+                f"The control API does not accept this client with the host {shown}. Open it as "
                 "localhost with the simulator's port, on the machine where it runs, or start the "
                 "simulator with --control-host."
             )
         if _is_of_another_site(scope, headers, host):
-            return _FORBIDDEN, "The control API answers no other website."
+            return _FORBIDDEN, "The control API does not accept requests from other websites."
         if _has_body(headers) and not _is_json(headers):
             return _UNSUPPORTED, "Content-Type must be application/json."
         return None
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address, or `localhost`, is this machine alone."""
+    """Whether this is `localhost` or a loopback address."""
     try:
         ip = ip_address(address)
     except ValueError:
@@ -87,7 +87,7 @@ def _own_hosts(scope: Scope) -> list[str]:
 
 def _is_of_another_site(scope: Scope, headers: Headers, host: str) -> bool:
     if scope["path"] == "/" and scope["method"] in _SAFE:
-        return False  # a link to the page is welcome
+        return False  # other sites may link to the page
     origins = headers.getlist("origin")
     foreign = any(origin.lower() != f"{scope['scheme']}://{host}" for origin in origins)
     return foreign or headers.get("sec-fetch-site", "none") not in ("none", "same-origin")

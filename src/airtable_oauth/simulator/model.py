@@ -1,4 +1,4 @@
-"""Who and what the simulator knows: users, integrations, grants and their tokens."""
+"""The simulator's data: users, integrations, grants and their tokens."""
 
 import secrets
 import time
@@ -12,10 +12,10 @@ from pydantic import ConfigDict, Field
 from airtable_oauth.simulator.bounded import Bounded
 
 MOST_TOKENS = 50_000
-"""Codes, access tokens and refresh tokens that are remembered, of each."""
+"""How many codes, access tokens and refresh tokens the simulator remembers, each."""
 
 REFRESHES_A_SECOND = 10
-"""With one refresh token; more may end the grant, and here they do."""
+"""The limit per refresh token. Above it, Airtable may end the grant, and the simulator does."""
 
 SCOPES = {
     "data.records:read": "See the data in records",
@@ -33,18 +33,18 @@ SCOPES = {
 
 
 class Clock:
-    """Seconds since 1970, which tests can move forward."""
+    """The time in seconds since 1970. Tests can move it forward."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._offset = 0.0
 
     def __call__(self) -> float:
-        """The simulated time."""
+        """The simulated time, in seconds since 1970."""
         return self._now() + self._offset
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move the clock forward."""
         self._offset += seconds
 
 
@@ -55,9 +55,9 @@ class Integration:
     client_id: str
     redirect_uris: tuple[str, ...]
     scopes: tuple[str, ...]
-    """The scopes enabled for it."""
+    """The enabled scopes."""
     client_secret: str = ""
-    """Empty: a public client, which must not authenticate."""
+    """Empty for a public client, which must not authenticate."""
     name: str = "Demo integration"
 
 
@@ -83,7 +83,7 @@ class AuthorizationRequest:
 
 @dataclass
 class Lifetimes:
-    """How long things live, in seconds."""
+    """Lifetimes of codes and tokens, in seconds."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -91,12 +91,12 @@ class Lifetimes:
     access_token: Annotated[int, Field(ge=0)] = 3600
     refresh_token: Annotated[int, Field(ge=0)] = 60 * 24 * 3600
     grace: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
-    """How long a refresh token that was just used answers 409 and not yet `invalid_grant`."""
+    """How long after its use a refresh token gets 409. Afterwards it gets `invalid_grant`."""
 
 
 @dataclass
 class Grant:
-    """What one user lets one integration do."""
+    """A user's permission for an integration."""
 
     client_id: str
     user: User
@@ -104,7 +104,7 @@ class Grant:
     base_ids: frozenset[str]
     revoked: bool = False
     code: str = ""
-    """The code that it began with."""
+    """The authorization code that began this grant."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class AccessToken:
 
 @dataclass
 class RefreshToken:
-    """A refresh token, good for one use."""
+    """A refresh token. It works once."""
 
     grant: Grant
     access_token: str
@@ -138,7 +138,7 @@ class RefreshToken:
 
 @dataclass
 class Vault:
-    """Codes and tokens that were given out."""
+    """The codes and tokens that the simulator has issued."""
 
     clock: Clock
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
@@ -147,19 +147,19 @@ class Vault:
     refresh_tokens: Bounded[RefreshToken] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Remember what works, and forget what does not when there are too many."""
+        """Create the bounded dicts, which first drop the codes and tokens that no longer work."""
         self.codes = Bounded(MOST_TOKENS, lambda code: code.expires_at <= self.clock())
         self.access_tokens = Bounded(MOST_TOKENS, lambda token: not self._works(token))
         self.refresh_tokens = Bounded(MOST_TOKENS, lambda token: not self._matters(token))
 
     def issue_code(self, request: AuthorizationRequest, grant: Grant) -> str:
-        """A code for a grant: ten minutes, one attempt."""
+        """Issue a code for a grant. It works once, by default for ten minutes."""
         code = grant.code = secrets.token_urlsafe(32)
         self.codes[code] = Code(request, grant, self.clock() + self.lifetimes.code)
         return code
 
     def issue_tokens(self, grant: Grant, scopes: tuple[str, ...]) -> dict[str, str | int]:
-        """A new pair, as the token endpoint answers it."""
+        """Issue a pair of tokens. Returns the body of the token endpoint's answer."""
         now, lifetimes = self.clock(), self.lifetimes
         access_token = f"oaa{secrets.token_urlsafe(48)}.v1"
         refresh_token = f"oar{secrets.token_urlsafe(48)}.v1"
@@ -177,14 +177,14 @@ class Vault:
         }
 
     def rotate(self, used: RefreshToken, scopes: tuple[str, ...] | None) -> dict[str, str | int]:
-        """A new pair for a refresh token; the old pair is dead from now on."""
+        """Issue a new pair for a refresh token and end the old pair."""
         used.used_at = self.clock()
         old = self.access_tokens.pop(used.access_token, None)
         granted = used.grant.scopes if old is None else old.scopes
         return self.issue_tokens(used.grant, scopes or granted)
 
     def live_access_token(self, token: str) -> AccessToken | None:
-        """The access token, if it is known and has not expired."""
+        """The access token, or None if it is unknown, expired or revoked."""
         access_token = self.access_tokens.get(token)
         return access_token if access_token is not None and self._works(access_token) else None
 
@@ -193,7 +193,7 @@ class Vault:
         return self._matters(token) and token.used_at is None
 
     def asks_too_often(self, token: RefreshToken) -> bool:
-        """Note an attempt; whether there were too many within a second."""
+        """Record an attempt to refresh. Returns whether there were too many within a second."""
         token.attempts.append(self.clock())
         full = len(token.attempts) > REFRESHES_A_SECOND
         return full and token.attempts[-1] - token.attempts[0] < 1
@@ -209,15 +209,15 @@ class Vault:
         self.access_tokens.clear()
 
     def tokens_of(self, code: str) -> list[str]:
-        """The refresh tokens of that grant, oldest first."""
+        """The refresh tokens of the grant that began with this code, oldest first."""
         return [token for token, issued in self.refresh_tokens.items() if issued.grant.code == code]
 
     def revoke(self, grant: Grant) -> None:
-        """End a grant: its tokens are dead."""
+        """Revoke a grant. Its tokens stop working."""
         grant.revoked = True
 
     def revoke_all(self) -> None:
-        """End every grant."""
+        """Revoke every grant."""
         grants = [token.grant for token in self.refresh_tokens.values()]
         grants += [token.grant for token in self.access_tokens.values()]
         for grant in grants:
@@ -227,7 +227,7 @@ class Vault:
         return not token.grant.revoked and token.expires_at > self.clock()
 
     def _matters(self, token: RefreshToken) -> bool:
-        """Whether its answer differs from that of an unknown token."""
+        """Whether the token endpoint answers it otherwise than an unknown token."""
         now = self.clock()
         in_grace = token.used_at is None or now < token.used_at + self.lifetimes.grace
         return in_grace and not token.grant.revoked and token.expires_at > now

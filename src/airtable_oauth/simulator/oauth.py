@@ -1,4 +1,4 @@
-"""Airtable's authorization server: every rule of its reference, with the documented error."""
+"""Airtable's authorization server, with every rule and error of its reference."""
 
 import base64
 import re
@@ -33,7 +33,7 @@ _STATE = re.compile(r"[A-Za-z0-9._-]{16,1024}")
 _CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _CODE_VERIFIER = re.compile(r"[A-Za-z0-9._-]{43,128}")
 _MOST_CONSENTS = 10_000
-"""Consent pages that wait for an answer."""
+"""How many consent pages can wait for an answer."""
 _FORM = "application/x-www-form-urlencoded"
 
 templates = Environment(
@@ -54,7 +54,7 @@ class TokenError(Exception):
 
 
 class _AuthorizationFailure(Exception):
-    """An error that the browser takes back to the redirect URI."""
+    """An error that Airtable sends to the redirect URI."""
 
     def __init__(self, error: str, description: str) -> None:
         super().__init__(description)
@@ -62,12 +62,12 @@ class _AuthorizationFailure(Exception):
 
 
 class _BrokenRequest(Exception):
-    """An error that Airtable shows itself: the browser cannot be sent anywhere."""
+    """An error that Airtable shows on its own page, because it cannot trust the redirect URI."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """What every authorization request comes back with, whatever it asks for."""
+    """The error that every authorization request gets, if one is set."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -82,13 +82,13 @@ class AuthorizationServer:
     integrations: Mapping[str, Integration]
     vault: Vault
     users: Sequence[User]
-    """Who may be signed in to Airtable; with more than one the consent page asks."""
+    """The users that may be signed in. If there are several, the consent page asks for one."""
     bases: Iterable[Base]
     consents: Bounded[AuthorizationRequest] = field(default_factory=bounded(_MOST_CONSENTS))
     refusal: Refusal | None = None
 
     def routes(self) -> list[Route]:
-        """For a Starlette app."""
+        """The routes for a Starlette app."""
         return [
             Route("/oauth2/v1/authorize", self._authorize, methods=["GET"]),
             Route("/oauth2/v1/authorize", self._decide, methods=["POST"]),
@@ -138,7 +138,7 @@ class AuthorizationServer:
         return _redirect(wanted.redirect_uri, wanted.state, code=code)
 
     def new_grant(self, client_id: str, scopes: tuple[str, ...], user: int = 0) -> Grant:
-        """What a user's consent to everything would bring, without a browser."""
+        """Make a grant for all bases without the consent page. `user` is an index of `users`."""
         bases = frozenset(base.id for base in self.bases)
         return Grant(client_id, self.users[user], scopes, bases)
 
@@ -164,7 +164,7 @@ class AuthorizationServer:
             return JSONResponse(body, error.status)
 
     def _issue(self, authorization: str | None, form: Parameters) -> dict[str, str | int]:
-        # A code is burned by the first attempt, even a failed one.
+        # The first attempt uses up a code, even if it fails.
         code = self.vault.codes.pop(form.get("code", ""), None)
         integration = self._authenticated(authorization, form)
         grant_type = _required(form, "grant_type")
@@ -219,7 +219,7 @@ class AuthorizationServer:
         if integration is None or not known or must_authenticate != (authorization is not None):
             raise TokenError("invalid_client", "The client could not be authenticated.", 401)
         if form.get("client_id", client_id) != client_id:
-            raise TokenError("invalid_request", "client_id is not the authenticated client.")
+            raise TokenError("invalid_request", "client_id must be the authenticated client.")
         return integration
 
 
@@ -263,7 +263,7 @@ def _required(form: Parameters, name: str) -> str:
 
 
 def _basic(authorization: str) -> tuple[str, str]:
-    """Client id and secret, from base64 (as Airtable's example sends) or base64url."""
+    """Client ID and secret, from base64 (as in Airtable's example) or base64url."""
     scheme, _, credentials = authorization.partition(" ")
     encoded = credentials.strip().translate(str.maketrans("-_", "+/")).rstrip("=")
     try:
@@ -281,7 +281,7 @@ def _subset(scope: str | None, granted: tuple[str, ...]) -> tuple[str, ...] | No
         return None
     scopes = tuple(scope.split(" "))
     if not set(scopes) <= set(granted):
-        raise TokenError("invalid_request", "scope goes beyond what was granted.")
+        raise TokenError("invalid_request", "scope exceeds the granted scopes.")
     return scopes
 
 

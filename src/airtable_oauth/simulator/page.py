@@ -1,4 +1,4 @@
-"""The simulator's own page: what it is, who is connected, what was asked, and what can go wrong."""
+"""The simulator's own page: its configuration, active grants, recent requests, and faults."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Page:
-    """`/`, its script and style sheet, and `/_simulator/status`, which they show."""
+    """`/`, its script and style sheet, and `/_simulator/status`, which the page shows."""
 
     server: AuthorizationServer
     faults: Faults
@@ -40,7 +40,7 @@ class Page:
     templates: Environment
 
     def routes(self) -> list[Route]:
-        """For a Starlette app."""
+        """The routes for a Starlette app."""
         return [
             Route("/", self._home),
             Route("/_simulator/status", self._status),
@@ -70,7 +70,7 @@ class Page:
         return JSONResponse(status, headers=_HEADERS)
 
     def _grants(self) -> Iterator[dict[str, Any]]:
-        """The grants that can still be refreshed, the newest first."""
+        """The grants that can still be refreshed, newest first."""
         vault = self.server.vault
         for token in reversed(list(vault.refresh_tokens.values())):
             if not vault.can_refresh(token):
@@ -102,7 +102,7 @@ def _shown(seen: SeenRequest) -> dict[str, Any]:
 
 
 def _describe(seen: SeenRequest) -> str:
-    """What a request is for, in the words of OAuth and of the Web API."""
+    """What a request is for, in the terms of OAuth and the Web API."""
     if seen.path == "/oauth2/v1/token":
         kinds = {"authorization_code": "code exchange", "refresh_token": "refresh"}
         return kinds.get(seen.form.get("grant_type", ""), "token request")

@@ -1,4 +1,4 @@
-"""The simulator's log of requests: bounded, and without secrets unless a test asks for them."""
+"""The simulator's log of requests. It is bounded, and masks secrets by default."""
 
 import re
 from collections import deque
@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_REQUESTS = 10_000
 MOST_BYTES = 32 * 1024 * 1024
-"""Of all recorded requests together."""
+"""The most bytes of all recorded requests together."""
 _MOST_BODY = 16 * 1024
-"""Bytes of a body that are recorded."""
+"""The most bytes that are recorded of a body."""
 MASK = "***"
 _HARMLESS = frozenset(
     (
@@ -21,14 +21,14 @@ _HARMLESS = frozenset(
         *("code_challenge_method", "decision", "user", "base", "error"),
     )
 )
-"""Parameters of OAuth requests that are recorded as they are; all other values are masked."""
+"""Parameters of OAuth requests that are recorded unmasked. All others are masked."""
 _SECRET = re.compile(r"auth|cookie|token|secret|key|passw|code|state|session", re.IGNORECASE)
-"""Names of headers, and of parameters of the Web API, whose values are masked."""
+"""Matches the names of the headers and Web API parameters that are masked."""
 
 
 @dataclass
 class SeenRequest:
-    """A request that the simulator saw, and how it answered."""
+    """A request that the simulator received, and the status of its answer."""
 
     method: str
     path: str
@@ -38,7 +38,7 @@ class SeenRequest:
     """The first 16 KiB."""
     status: int = 0
     at: float = 0.0
-    """When it came, by the simulator's clock."""
+    """When it arrived, in seconds since 1970 by the simulator's clock."""
 
     @property
     def form(self) -> dict[str, str]:
@@ -47,27 +47,27 @@ class SeenRequest:
 
 
 class RequestLog(deque[SeenRequest]):
-    """The last 10,000 requests, or fewer if they are larger than 32 MiB together."""
+    """The last 10,000 requests, or fewer if they exceed 32 MiB together."""
 
     _bytes = 0
 
     def append(self, seen: SeenRequest) -> None:
-        """Add a request; the oldest make room."""
+        """Add a request. Drops the oldest ones if the log is full."""
         super().append(seen)
         self._bytes += _weight(seen)
         while len(self) > MOST_REQUESTS or self._bytes > MOST_BYTES:
             self._bytes -= _weight(self.popleft())
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Remove all requests."""
         super().clear()
         self._bytes = 0
 
 
 class Recorder:
-    """An ASGI app around another that records every request.
+    """ASGI middleware that records every request.
 
-    Tokens, codes and other secrets are masked, unless `secrets` says to record them.
+    It masks tokens, codes and other secrets, unless `secrets` is true.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Recorder:
 
 
 class _Unmasked:
-    """Records everything: for tests of where secrets go."""
+    """Records everything, for tests that check where secrets go."""
 
     def headers(self, headers: dict[str, str]) -> dict[str, str]:
         return headers
@@ -123,7 +123,7 @@ class _Unmasked:
 
 
 class _Masked(_Unmasked):
-    """Leaves out what would help a thief."""
+    """Masks everything that an attacker could use."""
 
     def headers(self, headers: dict[str, str]) -> dict[str, str]:
         return {name: _header(name, value) for name, value in headers.items()}
@@ -132,7 +132,7 @@ class _Masked(_Unmasked):
         return _parameters(query, _web_api if path.startswith("/v0/") else _oauth)
 
     def body(self, path: str, body: str) -> str:
-        """Records are data; everything else is a form."""
+        """Bodies of the Web API hold records and are not masked; all others are forms."""
         return body if path.startswith("/v0/") else _parameters(body, _oauth)
 
 
@@ -160,7 +160,7 @@ def _web_api(name: str, value: str) -> tuple[str, str]:
 
 
 def _weight(seen: SeenRequest) -> int:
-    """Bytes of the head, and of the body that it announces."""
+    """Bytes of the path, query and headers, and of the body that the headers announce."""
     head = len(seen.path) + len(seen.query) + sum(map(len, seen.headers.values()))
     announced = seen.headers.get("content-length", "")[:9]
     chunked = "transfer-encoding" in seen.headers

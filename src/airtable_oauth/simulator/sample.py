@@ -1,4 +1,4 @@
-"""Three bases as a small company might keep them. Always the same, ids included."""
+"""Three sample bases, as a small company might have them. Their data and ids never change."""
 
 import hashlib
 import itertools
@@ -19,14 +19,14 @@ _PEOPLE = {
 
 
 def identifier(prefix: str, *path: object) -> str:
-    """An id as Airtable makes them: three letters and fourteen characters, here from its path."""
+    """An id in Airtable's format, a prefix and fourteen characters, derived from `path`."""
     number = int.from_bytes(hashlib.sha256(repr(path).encode()).digest())
     return prefix + "".join(_ALPHABET[number // 62**place % 62] for place in range(14))
 
 
 @dataclass(frozen=True)
 class Field:
-    """A column."""
+    """A field of a table."""
 
     id: str
     name: str
@@ -34,14 +34,14 @@ class Field:
     options: dict[str, Any] | None = None
 
     def schema(self) -> dict[str, Any]:
-        """As the Web API describes it."""
+        """The description that the Web API returns."""
         described = {"id": self.id, "name": self.name, "type": self.type}
         return described if self.options is None else described | {"options": self.options}
 
 
 @dataclass
 class Record:
-    """A row: its filled cells by field name."""
+    """A record. `cells` holds the non-empty cells by field name."""
 
     id: str
     created_time: str
@@ -50,7 +50,7 @@ class Record:
 
 @dataclass
 class Table:
-    """A table; its first field is the primary one."""
+    """A table. Its first field is the primary field."""
 
     id: str
     name: str
@@ -58,7 +58,7 @@ class Table:
     records: list[Record] = field(default_factory=list)
 
     def schema(self) -> dict[str, Any]:
-        """As the Web API describes it."""
+        """The description that the Web API returns."""
         return {
             "id": self.id,
             "name": self.name,
@@ -243,7 +243,7 @@ def _table(
     cells: Any = lambda row: row,
     links: dict[str, Table] | None = None,
 ) -> Table:
-    """A table from its rows; a link cell holds positions in the linked table."""
+    """Build a table from its rows. A link cell holds positions in the linked table."""
     fields = [
         Field(
             identifier("fld", base, name, title),

@@ -1,4 +1,4 @@
-"""Airtable's Web API, as far as whoami, bases, tables and records go."""
+"""Airtable's Web API for whoami, bases, tables, records and uploads of attachments."""
 
 import json
 import secrets
@@ -25,9 +25,9 @@ _A_SECOND = 5
 _PAUSE_SECONDS = 30
 _MOST_DIGITS = 18
 _MOST_ITERATIONS = 1000
-"""Listings that an offset can continue."""
+"""How many listings the simulator remembers, so that an offset can continue them."""
 _MOST_COUNTED = 10_000
-"""Bases and users whose requests are counted."""
+"""For how many bases and users the simulator counts requests."""
 
 
 class ApiError(Exception):
@@ -42,19 +42,19 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class WebApi:
-    """`/v0`, with CORS for everyone and a cookie on every answer, as Airtable has."""
+    """`/v0`, with CORS for every origin and a cookie on every answer, as at Airtable."""
 
     vault: Vault
     bases: Sequence[Base]
     attachments: Attachments
     user_limit: int | None = None
-    """Requests a second for each user, if there is such a limit."""
+    """Requests a second for each user; None for no limit."""
     _iterations: Bounded[list[Record]] = field(default_factory=bounded(_MOST_ITERATIONS))
     _recent: Bounded[deque[float]] = field(default_factory=bounded(_MOST_COUNTED))
     _paused: Bounded[float] = field(default_factory=bounded(_MOST_COUNTED))
 
     def mount(self) -> Mount:
-        """For a Starlette app."""
+        """The routes for a Starlette app."""
         routes = [
             Route("/meta/whoami", self._answered(self._whoami)),
             Route("/meta/bases", self._answered(self._list_bases)),
@@ -114,18 +114,18 @@ class WebApi:
         return token
 
     def _pace(self, request: Request, token: AccessToken) -> None:
-        """Five requests a second for each base; past that, nothing for thirty seconds."""
+        """Count the request for its base and its user. Above a limit, answer 429 for 30 seconds."""
         if self.user_limit is not None:
             self._count(token.grant.user.id, self.user_limit)
         if (base := request.path_params.get("base")) is not None:
             self._count(base, _A_SECOND)
 
-    def _count(self, whom: str, limit: int) -> None:
+    def _count(self, base_or_user: str, limit: int) -> None:
         now = self.vault.clock()
-        recent = self._recent.setdefault(whom, deque(maxlen=limit))
+        recent = self._recent.setdefault(base_or_user, deque(maxlen=limit))
         if len(recent) == limit and now - recent[0] < 1:
-            self._paused[whom] = now + _PAUSE_SECONDS
-        if now < self._paused.get(whom, 0):
+            self._paused[base_or_user] = now + _PAUSE_SECONDS
+        if now < self._paused.get(base_or_user, 0):
             raise ApiError(429, "RATE_LIMIT_REACHED", "Wait 30 seconds before the next request.")
         recent.append(now)
 
@@ -153,7 +153,8 @@ class WebApi:
         _need(token, "data.records:read")
         table = self._table(request, token)
         if "filterByFormula" in request.state.parameters:
-            raise ApiError(422, "INVALID_FILTER_BY_FORMULA", "The simulator evaluates no formulas.")
+            message = "The simulator does not evaluate formulas."
+            raise ApiError(422, "INVALID_FILTER_BY_FORMULA", message)
         start, iteration, records = self._iteration(request, table)
         end = start + _page_size(request)
         page: dict[str, Any] = {
@@ -195,7 +196,7 @@ class WebApi:
         return gone[0] if one else {"records": gone}
 
     def _upload(self, request: Request, token: AccessToken) -> dict[str, Any]:
-        """Add a file to a cell. The answer has the record's cells by the ids of their fields."""
+        """Add a file to a cell. Returns the record with its cells by field id."""
         _need(token, "data.records:write")
         table, record = self._record(request, token)
         attachment = uploaded(table, record, request.path_params["field"], request.state.body)
@@ -212,12 +213,12 @@ class WebApi:
         raise _not_found()
 
     def _iteration(self, request: Request, table: Table) -> tuple[int, str, list[Record]]:
-        """Where a listing stands: a fresh one, or the one that an offset continues."""
+        """Begin a listing, or continue one at its offset. Returns its position, id and records."""
         if offset := request.state.parameters.get("offset"):
             iteration, _, position = offset.partition("/")
             if iteration not in self._iterations or not _is_number(position):
                 raise ApiError(
-                    422, "LIST_RECORDS_ITERATOR_NOT_AVAILABLE", "The offset is no longer known."
+                    422, "LIST_RECORDS_ITERATOR_NOT_AVAILABLE", "The offset is unknown or expired."
                 )
             return int(position), iteration, self._iterations[iteration]
         iteration = f"itr{secrets.token_hex(7)}"
@@ -225,7 +226,7 @@ class WebApi:
         return 0, iteration, self._iterations[iteration]
 
     def _written(self, request: Request, records: Sequence[Record]) -> dict[str, Any]:
-        """Records that were written: a list if a list was sent."""
+        """The answer to a write: a list of records if the request had a list, else one record."""
         shown = [self._shown(record, request) for record in records]
         return {"records": shown} if "records" in request.state.body else shown[0]
 
@@ -261,7 +262,7 @@ class WebApi:
 
 
 async def _json(request: Request) -> Any:
-    """The body, if there is one: JSON that an answer can repeat."""
+    """The JSON body, or None if it is empty. Refuses values that an answer could not encode."""
     body = await request.body()
     try:
         parsed = json.loads(body) if body else None
@@ -272,7 +273,7 @@ async def _json(request: Request) -> Any:
 
 
 def _parameters(request: Request) -> QueryParams:
-    """The parameters of a listing: in the query, or for `listRecords` in the body."""
+    """The parameters of a listing, from the query, or from the body of `listRecords`."""
     body = request.state.body
     if not request.url.path.endswith("/listRecords") or not isinstance(body, dict):
         return request.query_params
@@ -328,7 +329,7 @@ def _sorted(request: Request, table: Table) -> list[Record]:
 
 
 def _is_number(text: str) -> bool:
-    """Whether it is a number that Python converts; it refuses thousands of digits."""
+    """Whether `int` accepts the text. It refuses numbers with thousands of digits."""
     return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 

@@ -1,4 +1,4 @@
-"""Changes of records, by Airtable's rules: create, update, upsert, delete, ten at a time."""
+"""Create, update, upsert and delete records by Airtable's rules, ten at a time."""
 
 import base64
 import secrets
@@ -13,7 +13,7 @@ from airtable_oauth.simulator.sample import Record, Table
 _MOST = 10
 _MOST_MERGED = 3
 _MOST_RECORDS = 50_000
-"""In a table."""
+"""The most records of a table."""
 _MOST_FILE_BYTES = 5 * 1024 * 1024
 _ALPHABET = string.ascii_letters + string.digits
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -28,7 +28,7 @@ _COMPUTED = ("formula", "rollup", "count", "multipleLookupValues", "autoNumber")
 
 
 class WriteError(Exception):
-    """What a change is refused with: 422 and a type of Airtable's."""
+    """A refused change: 422 with Airtable's error type `kind`."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -36,17 +36,17 @@ class WriteError(Exception):
 
 
 def create(table: Table, body: Any) -> list[Record]:
-    """New records, from `{"records": [{"fields"}]}` or `{"fields"}`: all of them, or none."""
+    """Create records from `{"records": [{"fields"}]}` or `{"fields"}`: all of them, or none."""
     made = [Record(_new_id(), _now(), _cells(table, item, body)) for item in _items(body)]
     if len(table.records) + len(made) > _MOST_RECORDS:
-        message = f"A table holds {_MOST_RECORDS} records at most."
+        message = f"A table can hold at most {_MOST_RECORDS} records."
         raise WriteError("INVALID_REQUEST_UNKNOWN", message)
     table.records.extend(made)
     return made
 
 
 def update(table: Table, body: Any, *, record_id: str | None, clears: bool) -> list[Record]:
-    """Changed records; `clears` empties the cells that are not named (`PUT`)."""
+    """Change records. `clears` empties the cells that the body does not name (`PUT`)."""
     if isinstance(body, dict) and "performUpsert" in body:
         return _upsert(table, body)
     items = _items(body)
@@ -58,21 +58,22 @@ def update(table: Table, body: Any, *, record_id: str | None, clears: bool) -> l
 
 
 def delete(table: Table, ids: Sequence[str]) -> list[str]:
-    """The ids of what is gone."""
+    """Delete records. Returns their ids."""
     if not 1 <= len(ids) <= _MOST:
-        raise WriteError("INVALID_REQUEST_UNKNOWN", "Name one to ten records.")
+        raise WriteError("INVALID_REQUEST_UNKNOWN", "Specify one to ten records.")
     for record in _find_all(table, ids):
         table.records.remove(record)
     return list(ids)
 
 
 def uploaded(table: Table, record: Record, field: str, body: Any) -> Attachment:
-    """A file from `{"contentType", "file", "filename"}`, which is in its cell now."""
+    """Add a file from `{"contentType", "file", "filename"}` to a cell and return it."""
     column = next((each for each in table.fields if field in (each.id, each.name)), None)
     if column is None:
         raise WriteError("UNKNOWN_FIELD_NAME", f"Unknown field name: {field!r}")
     if column.type != "multipleAttachments":
-        raise WriteError("INVALID_VALUE_FOR_COLUMN", f"Field {column.name!r} holds no files.")
+        message = f"Field {column.name!r} does not accept files."
+        raise WriteError("INVALID_VALUE_FOR_COLUMN", message)
     parts = body if isinstance(body, dict) else {}
     kind, encoded, name = (parts.get(each) for each in ("contentType", "file", "filename"))
     if not (isinstance(kind, str) and isinstance(encoded, str) and isinstance(name, str) and name):
@@ -84,7 +85,7 @@ def uploaded(table: Table, record: Record, field: str, body: Any) -> Attachment:
     except ValueError:
         raise WriteError("INVALID_REQUEST_UNKNOWN", "The file must be base64.") from None
     if len(data) > _MOST_FILE_BYTES:
-        raise WriteError("INVALID_REQUEST_UNKNOWN", "A file may have 5 MB.")
+        raise WriteError("INVALID_REQUEST_UNKNOWN", "A file must not exceed 5 MB.")
     attachment = Attachment(_new_id("att"), name, kind, data)
     record.cells[column.name] = [*record.cells.get(column.name, []), attachment]
     return attachment
@@ -92,7 +93,7 @@ def uploaded(table: Table, record: Record, field: str, body: Any) -> Attachment:
 
 def _upsert(table: Table, body: Any) -> list[Record]:
     merge_on = _merge_on(table, body["performUpsert"])
-    ended = []
+    upserted = []
     for item in _items(body):
         cells = _cells(table, item, body, null=True)
         same = [
@@ -104,25 +105,25 @@ def _upsert(table: Table, body: Any) -> list[Record]:
             raise WriteError("INVALID_REQUEST_UNKNOWN", "More than one record matches.")
         if same:
             _change(same[0], cells, clears=False)
-            ended.append(same[0])
+            upserted.append(same[0])
         else:
-            ended += create(table, {"fields": {k: v for k, v in cells.items() if v is not None}})
-    return ended
+            upserted += create(table, {"fields": {k: v for k, v in cells.items() if v is not None}})
+    return upserted
 
 
 def _merge_on(table: Table, upsert: Any) -> list[str]:
-    """The names of the fields that say which records are the same."""
+    """The names of the fields whose equal values make two records the same."""
     wanted = upsert.get("fieldsToMergeOn") if isinstance(upsert, dict) else None
     if not isinstance(wanted, list) or not 1 <= len(wanted) <= _MOST_MERGED:
         message = "performUpsert.fieldsToMergeOn must be a list of one to three fields."
         raise WriteError("INVALID_REQUEST_UNKNOWN", message)
-    names = [name for name in (_named(table, each) for each in wanted) if name is not None]
+    names = [name for name in (_field_name(table, each) for each in wanted) if name is not None]
     if len(names) < len(wanted):
         raise WriteError("UNKNOWN_FIELD_NAME", "Unknown field name in fieldsToMergeOn.")
     return names
 
 
-def _named(table: Table, name_or_id: Any) -> str | None:
+def _field_name(table: Table, name_or_id: Any) -> str | None:
     found = (field.name for field in table.fields if name_or_id in (field.name, field.id))
     return next(found, None)
 
@@ -151,7 +152,7 @@ def _cells(
         column = by_name[name]
         if column.type in _COMPUTED:
             raise WriteError(
-                "INVALID_VALUE_FOR_COLUMN", f"Field {column.name!r} is computed: it takes no value."
+                "INVALID_VALUE_FOR_COLUMN", f"Field {column.name!r} is computed and cannot be set."
             )
         wanted = _TYPES.get(column.type, (object,))
         is_right = isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool))

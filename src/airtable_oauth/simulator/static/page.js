@@ -1,11 +1,11 @@
-// Shows the simulator's status, and asks its control API for what can go wrong.
+// Shows the simulator's status. The buttons cause failures through its control API.
 
 const NEXT_REFRESH = "grant_type=refresh_token";
 const RATE_LIMIT = { error: { type: "RATE_LIMIT_REACHED", message: "Wait 30 seconds before the next request." } };
 
 const ACTIONS = {
-  expire: ["DELETE", "access", null, "Every access token has ended. Now use your app."],
-  revoke: ["POST", "revocation", null, "Every grant has ended. Now use your app."],
+  expire: ["DELETE", "access", null, "All access tokens have expired. Now use your app."],
+  revoke: ["POST", "revocation", null, "All grants are revoked. Now use your app."],
   fail: ["POST", "faults", { only: NEXT_REFRESH, status: 503, body: "{}" }, ""],
   limit: ["POST", "faults", {
     path: "/v0/",
@@ -13,8 +13,8 @@ const ACTIONS = {
     body: JSON.stringify(RATE_LIMIT),
     headers: [["Content-Type", "application/json"], ["Access-Control-Allow-Origin", "*"]],
   }, ""],
-  cancel: ["DELETE", "faults", null, "Nothing is planned any more."],
-  forget: ["DELETE", "requests", null, "The requests are forgotten."],
+  cancel: ["DELETE", "faults", null, "The planned failures are cancelled."],
+  forget: ["DELETE", "requests", null, "The list of requests is cleared."],
 };
 
 const find = (id) => document.getElementById(id);
@@ -39,7 +39,7 @@ async function act(button) {
     say(done);
     await refresh();
   } catch (failure) {
-    say(`That did not work: ${failure.message}`);
+    say(`The request failed: ${failure.message}`);
   } finally {
     button.disabled = false;
   }
@@ -49,11 +49,11 @@ async function refresh() {
   try {
     const status = await ask("GET", "status");
     const text = JSON.stringify([status.grants.map(describeGrant), status.faults, status.requests]);
-    if (text !== shown) show(status); // else a selection would be lost
+    if (text !== shown) show(status); // redrawing would drop the user's text selection
     shown = text;
     document.body.classList.remove("gone");
   } catch {
-    if (!document.body.classList.contains("gone")) say("The simulator does not answer: it has stopped.");
+    if (!document.body.classList.contains("gone")) say("The simulator doesn't respond. It has probably stopped.");
     document.body.classList.add("gone");
     shown = "";
   }
@@ -71,8 +71,8 @@ function show({ grants, faults, requests }) {
 
 function describeGrant({ user, client_id, bases, access_ends_in }) {
   const access = access_ends_in === null
-    ? "its access token has ended"
-    : `its access token works for ${Math.ceil(access_ends_in / 60)} min`;
+    ? "access token expired"
+    : `access token expires in ${Math.ceil(access_ends_in / 60)} min`;
   return `${client_id} for ${user}, ${bases} ${bases === 1 ? "base" : "bases"}: ${access}`;
 }
 
