@@ -1,12 +1,12 @@
-"""For the tests of an app that embeds this: an Airtable without an account and without a network.
+"""A pytest plugin for apps that embed this package: simulates Airtable, without account or network.
 
-A pytest plugin. One line in the app's `conftest.py` loads it, and the extra `simulator` is needed:
+It needs the extra `simulator`. Load it in the app's `conftest.py`:
 
 ```python
 pytest_plugins = ["airtable_oauth.testing"]
 ```
 
-PYTEST_DONT_REWRITE: so that a `conftest.py` may import it, too, before pytest does.
+PYTEST_DONT_REWRITE lets a `conftest.py` import this module before pytest loads it.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ __all__ = ["AirtableSimulator", "Fault", "airtable_simulator", "connected_client
 T = TypeVar("T")
 
 CLIENT_ID = "simulated-client"
-CLIENT_SECRET = "simulated-secret"  # noqa: S105 (of nobody)
+CLIENT_SECRET = "simulated-secret"  # noqa: S105 (not a real secret)
 REDIRECT_URI = "http://localhost:4200/auth-callback"
 SCOPES = (
     "data.records:read",
@@ -45,10 +45,10 @@ _START_SECONDS = 10.0
 
 
 class AirtableSimulator(Simulator):
-    """An Airtable with three sample bases and one registered integration, new for each test.
+    """Simulates Airtable with three sample bases and one registered integration, for one test.
 
-    Beside what `Simulator` has (`clock.advance(seconds)`, `faults.add(Fault(…))`, `requests`,
-    `vault.revoke_all()`) it does what the person at the browser does: `grant`.
+    Besides the attributes of `Simulator` (`clock.advance(seconds)`, `faults.add(Fault(…))`,
+    `requests`, `vault.revoke_all()`), it has `grant`, which acts as the person at the browser.
     """
 
     def __init__(self, server: "_Server") -> None:
@@ -58,33 +58,33 @@ class AirtableSimulator(Simulator):
 
     @property
     def url(self) -> str:
-        """Where it listens, on this machine: the same for the whole test run."""
+        """The simulator's origin on this machine. It is the same for the whole test run."""
         return self._server.url
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables of an app that shall use it, for `monkeypatch.setenv` or a process."""
+        """Environment variables that point an app at it, for `monkeypatch.setenv` or a process."""
         return {PREFIX + name.upper(): value for name, value in self._values().items()}
 
     def settings(self, **overrides: Any) -> Settings:
-        """The settings of an integration that shall use it, whatever the environment says."""
+        """Settings that point an integration at it. They ignore the environment."""
         return Settings(_env_file=None, **(self._values() | overrides))
 
     @property
     def users(self) -> Sequence[User]:
-        """The three people who have accounts."""
+        """The three users with Airtable accounts."""
         return self.authorization_server.users
 
     def grant(self, authorization_url: str, *, user: int = 0, deny: bool = False) -> dict[str, str]:
-        """Open the consent page and agree to all of it, as one of `users`.
+        """Open the consent page and grant everything as one of `users`, or deny it.
 
-        Returns the parameters of Airtable's redirect, for `POST /session`. It is no coroutine: call
-        it from any test.
+        Returns the parameters of Airtable's redirect, for `POST /session`. This is not a coroutine,
+        so any test can call it.
         """
-        return _aside(self._decide(authorization_url, user, "deny" if deny else "grant"))
+        return _run_in_thread(self._decide(authorization_url, user, "deny" if deny else "grant"))
 
     def tokens(self, *, user: int = 0) -> TokenSet:
-        """Tokens as a login brings them, for `AirtableOAuth.adopt`."""
+        """Issue tokens as a login does, for `AirtableOAuth.adopt`."""
         grant = self.authorization_server.new_grant(CLIENT_ID, SCOPES, user)
         answer: Any = self.vault.issue_tokens(grant, SCOPES)
         return TokenSet(**answer)
@@ -116,7 +116,7 @@ class AirtableSimulator(Simulator):
 
 @dataclass
 class _Server:
-    """A port that leads to the simulator of the current test. Opened when it is asked for."""
+    """Serves the simulator of the current test. It starts when its `url` is first read."""
 
     current: AirtableSimulator | None = None
     _server: uvicorn.Server | None = None
@@ -127,12 +127,12 @@ class _Server:
     def url(self) -> str:
         with self._lock:
             if self._server is None:
-                self._server = self._started()
+                self._server = self._start()
         port = self._server.servers[0].sockets[0].getsockname()[1]
         return f"http://127.0.0.1:{port}"
 
     def stop(self) -> None:
-        """Close it, if it was opened."""
+        """Stop the server, if it was started."""
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join()
@@ -142,7 +142,7 @@ class _Server:
         if self.current is not None:
             await self.current.app(scope, receive, send)
 
-    def _started(self) -> uvicorn.Server:
+    def _start(self) -> uvicorn.Server:
         config = uvicorn.Config(
             self, port=0, lifespan="off", log_config=None, timeout_graceful_shutdown=1
         )
@@ -166,22 +166,22 @@ def _airtable_server() -> Iterator[_Server]:
 
 @pytest.fixture
 def airtable_simulator(_airtable_server: _Server) -> AirtableSimulator:
-    """An Airtable of this test's own."""
+    """A new simulator of Airtable for this test."""
     simulator = _airtable_server.current = AirtableSimulator(_airtable_server)
     return simulator
 
 
 @pytest.fixture
 def connected_client(airtable_simulator: AirtableSimulator) -> httpx.AsyncClient:
-    """What `AirtableOAuth.client` gives: a client for the Web API, of a user who is connected."""
+    """A client for the Web API, as `AirtableOAuth.client` returns it, for a connected user."""
     airtable = AirtableOAuth(
         airtable_simulator.settings(), transport=httpx.ASGITransport(airtable_simulator.app)
     )
-    connection = _aside(airtable.adopt("test-user", airtable_simulator.tokens()))
+    connection = _run_in_thread(airtable.adopt("test-user", airtable_simulator.tokens()))
     return airtable.client(connection.id)
 
 
-def _aside(work: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine, whether or not a loop runs in this thread."""
+def _run_in_thread(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in another thread, because this thread may already run an event loop."""
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
+        return thread.submit(asyncio.run, coroutine).result()
