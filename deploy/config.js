@@ -1,4 +1,4 @@
-// The pages behind nginx.conf: the service is on the same origin, below /api.
+// For the pages behind nginx.conf: the service is on the same origin, below /api.
 export const config = {
   apiUrl: "/api",
   tokens: "server",
