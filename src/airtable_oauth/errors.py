@@ -132,7 +132,7 @@ class InvalidInput(InvalidRequest):
 class InvalidPath(InvalidRequest):
     """The path of a proxy request is not a plain path below `v0/`."""
 
-    description = "The path must be a plain path of Airtable's Web API: v0/…"
+    description = "The path must begin with v0/, and be a plain path of Airtable's Web API."
 
 
 class NotFound(InvalidRequest):
