@@ -71,7 +71,7 @@ def test_app_of_ones_own_connects_as_the_readme_says(page: Page, demo: Demo) -> 
     expect(simulator.get_by_role("row").filter(has_text="code exchange")).to_contain_text("200")
     click(simulator, "Revoke the grants")
     expect(simulator.get_by_role("status")).to_contain_text("All grants are revoked")
-    expect(simulator.get_by_text("No app is connected.")).to_be_visible()
+    expect(simulator.get_by_text("No user has granted access yet.")).to_be_visible()
     page.reload()
     expect(page.get_by_role("button", name="Connect Airtable")).to_be_visible()
 
@@ -91,7 +91,7 @@ def test_page_breaks_what_it_says(page: Page, demo: Demo) -> None:
     expect(simulator.get_by_text("The next refresh will fail.")).to_be_visible()
     click(simulator, "Expire the access tokens")
     page.reload()
-    expect(page.get_by_role("button", name="Connect Airtable")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
     expect(simulator.get_by_text("503", exact=True)).to_be_visible()
     expect(simulator.get_by_text("The next refresh will fail.")).to_be_hidden()
 
@@ -105,6 +105,18 @@ def test_page_breaks_what_it_says(page: Page, demo: Demo) -> None:
     assert answer.headers["access-control-allow-origin"] == "*"
     click(simulator, "Clear")
     expect(simulator.get_by_text("None yet.")).to_be_visible()
+
+
+def test_app_of_ones_own_disconnects(page: Page, demo: Demo) -> None:
+    """The service erases its tokens; in Airtable the grant stays."""
+    connect(page, demo)
+    ask = page.context.request  # with the browser's cookies
+    assert ask.get(f"{demo.api}/session").status == 200
+    click(page, "Disconnect")
+    expect(page.get_by_role("button", name="Connect Airtable")).to_be_visible()
+    assert ask.get(f"{demo.api}/session").status == 401
+    page.reload()
+    expect(page.get_by_role("button", name="Connect Airtable")).to_be_visible()
 
 
 def test_page_is_under_a_strict_policy(page: Page, demo: Demo) -> None:
