@@ -5,7 +5,7 @@ import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from airtable_oauth.cli.main import worker
+from airtable_oauth.cli.serve import worker
 
 
 class Heartbeat:

@@ -1,6 +1,8 @@
 """The checks of `airtable-oauth check`. A finding says what is right or wrong, and what to do."""
 
+import asyncio
 import difflib
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from functools import cache
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import click
 import httpx
 from dotenv import dotenv_values
 from publicsuffixlist import PublicSuffixList
@@ -68,6 +71,30 @@ _SKIPPED = Finding(
     "some checks did not run, because they need settings that are malformed or missing. Correct "
     "those, then run this again",
 )
+
+
+@click.command()
+@click.option(
+    "--online",
+    is_flag=True,
+    help="Also ask Airtable whether it accepts the client, by a made-up code.",
+)
+def check(online: bool) -> None:  # noqa: FBT001 (an option)
+    """Say line by line what is right about the settings and what is not.
+
+    The output holds no secret: it is good to paste into an issue. Exit status 1 on a fault.
+    """
+    if not asyncio.run(_report(online=online)):
+        raise SystemExit(1)
+
+
+async def _report(*, online: bool) -> bool:
+    """Print the findings. Whether none of them is a fault."""
+    healthy = True
+    async for finding in examine_environment(os.environ, online=online):
+        click.echo(str(finding))
+        healthy = healthy and finding.level is not Level.FAULT
+    return healthy
 
 
 async def examine_environment(

@@ -1,0 +1,56 @@
+"""uvicorn, as the commands run it."""
+
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import uvicorn
+
+from airtable_oauth.logs import logging_config
+from airtable_oauth.web.server import LimitedProtocol
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Say it in a line if something else listens there."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+def run_server(
+    app: Any,
+    *,
+    host: str,
+    port: int,
+    log_level: str = "info",
+    log_format: str = "console",
+    forwarded_allow_ips: Sequence[str] = (),
+    drain: int = 1,
+    **options: Any,
+) -> None:
+    """uvicorn, without an access log of its own: it prints query strings, and codes with them.
+
+    `drain`: seconds for requests in flight when it ends.
+    """
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http=LimitedProtocol,
+        ws="none",
+        access_log=False,
+        proxy_headers=bool(forwarded_allow_ips),
+        forwarded_allow_ips=list(forwarded_allow_ips),
+        server_header=False,
+        log_config=logging_config(log_level, log_format),
+        timeout_graceful_shutdown=drain,
+        **options,
+    )
