@@ -1,55 +1,24 @@
-"""The checks of `airtable-oauth check`. A finding says what is right or wrong, and what to do."""
+"""`airtable-oauth check`: what is right, what is wrong, and what to do about it."""
 
 import asyncio
-import difflib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from functools import cache
-from os import PathLike
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 import httpx
-from dotenv import dotenv_values
-from publicsuffixlist import PublicSuffixList
 from pydantic import ValidationError
 
-from airtable_oauth.app import require_exporter
-from airtable_oauth.causes import cause_of
-from airtable_oauth.cli.findings import Finding, Level, fault, ok, warning
+from airtable_oauth.cli.client_check import check_client
+from airtable_oauth.cli.findings import Finding, Level, ok
+from airtable_oauth.cli.settings_check import check_settings, runs_every_check
 from airtable_oauth.cli.store_check import check_store
 from airtable_oauth.encoding import base64url
-from airtable_oauth.errors import AirtableOAuthError, ClientRefused
-from airtable_oauth.integration import build_token_endpoint
-from airtable_oauth.oauth.http import new_transport
-from airtable_oauth.oauth.pkce import code_verifier
-from airtable_oauth.oauth.protocol import parse_token_response
-from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.settings import Settings, faults
 from airtable_oauth.store_factory import open_store
 from airtable_oauth.stores import Store
-from airtable_oauth.urls import address_of, origin_of
 
-_AIRTABLE_SCOPES = {
-    *(
-        f"data.{what}:{verb}"
-        for what in ("records", "recordComments")
-        for verb in ("read", "write")
-    ),
-    *("schema.bases:read", "schema.bases:write", "webhook:manage", "block:manage"),
-    *(f"workspacesAndBases:{verb}" for verb in ("read", "write", "manage")),
-    *("workspacesAndBases.shares:manage", "user.email:read"),
-    *(f"enterprise.{what}:{verb}" for what in ("account", "user") for verb in ("read", "write")),
-    *("enterprise.groups:read", "enterprise.groups:manage", "enterprise.exports:manage"),
-    *("enterprise.scim.usersAndGroups:manage", "enterprise.auditLogs:read"),
-    *("enterprise.changeEvents:read", "hyperDB.records:read", "hyperDB.records:write"),
-}
-_OTLP = "OTEL_EXPORTER_OTLP_"
-_KUBERNETES = ("_SERVICE_HOST", "_SERVICE_PORT", "_PORT")
-_LOOPBACK_NAMES = {"localhost", "127.0.0.1"}
 _STAND_INS = {
     "client_id": "unknown",
     "redirect_uri": "https://app.example.com/",
@@ -57,7 +26,7 @@ _STAND_INS = {
     "encryption_keys": base64url(bytes(range(32))),
     "webhook_secret": "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
 }
-"""Placeholders for malformed settings without a valid default. Checks never read them."""
+"""Valid values for malformed settings that have no valid default. No check looks at them."""
 _STORE_FIELDS = {
     *("name", "store_url", "store_timeout", "store_pool_size", "encryption_keys"),
     "max_pending_logins",
@@ -109,24 +78,34 @@ async def examine_environment(
     A malformed setting skips only the checks that depend on it.
     """
     malformed: dict[str, Any] = {}
-    while True:
-        try:
-            read = settings(**malformed)
-        except ValidationError as error:
-            for line in faults(error):
-                yield Finding(Level.FAULT, line)
-            fields = _fields(error)
-            if not fields - malformed.keys():  # a subclass added a field without a placeholder
-                yield _SKIPPED
-                return
-            malformed |= {name: _stand_in(settings, name) for name in fields}
-        else:
-            break
+    while isinstance(read := _read(settings, malformed), ValidationError):
+        for line in faults(read):
+            yield Finding(Level.FAULT, line)
+        fields = _fields(read)
+        if not fields - malformed.keys():  # no stand-in fits a field that a subclass added
+            yield _SKIPPED
+            return
+        malformed |= {name: _stand_in(settings, name) for name in fields}
     stream = examine(
         read, environment, online=online, malformed=set(malformed), transport=transport
     )
     async for finding in stream:
         yield finding
+
+
+def _read(settings: type[Settings], stand_ins: Mapping[str, Any]) -> Settings | ValidationError:
+    try:
+        return settings(**stand_ins)
+    except ValidationError as error:
+        return error
+
+
+def _fields(error: ValidationError) -> set[str]:
+    return {str(each["loc"][0]) for each in error.errors(include_url=False, include_input=False)}
+
+
+def _stand_in(settings: type[Settings], field: str) -> Any:
+    return _STAND_INS.get(field, settings.model_fields[field].default)
 
 
 async def examine(
@@ -145,260 +124,23 @@ async def examine(
     """
     if not malformed:
         yield ok("every setting is well-formed")
-    skips = False
-    for check, needs in _CHECKS.items():
-        if needs.isdisjoint(malformed):
-            for finding in check(settings, environment):
-                yield finding
-        else:
-            skips = True
-    if _STORE_FIELDS.isdisjoint(malformed):
-        try:
-            async for finding in check_store(settings, store or open_store(settings), clock):
-                yield finding
-        except ModuleNotFoundError as error:
-            yield Finding(Level.FAULT, str(error))
-    else:
-        skips = True
+    for finding in check_settings(settings, environment, malformed):
+        yield finding
+    store_is_checked = _STORE_FIELDS.isdisjoint(malformed)
+    if store_is_checked:
+        async for finding in _store_findings(settings, store, clock):
+            yield finding
     if online and _CLIENT_FIELDS.isdisjoint(malformed):
-        yield await _airtable(
-            settings, build_token_endpoint(settings, transport or new_transport())
-        )
-    if skips:
+        yield await check_client(settings, transport)
+    if not (store_is_checked and runs_every_check(malformed)):
         yield _SKIPPED
 
 
-def _fields(error: ValidationError) -> set[str]:
-    return {str(each["loc"][0]) for each in error.errors(include_url=False, include_input=False)}
-
-
-def _stand_in(settings: type[Settings], field: str) -> Any:
-    return _STAND_INS.get(field, settings.model_fields[field].default)
-
-
-def _unknown_variables(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
-    prefix = settings.variable("")
-    known = [settings.variable(name) for name in type(settings).model_fields]
-    names = {name.upper() for name in (*environment, *_names_in_files(settings))}
-    for name in sorted(names):
-        if not name.startswith(prefix) or name in known or _is_of_kubernetes(name):
-            continue
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        yield warning(name, f"not a known setting{hint}")
-
-
-def _names_in_files(settings: Settings) -> Iterator[str]:
-    """The names of the variables in the `.env` file, and of the files with secrets."""
-    for file in _paths(settings.model_config.get("env_file")):
-        yield from dotenv_values(file)
-    for folder in _paths(settings.model_config.get("secrets_dir")):
-        yield from (path.name for path in folder.iterdir())
-
-
-def _paths(configured: Any) -> Iterator[Path]:
-    """The configured paths that exist. pydantic-settings accepts one path, several, or None."""
-    several = [configured] if isinstance(configured, str | PathLike) else configured or ()
-    yield from (Path(each).expanduser() for each in several if Path(each).expanduser().exists())
-
-
-def _is_of_kubernetes(name: str) -> bool:
-    """Whether Kubernetes sets this variable in every pod, for a service named `airtable-oauth`."""
-    return any(part in name for part in _KUBERNETES)
-
-
-def _redirect_uri(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
-    yield ok(
-        f"redirect URI {settings.redirect_uri} follows Airtable's rules; register exactly this one"
-    )
-
-
-def _callback_page(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
-    """Warn about a callback route below the service's own path, which has no pages."""
-    callback, api = urlsplit(settings.redirect_uri), urlsplit(settings.public_url)
-    same_origin = origin_of(settings.redirect_uri) == settings.own_origin
-    if same_origin and f"{callback.path}/".startswith(f"{api.path}/"):
-        yield warning(
-            settings.variable("redirect_uri"),
-            f"is below {settings.public_url}, where `airtable-oauth serve` has no pages and would "
-            "answer 404. Use the address of a page of your app. Ignore this if your app includes "
-            "the routes and serves that page",
-        )
-
-
-def _sites(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
-    callback = origin_of(settings.redirect_uri)
-    for origin in dict.fromkeys((callback, *settings.allowed_origins)):
-        if _site_of(origin) == _site_of(settings.public_url):
-            yield ok(f"{origin} and {settings.public_url} are one site: browsers send the cookies")
-        else:
-            yield fault(settings.variable("public_url"), _two_sites(settings, origin))
-    if callback in (*settings.allowed_origins, settings.own_origin):
-        yield ok(f"pages at {callback}, where the callback route is, may call this service")
-    elif _site_of(callback) == _site_of(settings.public_url):
-        yield fault(
-            settings.variable("allowed_origins"),
-            f"lacks {callback}, the origin of the callback route, so no login could finish. Add it",
-        )
-
-
-def _two_sites(settings: Settings, origin: str) -> str:
-    hosts = {urlsplit(origin).hostname, urlsplit(settings.public_url).hostname}
-    if hosts == _LOOPBACK_NAMES:
-        variables = ", ".join(
-            settings.variable(each) for each in ("redirect_uri", "allowed_origins")
-        )
-        return (
-            f"{origin} and {settings.public_url} are two sites to a browser, which would drop the "
-            f"login's cookie. Use localhost here, in {variables} and in the browser"
-        )
-    return (
-        f"{origin} and {settings.public_url} are two sites to a browser, which would drop the "
-        "login's cookie. Serve both below one domain of your own and with one scheme, or on one "
-        "origin"
-    )
-
-
-def _scheme(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
-    if settings.secure:
-        yield ok("cookies are Secure and named __Host-…")
-    elif origin_of(settings.redirect_uri).startswith("https://"):
-        yield fault(
-            settings.variable("public_url"),
-            "is http while the pages are https. Set it to the https address that browsers use, "
-            "even if a proxy terminates TLS",
-        )
-    else:
-        yield ok("cookies are not Secure: browsers reach this service over http on this machine")
-
-
-def _scopes(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
-    variable = settings.variable("scopes")
-    if any("," in scope for scope in settings.scopes):
-        yield fault(variable, "scopes are separated by spaces, not by commas")
-        return
-    unknown = [scope for scope in settings.scopes if scope not in _AIRTABLE_SCOPES]
-    if not unknown:
-        yield ok(f"scopes: {len(settings.scopes)}, all known; each must be enabled in Airtable")
-    for scope in unknown:
-        close = difflib.get_close_matches(scope, _AIRTABLE_SCOPES, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        yield fault(variable, f"Airtable does not have the scope {scope}.{hint}")
-
-
-def _client(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
-    if settings.client_secret.get_secret_value():
-        yield ok("confidential client: it authenticates with its secret")
-    else:
-        yield warning(
-            settings.variable("client_secret"),
-            "is empty, which is right only if the integration has no secret. Generate one in "
-            "Airtable",
-        )
-
-
-def _node_compat(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
-    if settings.node_compat:
-        yield warning(
-            settings.variable("node_compat"),
-            "is on: any browser that has the URL of such a login can finish it",
-        )
-
-
-def _workers(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
-    if not settings.store_url.get_secret_value().startswith("memory:"):
-        return
-    if environment.get("WEB_CONCURRENCY", "1") != "1":
-        yield fault(
-            settings.variable("store_url"),
-            "memory:// belongs to one process, and WEB_CONCURRENCY asks for several: use "
-            "sqlite:///…, redis://… or postgresql://…",
-        )
-    else:
-        yield ok("memory:// with one process: a restart ends every login and connection")
-
-
-def _keys(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
-    if settings.encryption_keys:
-        yield ok(f"encryption keys: {len(settings.encryption_keys)}, none of them weak")
-
-
-def _webhook(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
-    has_url = bool(settings.webhook_url.get_secret_value())
-    if has_url:
-        yield ok("events of connections are posted to the webhook, signed")
-    elif settings.webhook_secret.get_secret_value():
-        yield warning(
-            settings.variable("webhook_secret"),
-            f"is set but {settings.variable('webhook_url')} is not, so no events are sent",
-        )
-
-
-def _telemetry(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
+async def _store_findings(
+    settings: Settings, store: Store | None, clock: Callable[[], float]
+) -> AsyncIterator[Finding]:
     try:
-        require_exporter(settings)
+        async for finding in check_store(settings, store or open_store(settings), clock):
+            yield finding
     except ModuleNotFoundError as error:
         yield Finding(Level.FAULT, str(error))
-    if settings.telemetry and not any(name.startswith(_OTLP) for name in environment):
-        yield warning(
-            settings.variable("telemetry"), f"is on, but no {_OTLP} variable says where to send it"
-        )
-
-
-async def _airtable(settings: Settings, airtable: TokenEndpoint) -> Finding:
-    """Send a code that cannot exist, to see whether Airtable rejects the client."""
-    form = airtable.client.exchange_form(code="airtable-oauth-check", code_verifier=code_verifier())
-    try:
-        status, body = await airtable.token_request(form)
-        parse_token_response(status, body, grant_type=form["grant_type"], requested_scope="")
-    except ClientRefused as error:
-        return fault(
-            settings.variable("client_id"),
-            f"Airtable rejects it with this secret ({error.error}): compare both with the "
-            "integration's page",
-        )
-    except AirtableOAuthError as error:
-        if error.status == 400:  # noqa: PLR2004 (Airtable rejects the code, as it should)
-            return ok("Airtable accepts the client ID and the secret")
-        return fault(settings.variable("airtable_url"), f"{error.description} ({cause_of(error)})")
-    finally:
-        await airtable.aclose()
-    return fault(
-        settings.variable("airtable_url"),
-        "this server issues tokens for a made-up code, so it is not Airtable",
-    )
-
-
-def _site_of(url: str) -> tuple[str, str]:
-    """The site of a URL, as browsers define it: its scheme and registrable domain.
-
-    Customers of one hosting company are different sites: the private section of the Public Suffix
-    List has the domains that they share.
-    """
-    parts = urlsplit(origin_of(url))
-    host = parts.hostname or ""
-    if address_of(host) is not None:
-        return parts.scheme, host
-    return parts.scheme, _public_suffixes().privatesuffix(host) or host
-
-
-@cache
-def _public_suffixes() -> PublicSuffixList:
-    return PublicSuffixList()
-
-
-_CHECKS: dict[Callable[[Settings, Mapping[str, str]], Iterator[Finding]], set[str]] = {
-    _unknown_variables: set(),
-    _redirect_uri: {"redirect_uri"},
-    _callback_page: {"redirect_uri", "public_url"},
-    _sites: {"redirect_uri", "public_url", "allowed_origins"},
-    _scheme: {"redirect_uri", "public_url"},
-    _scopes: {"scopes"},
-    _client: {"client_secret"},
-    _node_compat: {"node_compat", "expose_tokens"},
-    _workers: {"store_url"},
-    _keys: {"encryption_keys", "store_url"},
-    _webhook: {"webhook_url", "webhook_secret"},
-    _telemetry: {"telemetry"},
-}
-"""The checks in the order of a login, each with the fields that it needs."""
