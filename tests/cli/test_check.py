@@ -4,18 +4,20 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from pydantic_settings import SettingsConfigDict
 
 from airtable_oauth.cli.check import examine, examine_environment
 from airtable_oauth.cli.findings import Finding, Level
+from airtable_oauth.cli.main import main
 from airtable_oauth.errors import StoreUnavailable
-from airtable_oauth.settings import Settings
+from airtable_oauth.settings import PREFIX, Settings
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from tests.certificates import https_server, self_signed_certificate
+from tests.cli.helpers import KEY, VALID
 from tests.helpers import make_settings
 
-KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 PRODUCTION = {
     "redirect_uri": "https://app.example.com/auth-callback",
     "allowed_origins": "https://app.example.com",
@@ -334,3 +336,34 @@ async def test_unknown_setting_of_the_env_file_is_found(
     found = await troubles()
     assert "AIRTABLE_OAUTH_STORE: not a known setting; did you mean" in found[0]
     assert found[1].endswith("AIRTABLE_OAUTH_XYZZY: not a known setting")
+
+
+@pytest.mark.parametrize(
+    ("environment", "status", "words"),
+    [
+        ({f"{PREFIX}ALLOWED_ORIGINS": "http://localhost:4200"}, 0, "ok       redirect URI"),
+        ({}, 1, f"fault    {PREFIX}ALLOWED_ORIGINS: lacks http://localhost:4200"),
+        (
+            {f"{PREFIX}STORE_URL": "redis://127.0.0.1:1", f"{PREFIX}ENCRYPTION_KEYS": KEY},
+            1,
+            f"fault    {PREFIX}STORE_URL: the store cannot be reached",
+        ),
+    ],
+)
+def test_check_reports_and_tells_by_its_status(
+    environment: dict[str, str], status: int, words: str
+) -> None:
+    """0 without a fault, 1 with one."""
+    result = CliRunner().invoke(main, ["check"], env=VALID | environment)
+    assert result.exit_code == status, result.output
+    assert words in result.output
+
+
+def test_check_reports_malformed_settings_and_the_others_in_one_run() -> None:
+    """In the same form, and without a value."""
+    result = CliRunner().invoke(main, ["check"], env=VALID | {f"{PREFIX}PUBLIC_URL": "CANARY"})
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    assert lines[0] == f"fault    {PREFIX}PUBLIC_URL: must be an http or https URL with a host name"
+    assert "ok       the store (memory) works: a record was written, read and deleted" in lines
+    assert "CANARY" not in result.output

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from airtable_oauth.settings import PREFIX
-from tests.cli.test_main import VALID
+from tests.cli.helpers import VALID
 from tests.helpers import CSRF, begin, decide, free_port
 from tests.processes import process, stack, wait_for, wait_until
 

@@ -3,7 +3,7 @@ from click.testing import CliRunner
 
 from airtable_oauth.cli.main import main
 from airtable_oauth.settings import PREFIX
-from tests.cli.test_main import KEY, VALID
+from tests.cli.helpers import KEY, VALID
 from tests.helpers import free_port
 
 
