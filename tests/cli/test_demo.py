@@ -16,8 +16,8 @@ from airtable_oauth.cli.main import main
         (["--app", "http://localhost:99999"], "must be an origin"),
         (["--app", "http://localhost:3000"], "--app and --api-port name the same port"),
         (["--app", "http://localhost:1", "--simulator-port", "1"], "name the same port"),
-        (["--app", "http://localhost:5173", "--port", "4200"], "--port is about the pages"),
-        (["--app", "http://localhost:5173", "--tokens", "server"], "--tokens is about the pages"),
+        (["--app", "http://localhost:5173", "--port", "4200"], "--port configures the pages"),
+        (["--app", "http://localhost:5173", "--tokens", "server"], "--tokens configures the pages"),
     ],
 )
 def test_app_that_could_not_connect_to_the_demo_is_refused(

@@ -38,4 +38,4 @@ def test_connections_of_the_embedded_store_are_its_process_own(arguments: list[s
     """Not a list of nothing."""
     result = CliRunner().invoke(main, arguments, env=VALID)
     assert result.exit_code == 1
-    assert "memory:// is seen by no process" in result.output
+    assert "memory:// is visible only inside" in result.output

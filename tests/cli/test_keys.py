@@ -65,17 +65,17 @@ def test_keys_are_rotated(rotated: dict[str, str]) -> None:
     asyncio.run(_store_something(url, KEY, 7))
     result = CliRunner().invoke(main, ["keys", "rotate"], env=rotated)
     assert result.exit_code == 0, result.output
-    assert result.output.startswith("7 records: 7 encrypted with the first key now, 0 already")
+    assert result.output.startswith("7 records: 7 re-encrypted with the first key, 0 already")
     assert result.output.endswith(f"{ALL}\n")
     result = CliRunner().invoke(main, ["keys", "rotate"], env=rotated)
     assert result.exit_code == 0, result.output
-    assert result.output.startswith("7 records: 0 encrypted with the first key now, 7 already")
+    assert result.output.startswith("7 records: 0 re-encrypted with the first key, 7 already")
     asyncio.run(_store_something(url, KEY, 2))
     rotated[f"{PREFIX}ENCRYPTION_KEYS"] = KEY_B
     result = CliRunner().invoke(main, ["keys", "rotate"], env=rotated)
     assert result.exit_code == 1
     assert "NOT every record is encrypted with the first key." in result.output
-    assert "2 of them cannot be opened (unknown_encryption_key)" in result.output
+    assert "2 of them cannot be read (unknown_encryption_key)" in result.output
     assert ALL not in result.output
 
 
@@ -99,7 +99,7 @@ def test_unknown_format_keeps_the_old_key(rotated: dict[str, str]) -> None:
     asyncio.run(store_junk())
     result = CliRunner().invoke(main, ["keys", "rotate"], env=rotated)
     assert result.exit_code == 1
-    assert "1 of them cannot be opened (unknown_record_format)" in result.output
+    assert "1 of them cannot be read (unknown_record_format)" in result.output
     assert "  airtable:connection:junk\n" in result.output
 
 
@@ -107,4 +107,4 @@ def test_keys_of_the_embedded_store_are_not_rotated() -> None:
     """It lives in another process."""
     result = CliRunner().invoke(main, ["keys", "rotate"], env=VALID)
     assert result.exit_code == 1
-    assert "memory:// is seen by no process" in result.output
+    assert "memory:// is visible only inside" in result.output

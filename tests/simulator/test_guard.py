@@ -28,7 +28,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
         wait_for(f"http://127.0.0.1:{port}")
         warning = (directory / "simulator.log").read_text()
         assert "Warning: the simulator listens on 0.0.0.0." in warning
-        assert "this machine and requests to airtable.test:8080 only" in warning
+        assert "only this machine and requests to airtable.test:8080" in warning
         yield "127.0.0.1", port
 
 

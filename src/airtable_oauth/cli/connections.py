@@ -1,4 +1,4 @@
-"""`airtable-oauth connections`: list and disconnect."""
+"""`airtable-oauth connections`: lists and disconnects connections."""
 
 import json
 from collections.abc import AsyncIterator
@@ -17,14 +17,14 @@ _COLUMNS = "{:<26}  {:<13}  {:<12}  {:<24}  {}"
 
 @click.group()
 def connections() -> None:
-    """What is connected. Tokens are shown nowhere."""
+    """List and disconnect connections. Tokens are never shown."""
 
 
 @connections.command("list")
-@click.option("--owner", help="Only this owner's.")
-@click.option("--json", "as_json", is_flag=True, help="An object a line.")
+@click.option("--owner", help="List only this owner's connections.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def list_connections(owner: str | None, as_json: bool) -> None:  # noqa: FBT001 (an option)
-    """List connections with their health."""
+    """List connections and their status."""
 
     async def show(airtable: AirtableOAuth) -> None:
         if not as_json:
@@ -38,7 +38,7 @@ def list_connections(owner: str | None, as_json: bool) -> None:  # noqa: FBT001 
 @connections.command()
 @click.argument("connection_id")
 def disconnect(connection_id: str) -> None:
-    """Erase the tokens of a connection. Airtable lists it until its user removes it there."""
+    """Erase a connection's tokens. Airtable lists the integration until its user removes it."""
 
     async def erase(airtable: AirtableOAuth) -> None:
         try:
@@ -46,7 +46,7 @@ def disconnect(connection_id: str) -> None:
         except NotConnected:
             raise click.ClickException(
                 f"This store has no connection {connection_id!r}. "
-                "`airtable-oauth connections list` shows those that there are."
+                "To list them, run `airtable-oauth connections list`."
             ) from None
 
     run_with_integration(erase)
@@ -67,7 +67,7 @@ def _json_line(connection: Connection) -> str:
 
 
 def _row(connection: Connection) -> str:
-    """A line of the table, without control characters: the owner's id comes from a host app."""
+    """A line of the table. Escapes control characters: a host app chooses owner ids."""
     user, reason = connection.user, connection.reason
     by = connection.reconnect_by
     row = _COLUMNS.format(

@@ -1,4 +1,4 @@
-"""`airtable-oauth demo`: simulator, service and pages, as processes of one command."""
+"""`airtable-oauth demo`: runs simulator, service and pages as child processes."""
 
 import multiprocessing
 import multiprocessing.connection
@@ -28,7 +28,7 @@ _START_SECONDS = 30.0
 
 
 def _app_origin(_context: click.Context, _option: click.Parameter, origin: str) -> str:
-    """An origin that shares cookies with the service on localhost."""
+    """Normalise `--app`: an origin on localhost, so that the service's cookies reach it."""
     if not origin:
         return ""
     try:
@@ -58,22 +58,23 @@ def _app_origin(_context: click.Context, _option: click.Parameter, origin: str) 
     default="",
     metavar="ORIGIN",
     callback=_app_origin,
-    help="Your own app, http://localhost:5173 say, in place of the pages. Its callback route is "
-    "ORIGIN/auth-callback.",
+    help="Origin of your own app, such as http://localhost:5173, to use instead of the pages. Its "
+    "callback route is ORIGIN/auth-callback.",
 )
 @click.pass_context
 def demo(
     context: click.Context, port: int, api_port: int, simulator_port: int, tokens: str, app: str
 ) -> None:
-    """Run everything: simulator, service and pages. No account, no database.
+    """Run simulator, service and pages. Needs no Airtable account and no database.
 
-    With --app there are no pages: your own single-page app uses the service.
+    With --app, your own single-page app replaces the pages.
     """
     if app:
-        _refuse_options_of_the_pages(context)
-        _refuse_port_of_the_app(app, {"api-port": api_port, "simulator-port": simulator_port})
+        _refuse_page_options(context)
+        _refuse_same_port(app, {"api-port": api_port, "simulator-port": simulator_port})
     spa, api = app or f"http://localhost:{port}", f"http://localhost:{api_port}"
-    airtable = f"http://127.0.0.1:{simulator_port}"  # another site than localhost, on purpose
+    # A different site than localhost, as airtable.com is.
+    airtable = f"http://127.0.0.1:{simulator_port}"
     client_secret = DEMO_SECRET if app else secrets.token_hex(32)
     parts = [
         _simulator_part(simulator_port, spa, client_secret),
@@ -87,13 +88,13 @@ def demo(
     _supervise(parts, ready(spa, api, airtable))
 
 
-def _refuse_options_of_the_pages(context: click.Context) -> None:
+def _refuse_page_options(context: click.Context) -> None:
     for option in ("port", "tokens"):
         if context.get_parameter_source(option) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"--{option} is about the pages, which --app replaces.")
+            raise click.UsageError(f"--{option} configures the pages, which --app replaces.")
 
 
-def _refuse_port_of_the_app(app: str, ports: Mapping[str, int]) -> None:
+def _refuse_same_port(app: str, ports: Mapping[str, int]) -> None:
     for option, port in ports.items():
         if app.endswith(f":{port}"):
             raise click.UsageError(f"--app and --{option} name the same port. Change one of them.")
@@ -101,7 +102,7 @@ def _refuse_port_of_the_app(app: str, ports: Mapping[str, int]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A process of the demo: the port that it listens on, and what it runs."""
+    """A child process: the port that it listens on, and the function that it runs."""
 
     port: int
     run: Callable[[], None]
@@ -144,7 +145,7 @@ def _callback(spa: str) -> str:
 
 
 def _run_service(port: int, environment: dict[str, str]) -> None:
-    """The service with these settings alone, whatever the environment and `.env` say."""
+    """Run the service with only these settings. Ignores the environment and `.env`."""
     for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
         del os.environ[name]
     os.environ.update({PREFIX + name: value for name, value in environment.items()})
@@ -155,26 +156,26 @@ def _run_service(port: int, environment: dict[str, str]) -> None:
 def _ready(spa: str, api: str, airtable: str) -> str:
     return (
         f"\n  Open {spa}\n\n"
-        f"  service    {api}  (its documentation: {api}/docs)\n"
-        f"  simulator  {airtable}  (recent requests, and what can go wrong)\n\n"
-        "  Ctrl-C ends all three.\n"
+        f"  service    {api}  (documentation: {api}/docs)\n"
+        f"  simulator  {airtable}  (recent requests; can cause faults)\n\n"
+        "  Press Ctrl-C to stop all three.\n"
     )
 
 
 def _ready_for_app(app: str, api: str, airtable: str) -> str:
     return (
         f"\n  Start your app on {app}. Its callback route is {_callback(app)}\n\n"
-        f"  service    {api}  (its documentation: {api}/docs)\n"
-        f"  simulator  {airtable}  (recent requests, and what can go wrong)\n\n"
-        "  To run a service of your own instead, use the simulator's integration:\n"
+        f"  service    {api}  (documentation: {api}/docs)\n"
+        f"  simulator  {airtable}  (recent requests; can cause faults)\n\n"
+        "  To run your own service instead, use the simulator's integration:\n"
         f"  client ID      {DEMO_CLIENT_ID}\n"
-        f"  client secret  {DEMO_SECRET}  (good for this simulator alone)\n\n"
-        "  Ctrl-C ends both.\n"
+        f"  client secret  {DEMO_SECRET}  (valid only for this simulator)\n\n"
+        "  Press Ctrl-C to stop both.\n"
     )
 
 
 def _supervise(parts: Sequence[_Part], ready: str) -> None:
-    """Run the parts as processes until one ends or the person has seen enough."""
+    """Run the parts as processes until one of them ends, or until Ctrl-C or SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=part.run) for part in parts]
@@ -187,7 +188,7 @@ def _supervise(parts: Sequence[_Part], ready: str) -> None:
     except KeyboardInterrupt:
         pass
     finally:
-        _end(processes)
+        _stop(processes)
 
 
 def _wait_for(ports: Sequence[int], processes: Sequence[BaseProcess]) -> None:
@@ -206,7 +207,7 @@ def _listens(port: int) -> bool:
     return True
 
 
-def _end(processes: Sequence[BaseProcess]) -> None:
+def _stop(processes: Sequence[BaseProcess]) -> None:
     for process in processes:
         if process.is_alive():
             process.terminate()

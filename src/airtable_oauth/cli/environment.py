@@ -1,4 +1,4 @@
-"""The settings of a command, and the integration that they describe."""
+"""Reads the settings of a command, and runs the integration that they describe."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,8 +16,13 @@ T = TypeVar("T")
 
 
 def run_with_integration(work: Callable[[AirtableOAuth], Awaitable[T]]) -> T:
-    """Run something with the integration that the settings describe."""
-    settings = read_lasting_settings()
+    """Start the integration, and return the result of `work` on it.
+
+    Raises:
+        click.ClickException: the integration failed, or the settings name a store that other
+            processes cannot see or a driver that is not installed.
+    """
+    settings = read_shared_settings()
     try:
         return asyncio.run(_run(work, settings))
     except AirtableOAuthError as error:
@@ -32,18 +37,18 @@ async def _run(work: Callable[[AirtableOAuth], Awaitable[T]], settings: Settings
         return await work(airtable)
 
 
-def read_lasting_settings() -> Settings:
-    """The settings, with a store that other processes see."""
+def read_shared_settings() -> Settings:
+    """Read the settings. The store must be visible to other processes, so not `memory://`."""
     settings = read_settings()
     if settings.store_url.get_secret_value().startswith("memory:"):
         raise click.ClickException(
-            f"{PREFIX}STORE_URL: memory:// is seen by no process but the service's own"
+            f"{PREFIX}STORE_URL: memory:// is visible only inside the service's own process"
         )
     return settings
 
 
 def read_settings() -> Settings:
-    """The settings. Ends the process with a line for each fault."""
+    """Read the settings. If any are wrong, print one line each and exit with status 1."""
     try:
         return Settings()
     except ValidationError as error:

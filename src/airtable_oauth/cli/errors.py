@@ -1,4 +1,4 @@
-"""Errors of the package, as lines in a terminal."""
+"""The package's errors, as click shows them."""
 
 import click
 
@@ -6,6 +6,6 @@ from airtable_oauth.errors import AirtableOAuthError
 
 
 def click_error(error: AirtableOAuthError, advice: str = "") -> click.ClickException:
-    """What happened, its cause if that is known, and what to do."""
+    """One line: the description, the cause if it is known, and the advice."""
     cause = "" if error.cause is None else f"Cause: {error.cause}."
     return click.ClickException(" ".join(filter(None, (error.description, cause, advice))))

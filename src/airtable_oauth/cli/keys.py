@@ -1,4 +1,4 @@
-"""`airtable-oauth keys`: new keys, and the rotation of the encryption key."""
+"""`airtable-oauth keys`: makes keys, and replaces the encryption key."""
 
 import asyncio
 import base64
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import click
 
-from airtable_oauth.cli.environment import read_lasting_settings
+from airtable_oauth.cli.environment import read_shared_settings
 from airtable_oauth.cli.errors import click_error
 from airtable_oauth.encoding import base64url
 from airtable_oauth.errors import (
@@ -25,7 +25,7 @@ from airtable_oauth.stores.resealing import Resealing, reseal_all
 
 _KEY_BYTES = 32
 _REMEDIES = {
-    UnknownEncryptionKey.error: f"put their key back into {PREFIX}ENCRYPTION_KEYS.",
+    UnknownEncryptionKey.error: f"add their key to {PREFIX}ENCRYPTION_KEYS again.",
     UnknownRecordFormat.error: "a newer version wrote them, or they are not encrypted.",
     DamagedRecord.error: "they were changed or moved outside the service; restore or remove them.",
 }
@@ -33,43 +33,43 @@ _REMEDIES = {
 
 @click.group()
 def keys() -> None:
-    """Keys that encrypt what is stored. `keys rotate --help` says how to replace one."""
+    """Create and rotate keys. To replace the encryption key, see `keys rotate --help`."""
 
 
 @keys.command()
 def new() -> None:
-    """Print a new key for AIRTABLE_OAUTH_ENCRYPTION_KEYS, alone on its line."""
+    """Print a new key for AIRTABLE_OAUTH_ENCRYPTION_KEYS, and nothing else."""
     click.echo(base64url(secrets.token_bytes(_KEY_BYTES)))
 
 
 @keys.command()
 def webhook() -> None:
-    """Print a new secret for AIRTABLE_OAUTH_WEBHOOK_SECRET, alone on its line."""
+    """Print a new secret for AIRTABLE_OAUTH_WEBHOOK_SECRET, and nothing else."""
     click.echo(WEBHOOK_SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode())
 
 
 @keys.command()
 def rotate() -> None:
-    r"""Encrypt everything stored with the first of the keys, while the service runs.
+    r"""Encrypt every stored record with the first key. The service may keep running.
 
     \b
-    Replace a key in this order. In steps 1, 2 and 4 restart every process,
-    one after the other if you like, before the next step.
-      1. AIRTABLE_OAUTH_ENCRYPTION_KEYS=old,new   all can read what the new key encrypts
+    Replace a key in this order. In steps 1, 2 and 4, restart every process
+    before the next step; you may restart them one after the other.
+      1. AIRTABLE_OAUTH_ENCRYPTION_KEYS=old,new   all can read records of the new key
       2. AIRTABLE_OAUTH_ENCRYPTION_KEYS=new,old   all encrypt with the new key
-      3. airtable-oauth keys rotate               with new,old as well
+      3. airtable-oauth keys rotate               also with new,old
       4. AIRTABLE_OAUTH_ENCRYPTION_KEYS=new       only if step 3 exited with 0
 
-    Reads the records of this AIRTABLE_OAUTH_NAME until nothing is left to do, and ends with a
-    verdict. Exit status 0 if records were found and every one is encrypted with the first key;
-    else 1: keep the old key, and run it again.
+    Reads the records of this AIRTABLE_OAUTH_NAME until a pass finds nothing left to do. Exit status
+    0 means that there are records, and all of them are encrypted with the first key. On exit
+    status 1, keep the old key and run this again.
     """
-    settings = read_lasting_settings()
+    settings = read_shared_settings()
     run = asyncio.run(_reseal(settings))
     click.echo(
-        f"{run.seen} records: {run.resealed} encrypted with the first key now, {run.left_alone} "
-        f"already before, {run.changed} changed by another process and read again, "
-        f"{run.unreadable.total()} that cannot be opened."
+        f"{run.seen} records: {run.resealed} re-encrypted with the first key, {run.left_alone} "
+        f"already encrypted with it, {run.changed} changed by another process and read again, "
+        f"{run.unreadable.total()} unreadable."
     )
     if run.complete:
         click.echo("Every record is encrypted with the first key.")
@@ -81,17 +81,17 @@ def rotate() -> None:
 
 async def _reseal(settings: Settings) -> Resealing:
     store = sealed(open_store(settings), settings)
-    assert isinstance(store, EncryptedStore)  # noqa: S101 (every store but memory:// has keys)
+    assert isinstance(store, EncryptedStore)  # noqa: S101 (only memory:// has no keys)
     try:
         return await reseal_all(store, settings.name, progress=_Progress())
     except StoreUnavailable as error:
-        raise click_error(error, "Run this again for the rest.") from None
+        raise click_error(error, "Run this again to continue.") from None
     finally:
         await store.close()
 
 
 class _Progress:
-    """Says how far it is, on stderr: each second to a person, each ten seconds to a log."""
+    """Prints progress to stderr: every second on a terminal, every ten seconds elsewhere."""
 
     def __init__(self) -> None:
         self._seconds = 1 if sys.stderr.isatty() else 10
@@ -100,23 +100,23 @@ class _Progress:
     def __call__(self, run: Resealing) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self._seconds
-            click.echo(f"{run.seen} records seen, {run.resealed} encrypted so far", err=True)
+            click.echo(f"{run.seen} records read, {run.resealed} re-encrypted so far", err=True)
 
 
 def _why_incomplete(run: Resealing, settings: Settings) -> Iterator[str]:
     if not run.seen:
         yield (
-            f"No records were found for {PREFIX}NAME={settings.name} in this store, so nothing is "
-            f"verified. Compare {PREFIX}STORE_URL and {PREFIX}NAME with the service's."
+            f"No records were found for {PREFIX}NAME={settings.name} in this store, so nothing was "
+            f"verified. Check that {PREFIX}STORE_URL and {PREFIX}NAME match the service's."
         )
         return
     yield "NOT every record is encrypted with the first key. Keep every key."
     for error, count in sorted(run.unreadable.items()):
-        yield f"{count} of them cannot be opened ({error}): {_REMEDIES.get(error, '')}"
+        yield f"{count} of them cannot be read ({error}): {_REMEDIES.get(error, '')}"
     for key in run.unreadable_keys:
         yield f"  {key}"
     if not run.verified:
         yield (
-            "Records are still written with another key: restart every process with the same "
+            "A process still writes records with another key. Restart every process with the same "
             "first key, then run this again."
         )

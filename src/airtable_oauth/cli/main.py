@@ -1,4 +1,4 @@
-"""`airtable-oauth`: the commands, each in a module of its own."""
+"""The `airtable-oauth` command. Each subcommand has its own module."""
 
 import click
 

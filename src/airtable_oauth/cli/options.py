@@ -1,4 +1,4 @@
-"""What the options of several commands have in common."""
+"""Options that several commands share."""
 
 import click
 
@@ -8,5 +8,5 @@ tokens_option = click.option(
     type=click.Choice(["server", "browser"]),
     default="server",
     show_default=True,
-    help="Where the pages have tokens kept: by the service (sessions), or in their tab.",
+    help="Where the pages' tokens are stored: in the service (sessions) or in the browser tab.",
 )

@@ -1,4 +1,4 @@
-"""`airtable-oauth pages`: the example pages."""
+"""`airtable-oauth pages`: serves the example pages."""
 
 import click
 
@@ -9,13 +9,15 @@ from airtable_oauth.web.frontend import create_frontend
 
 @click.command()
 @click.option("--port", default=4200, show_default=True, type=PORT, help="Port to listen on.")
-@click.option("--api-url", default="http://localhost:3000", show_default=True, help="The service.")
+@click.option(
+    "--api-url", default="http://localhost:3000", show_default=True, help="URL of the service."
+)
 @tokens_option
 @click.option(
     "--airtable-api-url",
     default="https://api.airtable.com",
     show_default=True,
-    help="Airtable's Web API, for --tokens browser.",
+    help="URL of Airtable's Web API, for --tokens browser.",
 )
 def pages(port: int, api_url: str, airtable_api_url: str, tokens: str) -> None:
     """Serve the example pages on localhost, for a service that runs elsewhere."""
@@ -25,7 +27,7 @@ def pages(port: int, api_url: str, airtable_api_url: str, tokens: str) -> None:
 
 
 def run_pages(*, port: int, api_url: str, airtable_api_url: str, tokens: str) -> None:
-    """Serve the pages until the process ends."""
+    """Serve the pages until the process is stopped."""
     app = create_frontend(
         public_url=f"http://localhost:{port}",
         api_url=api_url,

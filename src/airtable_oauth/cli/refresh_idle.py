@@ -1,4 +1,4 @@
-"""`airtable-oauth refresh-idle`: for a scheduler, once a day."""
+"""`airtable-oauth refresh-idle`: refreshes unused connections."""
 
 from collections import Counter
 
@@ -15,24 +15,24 @@ from airtable_oauth.vault.idle import IdleOutcome
     default=30.0,
     show_default=True,
     type=click.FloatRange(min=0, min_open=True, max=60),
-    help="Renew what would end within so many days.",
+    help="Refresh connections that would end within this number of days.",
 )
 def refresh_idle(within: float) -> None:
-    """Renew connections that nobody uses, which Airtable ends after sixty days.
+    """Refresh unused connections, which Airtable ends after sixty days.
 
-    Run it daily, on any machine; runs at the same time do no harm. Exit status 1 if some could not
-    be renewed for now. Connections of browser sessions end with their sessions and are left alone.
-    Of connections that have ended, this tells the webhook, not the hooks of an app.
+    Run it daily, on any machine; concurrent runs do no harm. Exit status 1 means that some
+    connections could not be refreshed for now. Skips connections of browser sessions: they end with
+    their sessions. If a connection has ended, the webhook is called, but not the hooks of an app.
     """
 
-    async def renew(airtable: AirtableOAuth) -> Counter[IdleOutcome]:
+    async def refresh(airtable: AirtableOAuth) -> Counter[IdleOutcome]:
         outcomes: Counter[IdleOutcome] = Counter()
         async for connection_id, outcome in airtable.refresh_idle(within):
             click.echo(f"{connection_id} {outcome}")
             outcomes[outcome] += 1
         return outcomes
 
-    outcomes = run_with_integration(renew)
+    outcomes = run_with_integration(refresh)
     click.echo(", ".join(f"{outcomes[each]} {each}" for each in IdleOutcome))
     if outcomes[IdleOutcome.LATER]:
         raise SystemExit(1)

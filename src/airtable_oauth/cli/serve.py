@@ -1,4 +1,4 @@
-"""`airtable-oauth serve`: the service."""
+"""`airtable-oauth serve`: runs the service."""
 
 import gc
 import math
@@ -16,13 +16,13 @@ from airtable_oauth.vault.refresh import lease_seconds
 from airtable_oauth.web.server import MAX_CONNECTIONS
 
 _BACKLOG = 256
-"""Connections that the system holds ready. The event loop accepts all of them at once, and serves
-none of its clients meanwhile."""
+"""Connections that the kernel queues. The event loop accepts all of them at once, and serves no
+client meanwhile."""
 _DRAIN_SECONDS = 30
-_GARBAGE = 10_000
-"""New objects between two looks for garbage; 700 is Python's own."""
+_GC_THRESHOLD = 10_000
+"""New objects between two garbage collections. Python's default is 700."""
 _OTHER_FILES = 500
-"""Sockets and files of a process besides its clients' connections: store, Airtable, Python."""
+"""Open files and sockets besides client connections: store, Airtable, Python."""
 
 
 @click.command()
@@ -35,14 +35,14 @@ _OTHER_FILES = 500
     envvar="WEB_CONCURRENCY",
     show_envvar=True,
     type=click.IntRange(1, 256),
-    help="Processes. More than one needs a store that they share.",
+    help="Number of processes. More than one needs a shared store.",
 )
 @click.option(
     "--max-connections",
     default=MAX_CONNECTIONS,
     show_default=True,
     type=click.IntRange(10, 100_000),
-    help="Open connections of a process. Beyond it the one that waited longest is closed.",
+    help="Open connections per process. Above the limit, the one waiting longest is closed.",
 )
 def serve(host: str, port: int, workers: int, max_connections: int) -> None:
     """Run the service, configured by AIRTABLE_OAUTH_… variables or a .env file."""
@@ -50,7 +50,7 @@ def serve(host: str, port: int, workers: int, max_connections: int) -> None:
     _require_shared_store(settings, workers)
     _require_extras(settings)
     require_free_port(host, port)
-    _allow_files(max_connections + _OTHER_FILES)
+    _allow_open_files(max_connections + _OTHER_FILES)
     run_server(
         "airtable_oauth.cli.serve:worker",
         host=host,
@@ -63,42 +63,42 @@ def serve(host: str, port: int, workers: int, max_connections: int) -> None:
         log_format=settings.log_format,
         forwarded_allow_ips=settings.forwarded_allow_ips,
         drain=_DRAIN_SECONDS,
-        # The supervisor kills a worker that is silent for longer: not in the middle of a refresh.
+        # The supervisor kills a worker that is silent for longer. A refresh must end before that.
         timeout_worker_healthcheck=1
         + math.ceil(lease_seconds(settings.upstream_timeout, settings.store_patience)),
     )
 
 
 def worker() -> FastAPI:
-    """The service, in a process of its own.
+    """The service in a worker process.
 
-    What is there by now stays: to look through it for garbage, again and again, costs a sixth of a
-    proxied request.
+    It collects garbage rarely, and never checks objects that existed at its start. This saves a
+    sixth of a proxied request.
     """
     app = create_app()
     gc.freeze()
-    gc.set_threshold(_GARBAGE)
+    gc.set_threshold(_GC_THRESHOLD)
     return app
 
 
 def _require_shared_store(settings: Settings, workers: int) -> None:
     if workers > 1 and settings.store_url.get_secret_value().startswith("memory:"):
         raise click.ClickException(
-            f"{PREFIX}STORE_URL: memory:// belongs to one process, and {workers} workers are asked "
-            "for: use sqlite:///…, redis://… or postgresql://…"
+            f"{PREFIX}STORE_URL: memory:// belongs to one process, so {workers} workers cannot "
+            "share it. Use sqlite:///…, redis://… or postgresql://…"
         )
 
 
 def _require_extras(settings: Settings) -> None:
-    """Build the service once here, so that a missing extra is one line and not a traceback."""
+    """Build the service once, to report a missing extra in one line instead of a traceback."""
     try:
         create_app(settings)
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from None
 
 
-def _allow_files(count: int) -> None:
-    """Raise how many files and sockets a process may open; many systems begin with 1024."""
+def _allow_open_files(count: int) -> None:
+    """Raise the limit of open files and sockets, which is often 1024 by default."""
     if sys.platform == "win32":
         return
     import resource  # noqa: PLC0415 (not on Windows)
@@ -110,7 +110,7 @@ def _allow_files(count: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < count:
         click.echo(
-            f"This process may open {allowed} files, and --max-connections needs {count}: "
-            "raise the limit (ulimit -n), or lower --max-connections.",
+            f"This process may open {allowed} files, but --max-connections needs {count}. "
+            "Raise the limit (ulimit -n) or lower --max-connections.",
             err=True,
         )

@@ -1,4 +1,4 @@
-"""uvicorn, as the commands run it."""
+"""Runs uvicorn for the commands."""
 
 import socket
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from airtable_oauth.web.server import LimitedProtocol
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Say it in a line if something else listens there."""
+    """Fail with one line if the port is in use; uvicorn would print a traceback."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM
@@ -35,9 +35,10 @@ def run_server(
     drain: int = 1,
     **options: Any,
 ) -> None:
-    """uvicorn, without an access log of its own: it prints query strings, and codes with them.
+    """Run uvicorn until the process is stopped.
 
-    `drain`: seconds for requests in flight when it ends.
+    uvicorn's own access log is off, because it prints query strings, which contain codes. `drain`:
+    seconds that requests in flight may take at shutdown.
     """
     uvicorn.run(
         app,

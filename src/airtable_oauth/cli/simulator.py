@@ -1,4 +1,4 @@
-"""`airtable-oauth simulator`: an Airtable to develop against."""
+"""`airtable-oauth simulator`: runs a simulated Airtable."""
 
 import click
 
@@ -7,18 +7,20 @@ from airtable_oauth.cli.server import require_free_port, run_server
 
 DEMO_CLIENT_ID = "demo-client"
 DEMO_SCOPES = "data.records:read data.records:write schema.bases:read user.email:read"
-DEMO_SECRET = "demo-secret"  # noqa: S105 (of the simulator, and published)
+DEMO_SECRET = "demo-secret"  # noqa: S105 (the simulator's; not a secret)
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=4300, show_default=True, type=PORT, help="Port to listen on.")
-@click.option("--client-id", default=DEMO_CLIENT_ID, show_default=True)
+@click.option(
+    "--client-id", default=DEMO_CLIENT_ID, show_default=True, help="The integration's client ID."
+)
 @click.option(
     "--client-secret",
     default=DEMO_SECRET,
     show_default=True,
-    help="Empty for an integration without a secret.",
+    help="The integration's client secret. Empty for an integration without a secret.",
 )
 @click.option(
     "--redirect-uri",
@@ -26,27 +28,30 @@ DEMO_SECRET = "demo-secret"  # noqa: S105 (of the simulator, and published)
     multiple=True,
     default=["http://localhost:4200/auth-callback"],
     show_default=True,
-    help="A registered redirect URI; may be repeated.",
+    help="A registered redirect URI. Can be repeated.",
 )
-@click.option("--scopes", default=DEMO_SCOPES, show_default=True, help="The enabled scopes.")
+@click.option(
+    "--scopes", default=DEMO_SCOPES, show_default=True, help="The integration's enabled scopes."
+)
 @click.option(
     "--users",
     default=1,
     show_default=True,
     type=click.IntRange(1, 1000),
-    help="How many people may be signed in; the consent page asks which of them it is.",
+    help="Number of Airtable users. With several, the consent page lets you choose one.",
 )
 @click.option(
     "--control-host",
     "control_hosts",
     multiple=True,
     metavar="NAME[:PORT]",
-    help="A Host header, beside localhost, that may use page and control API; may be repeated.",
+    help="Another Host header, besides localhost, that may use the page and the control API. "
+    "Can be repeated.",
 )
 @click.option(
     "--record-secrets",
     is_flag=True,
-    help="Record tokens, codes and secrets of requests as they came, for tests of where they go.",
+    help="Record tokens, codes and secrets unmasked, for tests that check where they go.",
 )
 def simulator(
     host: str,
@@ -59,9 +64,9 @@ def simulator(
     control_hosts: tuple[str, ...],
     record_secrets: bool,  # noqa: FBT001 (an option)
 ) -> None:
-    """Run an Airtable to develop against: OAuth, a consent page, three sample bases.
+    """Run a simulated Airtable for development: OAuth, a consent page, three sample bases.
 
-    Its page, at the root, shows recent requests and has buttons for what can go wrong.
+    The page at / shows recent requests and has buttons that cause faults.
     """
     require_free_port(host, port)
     run_simulator(
@@ -91,7 +96,7 @@ def run_simulator(
     record_secrets: bool = False,
     announced: bool = False,
 ) -> None:
-    """Serve the simulator until the process ends. `announced`: print its URL first."""
+    """Run the simulator until the process is stopped. `announced`: print its URL first."""
     _require_extra()
     from airtable_oauth.simulator import (  # noqa: PLC0415 (an extra)
         Integration,
@@ -106,20 +111,20 @@ def run_simulator(
         redirect_uris=redirect_uris,
         scopes=tuple(scopes.split()),
     )
-    everywhere = host in ("0.0.0.0", "::")  # noqa: S104 (compared, not listened on)
+    any_address = host in ("0.0.0.0", "::")  # noqa: S104 (compared, not listened on)
     own_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    subject = Simulator(
+    airtable = Simulator(
         [integration],
         users=some_users(users),
-        url=None if everywhere else own_url,
+        url=None if any_address else own_url,
         control_hosts=control_hosts,
         record_secrets=record_secrets,
     )
     if not is_loopback(host):
-        _warn_of_other_machines(host, control_hosts)
+        _warn_about_other_machines(host, control_hosts)
     if announced:
         click.echo(f"Airtable simulator: {own_url}")
-    run_server(subject.app, host=host, port=port, log_level="warning")
+    run_server(airtable.app, host=host, port=port, log_level="warning")
 
 
 def _require_extra() -> None:
@@ -131,10 +136,10 @@ def _require_extra() -> None:
         ) from None
 
 
-def _warn_of_other_machines(host: str, control_hosts: tuple[str, ...]) -> None:
+def _warn_about_other_machines(host: str, control_hosts: tuple[str, ...]) -> None:
     click.echo(
-        f"Warning: the simulator listens on {host}. Every machine that reaches it can log in "
-        "as its users and use its Web API. Its page and control API answer this machine"
-        f"{' and requests to ' + ', '.join(control_hosts) if control_hosts else ''} only.",
+        f"Warning: the simulator listens on {host}. Every machine that can reach it can log in as "
+        "its users and use its Web API. Its page and control API answer only this machine"
+        f"{' and requests to ' + ', '.join(control_hosts) if control_hosts else ''}.",
         err=True,
     )
