@@ -8,6 +8,7 @@ from airtable_oauth.cli.server import require_free_port, run_server
 DEMO_CLIENT_ID = "demo-client"
 DEMO_SCOPES = "data.records:read data.records:write schema.bases:read user.email:read"
 DEMO_SECRET = "demo-secret"  # noqa: S105 (the simulator's; not a secret)
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 (compared, not listened on)
 
 
 @click.command()
@@ -101,7 +102,6 @@ def run_simulator(
     from airtable_oauth.simulator import (  # noqa: PLC0415 (an extra)
         Integration,
         Simulator,
-        is_loopback,
         some_users,
     )
 
@@ -111,17 +111,15 @@ def run_simulator(
         redirect_uris=redirect_uris,
         scopes=tuple(scopes.split()),
     )
-    any_address = host in ("0.0.0.0", "::")  # noqa: S104 (compared, not listened on)
     own_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     airtable = Simulator(
         [integration],
         users=some_users(users),
-        url=None if any_address else own_url,
+        url=None if host in _ANY_ADDRESS else own_url,
         control_hosts=control_hosts,
         record_secrets=record_secrets,
     )
-    if not is_loopback(host):
-        _warn_about_other_machines(host, control_hosts)
+    _warn_if_public(host, control_hosts)
     if announced:
         click.echo(f"Airtable simulator: {own_url}")
     run_server(airtable.app, host=host, port=port, log_level="warning")
@@ -136,10 +134,15 @@ def _require_extra() -> None:
         ) from None
 
 
-def _warn_about_other_machines(host: str, control_hosts: tuple[str, ...]) -> None:
+def _warn_if_public(host: str, control_hosts: tuple[str, ...]) -> None:
+    from airtable_oauth.simulator import is_loopback  # noqa: PLC0415 (an extra)
+
+    if is_loopback(host):
+        return
+    others = f" and requests to {', '.join(control_hosts)}" if control_hosts else ""
     click.echo(
         f"Warning: the simulator listens on {host}. Every machine that can reach it can log in as "
         "its users and use its Web API. Its page and control API answer only this machine"
-        f"{' and requests to ' + ', '.join(control_hosts) if control_hosts else ''}.",
+        f"{others}.",
         err=True,
     )
