@@ -38,7 +38,7 @@ def test_url_is_accepted(url: str) -> None:
         ("postgresql://u:p@host:99999/CANARY", "must be a URL with a host name"),
         ("postgresql://host/n?pgbouncer=CANARY", "has the parameter pgbouncer, which"),
         ("postgresql://host/n?require_auth=CANARY", "has the parameter require_auth, which"),
-        ("postgresql://host/n?CANARY%0A=1", "has the parameter with an unusual name, which"),
+        ("postgresql://host/n?CANARY%0A=1", "has a parameter with an unusual name, which"),
         ("postgresql://host/n?sslmode=CANARY", "invalid value for the parameter sslmode"),
         ("postgresql://host/n?ssl=CANARY", "invalid value for the parameter ssl"),
         (

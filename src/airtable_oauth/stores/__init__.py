@@ -1,11 +1,11 @@
-"""Where logins (and later sessions and connections) are kept, all of them with an expiry."""
+"""The interface of a store, which holds logins, sessions and connections until they expire."""
 
 from collections.abc import AsyncIterator
 from typing import NamedTuple, Protocol
 
 STORE_TIMEOUT = 1.4
-"""Seconds for one verb of a store, by default. Two of them fit into the three seconds after which a
-caller gets its 503: `pop` through encryption needs two."""
+"""Default timeout of one store operation, in seconds. Callers answer 503 after three seconds, which
+leaves time for two operations: `EncryptedStore.pop` needs two."""
 
 
 class Entry(NamedTuple):
@@ -13,33 +13,33 @@ class Entry(NamedTuple):
 
     value: bytes
     version: bytes
-    """The bytes as stored: what `replace` and `discard` compare, also through encryption."""
+    """The bytes as stored, so the ciphertext if encrypted. `replace` and `discard` compare them."""
 
 
 class Turn(NamedTuple):
-    """What `Store.reserve_turn` answers."""
+    """The result of `Store.reserve_turn`."""
 
     wait: float
-    """Seconds until the turn, 0 if it is due."""
+    """Seconds until the turn; 0 if it is due now."""
     is_reserved: bool
 
 
 class Store(Protocol):
-    """A key-value store whose every verb is one atomic operation.
+    """A key-value store. Every operation is atomic.
 
-    Keys look like `name:namespace:digest`. Every value has a time to live, in seconds, counted by
-    the store's own clock. One suite, `tests/stores/test_contract.py`, says what each verb does.
+    Keys look like `name:namespace:digest`. Every value has a time to live in seconds, measured by
+    the store's own clock. `tests/stores/test_contract.py` specifies each operation.
 
-    Every verb raises `errors.StoreUnavailable` when the store does not answer in time; what it
-    did then is unknown.
+    Every operation raises `errors.StoreUnavailable` if the store does not answer in time. The
+    operation may have taken effect all the same.
     """
 
     async def get(self, key: str) -> Entry | None:
-        """The live entry under a key."""
+        """Return the live entry under a key, or None."""
         ...
 
     async def put(self, key: str, value: bytes, ttl: float) -> None:
-        """Store a value, whatever was there.
+        """Store a value, replacing any existing one.
 
         Raises:
             TooManyLogins: the store is bounded, and full.
@@ -47,7 +47,7 @@ class Store(Protocol):
         ...
 
     async def add(self, key: str, value: bytes, ttl: float) -> bool:
-        """Store a value if nothing is there; whether it was stored.
+        """Store a value if the key is absent. Returns whether it was stored.
 
         Raises:
             TooManyLogins: the store is bounded, and full.
@@ -55,42 +55,42 @@ class Store(Protocol):
         ...
 
     async def pop(self, key: str) -> bytes | None:
-        """Take a value out: of any number of callers, on any number of machines, one gets it."""
+        """Remove a value and return it, or None. Only one of any concurrent callers gets it."""
         ...
 
     async def replace(self, key: str, value: bytes, ttl: float | None, *, version: bytes) -> bool:
-        """Store a value if this version is still there; whether it was stored.
+        """Replace a value if it still has this version. Returns whether it was replaced.
 
-        Without a `ttl` it keeps what is left of the old one's.
+        With `ttl=None`, the remaining time to live stays the same.
         """
         ...
 
     async def discard(self, key: str, *, version: bytes) -> bool:
-        """Remove a value if this version is still there; whether it was removed."""
+        """Remove a value if it still has this version. Returns whether it was removed."""
         ...
 
     async def reserve_turn(self, key: str, *, most: int, window: float, within: float) -> Turn:
-        """Reserve the next of at most `most` turns in any `window` seconds.
+        """Reserve the next turn. Any `window` seconds contain at most `most` turns.
 
-        A turn that is further away than `within` seconds is not reserved: a negative `within` only
-        asks for its `wait`. The times of the last `most` turns are stored under the key, until the
-        last one was a window ago. A value that is something else counts as absent. Only times are
-        stored, so encryption does not apply.
+        A turn more than `within` seconds away is not reserved; a negative `within` only asks for
+        its `wait`. The times of the last `most` turns are stored under the key until the last one
+        is a window old. Any other kind of value counts as absent. Only times are stored, so they
+        are not encrypted.
         """
         ...
 
     async def delay_turns(self, key: str, *, most: int, window: float, seconds: float) -> None:
-        """Give no turn earlier than `seconds` from now. Turns that are reserved already stay."""
+        """Delay the next turns to at least `seconds` from now. Reserved turns do not move."""
         ...
 
     def scan(self, namespace: str) -> AsyncIterator[str]:
-        """All live keys below `namespace:`, for maintenance; keys of the meantime may be missed."""
+        """Yield the live keys below `namespace:`, for maintenance. May miss keys added since."""
         ...
 
     async def now(self) -> float:
-        """The store's own clock: seconds since 1970."""
+        """Return the time by the store's own clock, in seconds since 1970."""
         ...
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close the store's connections."""
         ...

@@ -8,15 +8,15 @@ from airtable_oauth.errors import StoreUnavailable
 from airtable_oauth.stores import Store
 
 _PERIOD = 60.0
-"""Seconds until the store is asked again."""
+"""Seconds between two readings of the store's clock."""
 
 
 @dataclass(slots=True)
 class StoreClock:
-    """The store's clock, asked now and then and carried on by a monotonic one.
+    """The store's clock, read at most once a minute. In between, a monotonic clock advances it.
 
-    Machines whose clocks disagree by minutes, or are set while they run, agree all the same on
-    when a token ends.
+    All machines then agree on when a token expires, even if their own clocks differ by minutes or
+    are changed while they run.
     """
 
     store: Store
@@ -25,16 +25,16 @@ class StoreClock:
     _asked: float = field(default=0.0, init=False)
 
     async def now(self) -> float:
-        """Seconds since 1970.
+        """Return the time in seconds since 1970.
 
         Raises:
-            StoreUnavailable: it does not answer, and never has.
+            StoreUnavailable: the store does not answer and its clock has never been read.
         """
         here = self.monotonic()
         if self._offset is None or here - self._asked >= _PERIOD:
             try:
                 now = await self.store.now()
-                # Read after the reply: the request may have had to connect first, which takes long.
+                # Taken after the reply, because connecting to the store may have taken long.
                 here = self._asked = self.monotonic()
                 self._offset = now - here
             except StoreUnavailable:

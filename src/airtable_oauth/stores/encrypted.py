@@ -1,4 +1,4 @@
-"""Seals what any store holds, so that a copy of the store gives nothing away."""
+"""Encrypts the values of any store, so that a leaked copy of the store reveals none of them."""
 
 import hashlib
 import os
@@ -19,24 +19,24 @@ _HEADER_BYTES = len(_FORMAT) + _KEY_ID_BYTES + _NONCE_BYTES
 
 
 class Resealed(Enum):
-    """What `EncryptedStore.reseal` found or did."""
+    """The result of `EncryptedStore.reseal`."""
 
-    NOW = "encrypted with the first key now"
+    NOW = "re-encrypted with the first key"
     BEFORE = "already encrypted with the first key"
     CHANGED = "changed or removed by another process"
-    ABSENT = "not there"
+    ABSENT = "absent"
 
 
 class EncryptedStore:
-    """Wraps a store with AES-256-GCM-SIV (RFC 8452), bound to the key that a value lies under.
+    """Wraps a store with AES-256-GCM-SIV (RFC 8452). The storage key is the associated data.
 
-    A sealed value is `format ‖ key id ‖ nonce ‖ ciphertext and tag`. GCM-SIV stays safe with
-    random nonces for far more messages than one key will ever seal.
+    An encrypted value is `format ‖ key id ‖ nonce ‖ ciphertext and tag`. With random nonces,
+    GCM-SIV stays safe for far more messages than one key will ever encrypt.
 
-    A value that cannot be opened stays where it is, and reading it raises an
-    `errors.UnreadableRecord`: `UnknownRecordFormat`, `UnknownEncryptionKey`, or, if it was edited
-    or moved to another key, `DamagedRecord`. None of them reads as absent, because callers store
-    something new where nothing is.
+    A value that cannot be decrypted stays in the store. Reading it raises a subclass of
+    `errors.UnreadableRecord`: `UnknownRecordFormat`, `UnknownEncryptionKey`, or `DamagedRecord` if
+    it was edited or moved to another storage key. It never counts as absent, because callers store
+    new values under absent keys.
     """
 
     def __init__(
@@ -65,8 +65,8 @@ class EncryptedStore:
     async def pop(self, key: str) -> bytes | None:
         """See `Store.pop`.
 
-        Opened first and then discarded by version, so that a value which cannot be opened stays;
-        of many callers one succeeds in discarding it.
+        Decrypts the value first and then discards it by version, so that a value that cannot be
+        decrypted stays. Of many concurrent callers, only one succeeds in discarding it.
         """
         entry = await self.get(key)
         if entry is None or not await self._store.discard(key, version=entry.version):
@@ -82,7 +82,7 @@ class EncryptedStore:
         return await self._store.discard(key, version=version)
 
     async def reserve_turn(self, key: str, *, most: int, window: float, within: float) -> Turn:
-        """See `Store.reserve_turn`. Times are not encrypted: the store itself compares them."""
+        """See `Store.reserve_turn`. Times are not encrypted, because the store compares them."""
         return await self._store.reserve_turn(key, most=most, window=window, within=within)
 
     async def delay_turns(self, key: str, *, most: int, window: float, seconds: float) -> None:
@@ -90,12 +90,12 @@ class EncryptedStore:
         await self._store.delay_turns(key, most=most, window=window, seconds=seconds)
 
     async def reseal(self, key: str) -> "Resealed":
-        """Encrypt what is stored under a key with the first encryption key.
+        """Re-encrypt the value under a storage key with the first encryption key.
 
-        What is left of its time to live stays.
+        Its remaining time to live stays the same.
 
         Raises:
-            UnreadableRecord: it cannot be opened.
+            UnreadableRecord: the value cannot be decrypted.
         """
         entry = await self._store.get(key)
         if entry is None:

@@ -1,8 +1,8 @@
-"""How records are written: JSON objects with a version and named fields.
+"""The format of stored records: JSON objects with a version and named fields.
 
-Processes are updated one after the other, so each reads what the version before and after it wrote.
-A field that a process does not know is ignored. A change that older processes must not ignore gets
-a new version, and they refuse the record.
+Processes are updated one after another, so each must read the records of the previous and the next
+release. Unknown fields are ignored. A change that older processes must not ignore gets a new
+version, and they refuse the record.
 """
 
 import json
@@ -14,9 +14,9 @@ from airtable_oauth.errors import UnknownRecordFormat
 
 
 def decode(value: bytes, *, newest: int) -> Any:
-    """Parse a stored JSON value, whose version may be `newest` at most.
+    """Parse a stored JSON value with a version of at most `newest`.
 
-    A value without a version comes from before there were any, and is returned as it is.
+    A value without a version predates versions and is accepted.
 
     Raises:
         UnknownRecordFormat: a newer version of this package wrote it.
@@ -28,5 +28,5 @@ def decode(value: bytes, *, newest: int) -> Any:
 
 
 def known_fields(record: type[Any], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The stored fields that a dataclass has."""
+    """Return the stored fields that the dataclass `record` has."""
     return {each.name: stored[each.name] for each in fields(record) if each.name in stored}

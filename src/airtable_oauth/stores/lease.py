@@ -1,4 +1,4 @@
-"""A lease on any store: one process does something, and the others need not."""
+"""A lease in any store: one process does a job, so that the others need not."""
 
 import secrets
 from contextlib import suppress
@@ -11,9 +11,9 @@ from airtable_oauth.stores import Store
 
 @dataclass(slots=True)
 class Lease:
-    """Held by one owner at a time, for `term` seconds at most.
+    """An advisory lock that one process holds at a time, for at most `term` seconds.
 
-    It saves work and is no fence: who loses it by taking longer than its term is not told.
+    It is not a fencing token: a holder that overruns its term is not notified.
     """
 
     store: Store
@@ -27,15 +27,15 @@ class Lease:
         self._token = self.random(16)
 
     async def acquire(self) -> bool:
-        """Take it, if nobody has it.
+        """Acquire the lease if it is free. Returns whether it was acquired.
 
         Raises:
-            StoreUnavailable: the store does not answer; it may be taken all the same.
+            StoreUnavailable: the store does not answer. The lease may have been acquired.
         """
         return await self.store.add(self.key, self._token, self.term)
 
     async def release(self) -> None:
-        """Give it back, if it is still ours. If that fails, its term ends it."""
+        """Release the lease if it is still ours. If that fails, it expires after its term."""
         with suppress(Unavailable):
             entry = await self.store.get(self.key)
             if entry is not None and entry.value == self._token:

@@ -1,4 +1,4 @@
-"""The embedded store: one process, no durability, bounded."""
+"""The in-memory store: for one process, not durable, bounded."""
 
 import heapq
 import time
@@ -12,11 +12,11 @@ _SLACK = 64
 
 
 class MemoryStore:
-    """Holds entries in a dictionary, and their deadlines in a heap.
+    """Holds entries in a dictionary, and their expiry times in a heap.
 
-    Each verb runs without awaiting anything, which makes it atomic within its event loop.
-    `limits` bounds namespaces (`{"airtable:login": 100_000}`): when one is full, new keys are
-    refused and those it holds stay.
+    No operation awaits anything, so each is atomic within its event loop. `limits` is the maximum
+    number of entries by namespace (`{"airtable:login": 100_000}`). A full namespace refuses new
+    keys and retains its entries.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class MemoryStore:
         return self._clock()
 
     async def close(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         self._entries.clear()
         self._deadlines.clear()
         self._sizes.clear()
@@ -133,14 +133,14 @@ class MemoryStore:
                 self._remove(key)
 
     def _compact(self) -> None:
-        """Drop the deadlines of entries that are gone once they outnumber the others."""
+        """Drop the deadlines of removed entries once they outnumber those of live entries."""
         if len(self._deadlines) > 2 * len(self._entries) + _SLACK:
             self._deadlines = [(deadline, key) for key, (_, deadline) in self._entries.items()]
             heapq.heapify(self._deadlines)
 
 
 def _steady_clock() -> Callable[[], float]:
-    """Seconds since 1970, by a clock that nobody sets while it runs."""
+    """Return a clock in seconds since 1970 that ignores later changes of the system clock."""
     began = time.time() - time.monotonic()
     return lambda: began + time.monotonic()
 

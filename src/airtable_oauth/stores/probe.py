@@ -1,4 +1,4 @@
-"""Proof that a store works: a small record is written, read back and removed."""
+"""Checks that a store works: writes a small record, reads it back and removes it."""
 
 import secrets
 
@@ -8,21 +8,21 @@ from airtable_oauth.stores import Store
 from airtable_oauth.stores.keys import storage_key
 
 _TTL = 30.0
-"""Seconds after which a record that could not be removed expires."""
+"""Seconds until a record that could not be removed expires."""
 
 
 async def prove_write(
     store: Store, name: str, *, random: RandomBytes = secrets.token_bytes
 ) -> None:
-    """Write a record and take it out again.
+    """Write a record and remove it again.
 
-    That needs every right that a login needs. Reading alone also succeeds where the store is full,
-    is a read-only replica, or grants no right to write.
+    This needs every permission that a login needs. Reading alone would also succeed if the store
+    is full, is a read-only replica, or grants no write permission.
 
     Raises:
-        StoreUnavailable: the store cannot do one of both, or does not keep what is written.
+        StoreUnavailable: writing or removing failed, or the store lost the record.
     """
     key, value = storage_key(name, "probe", base64url(random(16))), random(16)
     await store.put(key, value, _TTL)
     if await store.pop(key) != value:
-        raise StoreUnavailable(cause="the store did not keep a record")
+        raise StoreUnavailable(cause="the store lost a record that it had just written")

@@ -58,16 +58,16 @@ store()
 
 
 class RedisStore:
-    """One command or one script per verb.
+    """Runs one command or one script per operation.
 
-    Nothing is retried: a lost reply to `GETDEL` or `SET NX` would read as "was not there" though
-    it was done.
+    Nothing is retried: if a reply to `GETDEL` or `SET NX` is lost, the second try would report
+    failure although the first one succeeded.
     """
 
     def __init__(
         self, url: str, *, timeout: float = STORE_TIMEOUT, pool_size: int | None = None
     ) -> None:
-        """`timeout`: seconds for one verb, waiting for a connection and connecting included."""
+        """`timeout`: seconds for one operation, including the wait for a connection."""
         self._timeout = timeout
         pool = BlockingConnectionPool.from_url(
             url,
@@ -136,10 +136,12 @@ class RedisStore:
         return float(seconds) + float(microseconds) / 1e6
 
     async def configuration(self) -> dict[str, str]:
-        """What decides whether the server loses records: eviction and persistence.
+        """Return the settings that decide whether the server loses records.
+
+        These are the settings for eviction and persistence.
 
         Raises:
-            StoreUnavailable: it does not answer, or its `CONFIG` command is forbidden.
+            StoreUnavailable: the server does not answer, or its `CONFIG` command is forbidden.
         """
         names = ("maxmemory-policy", "appendonly", "appendfsync", "save")
         answer = await self._answer(self._redis.config_get(*names))
@@ -150,7 +152,7 @@ class RedisStore:
         await self._redis.aclose()
 
     async def _answer(self, command: Awaitable[Any] | Any) -> Any:
-        """The reply, in time. redis-py drops a connection whose reply was not read."""
+        """Await a reply within the timeout. redis-py drops a connection with an unread reply."""
         try:
             async with asyncio.timeout(self._timeout):
                 return await command

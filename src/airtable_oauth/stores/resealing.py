@@ -1,4 +1,4 @@
-"""Encrypts every record with the first key, and says whether that has succeeded."""
+"""Re-encrypts every record with the first key, and verifies the result."""
 
 import asyncio
 from collections import Counter
@@ -16,26 +16,26 @@ _NAMED = 10
 
 @dataclass(slots=True)
 class Resealing:
-    """What became of the records of one integration so far."""
+    """Progress of re-encrypting the records of one integration."""
 
     seen: int = 0
     """Records that the first pass found."""
     resealed: int = 0
-    """Encrypted with the first key by this run, in any pass."""
+    """Re-encrypted with the first key by this run, in any pass."""
     left_alone: int = 0
     """Already encrypted with the first key when the first pass read them."""
     changed: int = 0
-    """Changed or removed while a pass was at them; the next pass reads them again."""
+    """Changed or removed by another process during a pass; the next pass reads them again."""
     unreadable: Counter[str] = field(default_factory=Counter)
-    """What the last pass could not open, by the code of the error."""
+    """Number of records that the last pass could not decrypt, by error code."""
     unreadable_keys: list[str] = field(default_factory=list)
-    """Where the first ten of them are in the store; hashes, so that they may be shown."""
+    """Storage keys of the first ten of them. They contain hashes, so they may be shown."""
     verified: bool = False
     """Whether a whole pass found nothing left to do."""
 
     @property
     def complete(self) -> bool:
-        """Whether records were seen, and every one is encrypted with the first key."""
+        """Whether records were seen and all of them are encrypted with the first key."""
         return self.seen > 0 and self.verified and not self.unreadable
 
 
@@ -48,12 +48,12 @@ async def reseal_all(
 ) -> Resealing:
     """Encrypt every record below `namespace:` with the first key, while others use the store.
 
-    Reads all of them again until a whole pass finds nothing left to do: what was written meanwhile
-    with another key is found too. Gives up after five passes: then a process still writes with
-    another key. `progress` is called now and then.
+    Repeats until a whole pass finds nothing left to do, so it also finds records written meanwhile
+    with another key. Gives up after five passes: a process is then still writing with another key.
+    `progress` is called after each batch.
 
     Raises:
-        StoreUnavailable: the store does not answer. Running it again does what is left.
+        StoreUnavailable: the store does not answer. Run it again to do the rest.
     """
     run = Resealing()
     for number in range(_PASSES):
@@ -83,7 +83,7 @@ async def _batches(keys: AsyncIterator[str]) -> AsyncIterator[list[str]]:
 
 
 async def _reseal(store: EncryptedStore, key: str, run: Resealing) -> Resealed | None:
-    """The outcome, or None for a record that cannot be opened."""
+    """Re-encrypt one record. Returns None if it cannot be decrypted."""
     try:
         return await store.reseal(key)
     except UnreadableRecord as error:

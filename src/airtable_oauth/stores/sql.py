@@ -42,20 +42,20 @@ from airtable_oauth.stores import STORE_TIMEOUT, Entry, Turn
 from airtable_oauth.stores.sql_turns import TABLE, TURNS
 from airtable_oauth.stores.url import PostgresTarget, postgres_target
 
-_CONNECT_VERBS = 5
-"""Connecting to PostgreSQL costs many round trips: it has as long as this many verbs."""
+_CONNECT_TIMEOUTS = 5
+"""Connecting to PostgreSQL takes many round trips: it may take this many operation timeouts."""
 _CREATE_SECONDS = 60.0
-"""For the table and its indexes; one may have to be built over a large table."""
+"""For creating the table and its indexes. An index may have to be built over a large table."""
 _LOCK_SHARE = 0.7
-"""How much of a verb's time SQLite waits for another process to finish writing."""
+"""Share of an operation's timeout for which SQLite waits for another process to finish writing."""
 _CLOSE_SECONDS = 5.0
 _CONNECTIONS = {"sqlite": 4, "postgresql": 20}
 _SWEEP_SECONDS = 60.0
 _SWEEP_ROWS = 1000
 _SWEEP_DEADLINE = 30.0
-"""Seconds for one statement of a sweep, which no caller waits for."""
+"""Seconds for one statement of a sweep. No caller waits for it."""
 _SWEEP_PAUSE = 0.05
-"""Seconds between two of them, for others to write."""
+"""Seconds between two statements of a sweep, so that others can write."""
 _PAGE = 500
 
 entries = Table(
@@ -68,15 +68,15 @@ entries = Table(
 _by_time = Index("airtable_oauth_entries_by_time", entries.c.expires_at)
 _bytewise = collate(entries.c.key, "C")
 _by_key = Index("airtable_oauth_entries_by_key", _bytewise)
-"""For ranges of keys. The primary key of a PostgreSQL is ordered by the database's collation, which
-may sort punctuation as people do: there `a:b` is not between `a:` and `a;`."""
+"""For ranges of keys. PostgreSQL orders the primary key by the database's collation, which may
+ignore punctuation at first: `a:b` is then not between `a:` and `a;`."""
 
 
 class SqlStore:
-    """One statement per verb, each a transaction of its own, by the database's clock.
+    """Runs one statement per operation, each in its own transaction, by the database's clock.
 
-    The table is created on first use. Rows whose time has passed are never seen again. A write
-    starts a sweep in the background that deletes them, a thousand at a time, if the last one was
+    The table is created on first use. Expired rows are never returned. A write starts a sweep in
+    the background that deletes them, a thousand at a time, if the last sweep began at least
     `sweep_seconds` ago.
     """
 
@@ -88,9 +88,9 @@ class SqlStore:
         pool_size: int | None = None,
         sweep_seconds: float = _SWEEP_SECONDS,
     ) -> None:
-        """`timeout`: seconds for one verb, waiting for a connection and connecting included.
+        """`timeout`: seconds for one operation, including the wait for a connection.
 
-        Creating the table, on first use, goes on in the background if it takes longer.
+        If creating the table takes longer, it continues in the background.
         """
         self._timeout = timeout
         self._dialect = "sqlite" if url.startswith("sqlite:") else "postgresql"
@@ -119,7 +119,7 @@ class SqlStore:
         )
 
     async def add(self, key: str, value: bytes, ttl: float) -> bool:
-        """See `Store.add`. A row whose time has passed counts as absent."""
+        """See `Store.add`. An expired row counts as absent."""
         row = {"value": value, "expires_at": self._now + ttl}
         statement = self._insert(entries).values(key=key, **row)
         rows = await self._run(
@@ -151,7 +151,7 @@ class SqlStore:
         return bool(await self._run(statement.returning(entries.c.key), writes=True))
 
     async def reserve_turn(self, key: str, *, most: int, window: float, within: float) -> Turn:
-        """See `Store.reserve_turn`. A row comes back if the turn was reserved."""
+        """See `Store.reserve_turn`. The statement returns a row if the turn was reserved."""
         values = {"key": key, "empty": json.dumps([0] * most), "most": most, "window": window}
         if within >= 0:
             statement = self._turns.reserve.bindparams(**values, within=within)
@@ -179,7 +179,7 @@ class SqlStore:
             last = page[-1][0]
 
     def page(self, last: str, end: str) -> Select[tuple[str]]:
-        """The statement for the next live keys after `last` and before `end`, by their bytes."""
+        """The statement for the next live keys after `last` and before `end`, in byte order."""
         key = self._ordered_key
         return (
             select(entries.c.key)
@@ -193,36 +193,36 @@ class SqlStore:
         return float((await self._run(select(self._now)))[0][0])
 
     async def close(self) -> None:
-        """End what runs in the background and close the connections."""
+        """Stop the background tasks and close the connections."""
         background = {task for task in (self._opening, self._sweeping) if task is not None}
         for task in background:
             task.cancel()
         if background:
             await asyncio.wait(background, timeout=_CLOSE_SECONDS)
-        if self._running:  # given up, and still letting go of their connections
+        if self._running:  # timed out, but still releasing their connections
             await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
         await self._engine.dispose()
 
     def removal(self) -> Delete:
-        """The statement that deletes a batch of what has ended, the oldest first.
+        """The statement that deletes a batch of expired rows, oldest first.
 
-        Two of them do not wait for each other's rows. The condition is repeated for a row that was
-        stored again in between: PostgreSQL then looks at its newest version.
+        Two concurrent sweeps skip each other's rows. The condition is repeated because a row may be
+        stored again in between: PostgreSQL then checks the row's newest version.
         """
-        over = entries.c.expires_at <= self._now
+        expired = entries.c.expires_at <= self._now
         batch = (
             select(entries.c.key)
-            .where(over)
+            .where(expired)
             .order_by(entries.c.expires_at)
             .limit(_SWEEP_ROWS)
             .with_for_update(skip_locked=True)
             .scalar_subquery()
         )
         if self._dialect == "sqlite":
-            return delete(entries).where(entries.c.key.in_(batch), over)
-        # An array is computed once, and its keys are looked up in the primary key's index.
+            return delete(entries).where(entries.c.key.in_(batch), expired)
+        # The array is computed once, and its keys are looked up in the primary key's index.
         keys = func.array(batch, type_=postgresql.ARRAY(String))
-        return delete(entries).where(entries.c.key == any_(keys), over)
+        return delete(entries).where(entries.c.key == any_(keys), expired)
 
     def _live(self, key: str) -> tuple[Any, Any]:
         return entries.c.key == key, entries.c.expires_at > self._now
@@ -230,7 +230,7 @@ class SqlStore:
     async def _run(
         self, statement: Executable, *, writes: bool = False, deadline: float | None = None
     ) -> Sequence[Any]:
-        """The rows of a statement, in time."""
+        """Return the rows of a statement, or raise `StoreUnavailable` after the deadline."""
         if writes:
             self._sweep_if_due()
         running = asyncio.ensure_future(self._execute(statement))
@@ -238,7 +238,7 @@ class SqlStore:
         running.add_done_callback(self._ended)
         await asyncio.wait({running}, timeout=deadline or self._timeout)
         if not running.done():
-            running.cancel()  # its driver may take seconds to let go; nobody waits for that
+            running.cancel()  # not awaited: the driver may take seconds to stop
             raise StoreUnavailable(cause=TimeoutError.__name__)
         try:
             return running.result()
@@ -248,7 +248,7 @@ class SqlStore:
     def _ended(self, running: asyncio.Future[Sequence[Any]]) -> None:
         self._running.discard(running)
         if not running.cancelled():
-            running.exception()  # seen here too: after a timeout nobody else asks
+            running.exception()  # after a timeout, nothing else retrieves it
 
     def _sweep_if_due(self) -> None:
         is_running = self._sweeping is not None and not self._sweeping.done()
@@ -257,7 +257,7 @@ class SqlStore:
             self._sweeping = asyncio.create_task(self._sweep())
 
     async def _sweep(self) -> None:
-        """Delete what has ended. What goes wrong is logged and tried again by the next sweep."""
+        """Delete expired rows. A failure is logged, and the next sweep tries again."""
         try:
             more = True
             while more:
@@ -278,14 +278,14 @@ class SqlStore:
             return result.fetchall() if result.returns_rows else ()
 
     async def _open(self) -> None:
-        """Create the table, once. A caller that gives up does not interrupt it."""
+        """Create the table, once. A caller that times out does not interrupt it."""
         if self._opening is None or _has_failed(self._opening):
             self._opening = asyncio.create_task(self._create())
         await asyncio.shield(self._opening)
 
     async def _create(self) -> None:
         if self._dialect == "postgresql":
-            async with asyncio.timeout(_CONNECT_VERBS * self._timeout):
+            async with asyncio.timeout(_CONNECT_TIMEOUTS * self._timeout):
                 if await _is_complete(self._engine):
                     return
         create = _create_in_sqlite if self._dialect == "sqlite" else _create_in_postgresql
@@ -298,7 +298,10 @@ def _has_failed(task: asyncio.Task[None]) -> bool:
 
 
 async def _create_in_sqlite(engine: AsyncEngine) -> None:
-    """Also let readers and a writer work at once: a switch that does not wait for its lock."""
+    """Create the table, in WAL mode, so that readers and a writer can work at the same time.
+
+    SQLite does not wait for the lock that changing the mode needs, so this tries until it succeeds.
+    """
     _create_private_file(engine.url.database or "")
     async with engine.connect() as connection:
         while True:
@@ -316,23 +319,23 @@ async def _create_in_sqlite(engine: AsyncEngine) -> None:
 def _create_private_file(path: str) -> None:
     """Create an empty database file that only this user can read, unless the file exists.
 
-    SQLite itself would create it as the umask says, which often lets everyone read it. SQLite gives
-    the `-wal` and `-shm` files next to it the same mode. An existing file is never opened here:
-    closing it would release the locks that SQLite holds on it for this process.
+    SQLite would create it with the umask's mode, which often lets every user read it. The `-wal`
+    and `-shm` files next to it get the same mode from SQLite. An existing file is never opened
+    here: closing it would release the locks that SQLite holds on it for this process.
     """
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 async def _is_complete(engine: AsyncEngine) -> bool:
-    """Whether the newest index is there, and so everything: a role that may not create will do."""
+    """Whether the newest index exists, and so the whole schema. If so, no DDL rights are needed."""
     async with engine.connect() as connection:
         exists = text(f"SELECT to_regclass('{_by_key.name}') IS NOT NULL")
         return bool((await connection.execute(exists)).scalar())
 
 
 async def _create_in_postgresql(engine: AsyncEngine) -> None:
-    """In a transaction with a lock: `IF NOT EXISTS` alone lets two processes collide."""
+    """Create the table under a lock: with `IF NOT EXISTS` alone, two processes can collide."""
     transactional = engine.execution_options(isolation_level="READ COMMITTED")
     async with transactional.begin() as connection:
         await connection.execute(text("SELECT pg_advisory_xact_lock(7262)"))
@@ -361,11 +364,11 @@ def _engine(url: str, timeout: float, pool_size: int) -> AsyncEngine:
 
 
 def _connector(target: PostgresTarget, timeout: float) -> Callable[[], Awaitable[Any]]:
-    """What connects to PostgreSQL. asyncpg itself reads the URL, as libpq would."""
-    seconds = target.connect_timeout or _CONNECT_VERBS * timeout
+    """Return a function that connects to PostgreSQL. asyncpg parses the URL as libpq would."""
+    seconds = target.connect_timeout or _CONNECT_TIMEOUTS * timeout
 
     async def connect() -> Any:
-        import asyncpg  # type: ignore[import-untyped] # noqa: PLC0415 (SQLite does without)
+        import asyncpg  # type: ignore[import-untyped] # noqa: PLC0415 (not needed for SQLite)
 
         try:
             return await asyncpg.connect(target.dsn, timeout=seconds)
@@ -375,7 +378,7 @@ def _connector(target: PostgresTarget, timeout: float) -> Callable[[], Awaitable
     return connect
 
 
-# Clocks that stand still within a statement, so that an index on `expires_at` can be used.
+# Clocks that are constant within a statement, so that an index on `expires_at` can be used.
 _NOW: dict[str, Any] = {
     "sqlite": (func.julianday("now") - 2440587.5) * 86400.0,
     "postgresql": func.extract("epoch", func.statement_timestamp()).cast(Double),

@@ -1,11 +1,11 @@
-"""The statements of `SqlStore` for turns. `turns.py` says in Python what they compute.
+"""The statements of `SqlStore` for turns. `turns.py` does the same computation in Python.
 
-Each is one statement, which locks the newest row and changes it. PostgreSQL takes `now` before it
-waits for that lock. A turn may then be a little earlier than one that was reserved before it, but
-it is still a window later than the turn that it replaces.
+Each is one statement, which locks the newest version of a row and changes it. PostgreSQL reads
+`now` before it waits for that lock. A turn may then be slightly earlier than one that was reserved
+before it, but it is still a window later than the turn that it replaces.
 """
 
-# ruff: noqa: S608 (the texts consist of names and expressions of this module; values are bound)
+# ruff: noqa: S608 (the SQL consists of constants of this module; values are bound parameters)
 
 from typing import NamedTuple
 
@@ -15,18 +15,18 @@ TABLE = "airtable_oauth_entries"
 
 
 class TurnStatements(NamedTuple):
-    """Their parameters: `key`, `empty` (a JSON array of zeros), `most`, `window`."""
+    """Parameters of all statements: `key`, `empty` (a JSON array of zeros), `most`, `window`."""
 
     reserve: TextClause
-    """Returns the seconds to wait, if the turn is due within `within` seconds."""
+    """Returns the seconds to wait, or no row if the turn is more than `within` seconds away."""
     ask: TextClause
-    """Returns the seconds to wait, if there is a row."""
+    """Returns the seconds to wait, or no row if none is stored."""
     delay: TextClause
-    """Gives no turn earlier than `seconds` from now."""
+    """Delays the next turn until at least `seconds` from now."""
 
 
 class _Sqlite:
-    """Expressions of SQLite over `turns`: the text of a JSON array of times."""
+    """SQLite expressions over `turns`, the text of a JSON array of times."""
 
     now = clock = "(julianday('now') - 2440587.5) * 86400.0"
     max = "max"
@@ -49,7 +49,7 @@ class _Sqlite:
 
 
 class _Postgresql:
-    """The same of PostgreSQL, whose casts to an array need a text that was checked."""
+    """The same expressions for PostgreSQL. Casting invalid text to an array is an error there."""
 
     now = "CAST(extract(epoch FROM statement_timestamp()) AS float8)"
     clock = "CAST(extract(epoch FROM clock_timestamp()) AS float8)"

@@ -1,9 +1,9 @@
 """The times of the last turns of a key, and when the next one is due.
 
-There are always as many as turns are allowed in a window, in the order of their reservation: each
-turn is at least a window later than the one that it replaces. So no window has more turns than
-allowed, also if the clock is set back a little: of six turns in a sequence, two are five, ten or
-more turns apart.
+There are always as many times as turns are allowed in a window, in the order of reservation. Each
+turn is at least a window later than the one that it replaces, so no window has more turns than
+allowed. That holds even if the clock is set back a little: with five turns per window, any six
+turns include two whose positions differ by a multiple of five, so they are a window apart.
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 
 def decode(value: bytes | None, most: int) -> list[float]:
-    """The times in a stored value; all of them 0 if it is absent or something else."""
+    """Parse the times in a stored value. All are 0 if it is absent or anything else."""
     try:
         turns = [float(turn) for turn in json.loads(value or b"")]
     except (TypeError, ValueError):
@@ -20,15 +20,15 @@ def decode(value: bytes | None, most: int) -> list[float]:
 
 
 def encode(turns: Sequence[float]) -> bytes:
-    """The times as a JSON array."""
+    """Serialise the times as a JSON array."""
     return json.dumps(turns).encode()
 
 
 def next_turn(turns: Sequence[float], now: float, window: float) -> float:
-    """When the next turn is due."""
+    """Return the time when the next turn is due."""
     return max(now, turns[0] + window)
 
 
 def delay(turns: Sequence[float], earliest: float, window: float) -> list[float]:
-    """The times with which no turn is due before `earliest`."""
+    """Move the times so that no turn is due before `earliest`."""
     return [max(turn, earliest - window) for turn in turns]

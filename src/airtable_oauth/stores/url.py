@@ -1,4 +1,4 @@
-"""Pure: which URLs and parameters a store accepts, and what asyncpg is told of them."""
+"""Validates store URLs, and translates them for asyncpg. Pure: it performs no I/O."""
 
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 SCHEMES = ("memory", "redis", "rediss", "sqlite", "postgresql")
 
 _ALIASES = {
-    "postgres": "postgresql",  # as hosting companies print it
-    "postgresql+asyncpg": "postgresql",  # as SQLAlchemy writes it
+    "postgres": "postgresql",  # used by hosting providers
+    "postgresql+asyncpg": "postgresql",  # used by SQLAlchemy
     "sqlite+aiosqlite": "sqlite",
 }
 
@@ -17,15 +17,15 @@ _ASYNCPG = {
     *("ssl_min_protocol_version", "ssl_max_protocol_version", "target_session_attrs"),
     *("application_name", "options"),
 }
-"""What asyncpg reads from a URL as libpq does. The last two become settings of the server."""
+"""Parameters that asyncpg reads from a URL as libpq does. The last two become server settings."""
 _OURS = {"ssl", "connect_timeout"}
-"""Translated: SQLAlchemy's word for `sslmode`, and a limit that asyncpg has under another name."""
+"""Translated: SQLAlchemy's name for `sslmode`, and a limit for which asyncpg has another name."""
 _IGNORED = {
     *("channel_binding", "gssencmode", "sslcompression", "sslsni", "client_encoding"),
     *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
     *("tcp_user_timeout", "fallback_application_name"),
 }
-"""What asyncpg cannot do, and what no secret depends on where `sslmode=verify-full` is set."""
+"""Not supported by asyncpg. With `sslmode=verify-full`, no secret depends on them."""
 _VALUES = {
     "sslmode": {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"},
     "target_session_attrs": {
@@ -41,7 +41,7 @@ _REDIS_NUMBERS = {"db", "health_check_interval", "protocol"}
 
 
 class PostgresTarget(NamedTuple):
-    """What asyncpg is called with."""
+    """The arguments for `asyncpg.connect`."""
 
     dsn: str
     connect_timeout: float | None
@@ -49,14 +49,14 @@ class PostgresTarget(NamedTuple):
 
 
 def normal_store_url(url: str) -> str:
-    """A store's URL with its scheme as in `SCHEMES`, for the names that other software uses."""
+    """Return a store URL with a scheme of `SCHEMES` in place of an alias from other software."""
     scheme, separator, place = url.partition("://")
     scheme = scheme.lower()
     return f"{_ALIASES.get(scheme, scheme)}{separator}{place}"
 
 
 def fault_of(url: str) -> str | None:
-    """What is wrong with a store's URL, in words that show no part of it but a parameter's name."""
+    """Describe what is wrong with a store URL, or return None. Quotes only a parameter's name."""
     scheme, separator, place = normal_store_url(url).partition("://")
     if not separator or scheme not in SCHEMES:
         return "must begin with " + ", ".join(f"{each}://" for each in SCHEMES)
@@ -70,7 +70,7 @@ def fault_of(url: str) -> str | None:
 
 
 def postgres_target(url: str) -> PostgresTarget:
-    """Translate libpq's parameters, as hosted databases print them, for asyncpg."""
+    """Translate a URL with libpq's parameters, as hosting providers show it, for asyncpg."""
     parts = urlsplit(url)
     parameters = dict(parse_qsl(parts.query))
     if "ssl" in parameters:
@@ -83,7 +83,7 @@ def postgres_target(url: str) -> PostgresTarget:
 
 def _fault_of_file(place: str) -> str | None:
     if ":memory:" in place or "mode=memory" in place:
-        return "is a SQLite database in memory, which connections cannot share: use memory://"
+        return "is an in-memory SQLite database, which connections cannot share: use memory://"
     if len(place) < len("/x") or not place.startswith("/"):
         return "must name a file: sqlite:///path/to/file.db"
     return "must not have parameters with sqlite://" if "?" in place else None
@@ -94,8 +94,9 @@ def _fault_of_parameters(url: str, scheme: str) -> str | None:
     known = _REDIS if is_redis else _ASYNCPG | _OURS | _IGNORED
     for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
         if name not in known:
-            shown = name if name.isidentifier() and len(name) <= 40 else "with an unusual name"  # noqa: PLR2004
-            return f"has the parameter {shown}, which is not supported for this store"
+            is_shown = name.isidentifier() and len(name) <= 40  # noqa: PLR2004
+            parameter = f"the parameter {name}" if is_shown else "a parameter with an unusual name"
+            return f"has {parameter}, which is not supported for this store"
         if not _is_valid("sslmode" if name == "ssl" else name, value, is_redis=is_redis):
             return f"has an invalid value for the parameter {name}"
     return None

@@ -7,7 +7,7 @@ from airtable_oauth.stores import Entry, Store, Turn
 
 
 class WatchedStore:
-    """Wraps any store, a host's own as well, and reports to `Incidents` how each verb went."""
+    """Wraps any store, also a host's own, and reports each operation's result to `Incidents`."""
 
     def __init__(self, store: Store, incidents: Incidents) -> None:
         self._store = store
