@@ -1,1 +1,1 @@
-"""Airtable's Web API: where requests may go, and how fast."""
+"""Airtable's Web API: the transport, the paths it allows, and the rate limit."""

@@ -1,7 +1,7 @@
-"""What an error answer of Airtable's Web API means for a host's own caller.
+"""Turns error answers of Airtable's Web API into exceptions, for a host's own routes.
 
-Source: Airtable's reference, "Errors", and its answers: `{"error": {"type", "message"}}`,
-`{"error": "NOT_FOUND"}` and `{"errors": [{"error", "message"}]}`.
+Source: Airtable's reference, "Errors", and the bodies that it sends:
+`{"error": {"type", "message"}}`, `{"error": "NOT_FOUND"}` and `{"errors": [{"error", "message"}]}`.
 """
 
 import json
@@ -15,10 +15,10 @@ from airtable_oauth.errors import Action, WebApiError
 _TYPE = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 _SECONDS = re.compile(r"[0-9]{1,6}")
 _HINTS = {
-    401: "It does not accept the access of this connection, not even a token just renewed.",
-    403: "The user, the scopes or the chosen bases do not allow this, or it does not exist.",
-    404: "It knows nothing at this path.",
-    429: "It accepts no more requests at the moment.",
+    401: "It rejects this connection's access token, even after a refresh.",
+    403: "The user's role, the scopes or the chosen bases do not allow this, or it does not exist.",
+    404: "There is nothing at this path.",
+    429: "It does not accept more requests at the moment.",
 }
 _ACTIONS = {401: Action.RECONNECT, 408: Action.RETRY, 429: Action.RETRY}
 _MOST_MESSAGE = 1000
@@ -32,8 +32,8 @@ def raise_for_error(response: httpx.Response) -> httpx.Response:
     ```
 
     In a route, the exception becomes the answer: Airtable's status if it is 4xx, else 502, with
-    Airtable's `Retry-After`. If the body was not read, as with `client.stream`, the status alone
-    decides.
+    Airtable's `Retry-After`. If the body was not read, as with `client.stream`, only the status is
+    used.
 
     Raises:
         errors.WebApiError: the status is not 2xx. `error` is Airtable's error type.
@@ -54,7 +54,7 @@ def raise_for_error(response: httpx.Response) -> httpx.Response:
 
 
 def _error_of(response: httpx.Response) -> tuple[str | None, str | None]:
-    """Airtable's error type and sentence, as far as the body has them."""
+    """Return Airtable's error type and message, each None if the body does not have it."""
     try:
         body = json.loads(response.content)
     except (httpx.StreamError, ValueError, RecursionError):
@@ -83,7 +83,7 @@ def _type(value: Any) -> str | None:
 
 
 def _action_for(status: int, kind: str) -> Action:
-    if "BILLING_LIMIT" in kind:  # the month's allowance: waiting a moment does not help
+    if "BILLING_LIMIT" in kind:  # the monthly limit: waiting a moment does not help
         return Action.FIX_CONFIG
     return _ACTIONS.get(status, Action.FIX_CONFIG if _is_refusal(status) else Action.RETRY)
 
@@ -93,6 +93,6 @@ def _is_refusal(status: int) -> bool:
 
 
 def _retry_after(response: httpx.Response) -> int | None:
-    """Airtable's `Retry-After` in seconds; None if there is none, or if it is a date."""
+    """Airtable's `Retry-After` in seconds; None if it is absent or a date."""
     value = response.headers.get("Retry-After", "")
     return int(value) if _SECONDS.fullmatch(value) else None

@@ -1,4 +1,4 @@
-"""Which paths of Airtable's Web API may be requested. Pure: it performs no I/O."""
+"""Checks which paths of Airtable's Web API may be requested. Pure: it performs no I/O."""
 
 import re
 import unicodedata
@@ -9,18 +9,18 @@ from airtable_oauth.urls import decode_nested
 _MAX_PATH_CHARACTERS = 8 * 1024
 _UPLOAD_SEGMENTS = 5
 _REFUSED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffd]")
-"""Control characters, line separators, and what remains of bytes that are not UTF-8."""
+"""Control characters, line separators, and replacements for bytes that are not UTF-8."""
 
 
 def require_plain_path(path: str) -> None:
     """Check that a path stays below `v0/`, however a server decodes it.
 
-    The path is percent-encoded and has no leading slash. Names of tables may hold everything that
-    people write, also invisible characters: emoji and right-to-left text need them.
+    The path is percent-encoded and has no leading slash. Table names may contain any text, even
+    invisible characters, which emoji and right-to-left text need.
 
     Raises:
         InvalidPath: The path is longer than 8 KiB or not below `v0/`, or one of its segments is
-            empty, holds control characters, or could lead out of there.
+            empty, contains control characters, or could lead out of `v0/`.
     """
     if len(path) > _MAX_PATH_CHARACTERS:
         raise InvalidPath("The path is longer than 8 KiB.")

@@ -1,7 +1,7 @@
-"""Rate limiting for Airtable's Web API: five requests a second for each base, over all processes.
+"""Rate limiting for Airtable's Web API: five requests per second per base, across all processes.
 
-Source: Airtable's reference, "Rate limits": past five requests a second for a base it answers 429,
-and a client must then wait for 30 seconds.
+Source: Airtable's reference, "Rate limits". Above five requests per second per base, Airtable
+answers 429, and the client must then wait 30 seconds.
 """
 
 import asyncio
@@ -20,26 +20,26 @@ from airtable_oauth.stores.keys import storage_key
 
 _REQUESTS = 5
 _WINDOW_SECONDS = 1.1
-"""Airtable counts arrivals: a little more than its second, because some requests travel faster."""
+"""Slightly more than Airtable's second: it counts arrivals, and some requests travel faster."""
 PAUSE_SECONDS = 30.0
-"""How long Airtable refuses a base after a 429."""
+"""How long Airtable refuses requests to a base after a 429."""
 _LONGEST_WAIT = PAUSE_SECONDS + 5.0
-"""A turn that is further away was stored while the store's clock was wrong."""
+"""A turn further away than this was stored while the store's clock was wrong."""
 _MOST_WAITING = 10
-"""Requests of one connection that wait for a base: more could not be sent within the patience."""
+"""Waiting requests of one connection per base: more could not be sent within `patience`."""
 _STANDING_SECONDS = 600.0
 _MOST_STANDINGS = 10_000
 _MOST_BASES = 1_000
 _FRESH_SECONDS = 0.25
-"""A turn that was reserved longer ago is used only if no pause has begun since."""
+"""A turn reserved longer ago than this is used only if no pause has begun since."""
 _CLOSE_SECONDS = 1.0
 
 Standing = Callable[[str], bool | None]
-"""Whether a connection has access to the base; None if that is not known."""
+"""Whether a connection has access to the base; None if unknown."""
 
 
 class _Reserved(NamedTuple):
-    """A turn, or the next one that would be free. Monotonic seconds."""
+    """A reserved turn, or the next free one. Monotonic seconds."""
 
     at: float
     is_reserved: bool
@@ -47,23 +47,23 @@ class _Reserved(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class _Schedule:
-    """What this process knows about the turns under a key of the store. Monotonic seconds."""
+    """What this process knows about the turns under one storage key. Monotonic seconds."""
 
     key: str
     most: int
     full_until: float = -math.inf
-    """No turn is free earlier: the store's answer, or the end of a pause."""
+    """Until then no turn is free, according to the store or because of a pause."""
     turns: deque[float] = field(default_factory=deque)
-    """The last turns of this process: it keeps the limit also while the store is away."""
+    """This process's last turns. They enforce the limit while the store is unavailable."""
 
     @property
     def next_turn(self) -> float:
-        """No turn is due earlier."""
+        """The earliest time at which the next turn can be due."""
         own = self.turns[0] + _WINDOW_SECONDS if len(self.turns) == self.most else -math.inf
         return max(self.full_until, own)
 
     def add(self, turn: float) -> None:
-        """Note a turn of this process."""
+        """Record a turn of this process."""
         self.turns.append(turn)
         if len(self.turns) > self.most:
             self.turns.popleft()
@@ -77,14 +77,14 @@ class _Waiter:
     deadline: float
     turn: asyncio.Future[None]
     is_first: bool = False
-    """Whether its answer will show if the connection has access to the base."""
+    """Whether its answer will show that the connection has access to the base, or has not."""
 
 
-class _Line:
-    """Requests that wait for a base. Their connections take turns, so a flood delays only itself.
+class _Queue:
+    """A queue of requests to a base. Its connections take turns, so a flood delays only itself.
 
-    A connection whose access is not known has one request under way at a time: until Airtable has
-    answered that one, the others wait.
+    A connection with unknown access sends one request at a time: its others wait until Airtable
+    has answered that one.
     """
 
     def __init__(self, standing: Standing, under_way: set[str], *schedules: _Schedule) -> None:
@@ -100,10 +100,10 @@ class _Line:
         return sum(map(len, self._waiting.values()))
 
     def join(self, waiter: _Waiter) -> None:
-        """Wait behind the connection's other requests.
+        """Queue a request behind the connection's other requests.
 
         Raises:
-            RateLimited: too many of them wait already.
+            RateLimited: too many of them are waiting already.
         """
         waiting = self._waiting.setdefault(waiter.connection, deque())
         if len(waiting) >= _MOST_WAITING:
@@ -111,21 +111,21 @@ class _Line:
         waiting.append(waiter)
 
     def leave(self, waiter: _Waiter) -> None:
-        """Wait no longer."""
+        """Remove a request from the queue."""
         waiting = self._waiting.get(waiter.connection, deque())
         if waiter in waiting:
             waiting.remove(waiter)
         if not waiting:
             self._waiting.pop(waiter.connection, None)
 
-    def move(self, connection: str, other: "_Line") -> None:
-        """Move the requests of a connection to another line."""
+    def move(self, connection: str, other: "_Queue") -> None:
+        """Move the requests of a connection to another queue."""
         waiting = self._waiting.pop(connection, None)
         if waiting:
             other._waiting.setdefault(connection, deque()).extend(waiting)  # noqa: SLF001 (its own)
 
     def ready(self) -> list[_Waiter]:
-        """The requests that may be sent as soon as there are turns."""
+        """The requests that may be sent as soon as turns are free."""
         found: list[_Waiter] = []
         for connection, waiting in self._waiting.items():
             is_new = self._standing(connection) is None
@@ -136,10 +136,10 @@ class _Line:
         return found
 
     def take_next(self) -> _Waiter | None:
-        """Take out the request whose turn it is.
+        """Remove and return the request that is next, or None.
 
-        If connections that are known to have access and new ones wait, they alternate: neither a
-        flood of the former nor many of the latter keeps the others waiting.
+        Connections that are known to have access alternate with new ones, so that neither a flood
+        of the former nor a large number of the latter can starve the others.
         """
         ready = [waiter.connection for waiter in self.ready()]
         preferred = (each for each in ready if self._is_known(each) == self._known_is_next)
@@ -156,14 +156,14 @@ class _Line:
         return waiter
 
     def refuse(self, now: float, next_turn: float) -> None:
-        """Refuse requests that would not wait until the next turn."""
+        """Refuse the requests with a deadline before the next turn."""
         seconds = max(next_turn - now, _drain_seconds(len(self)))
         for waiter in [each for each in self._waiters() if each.deadline < next_turn]:
             self.leave(waiter)
             _fail(waiter, RateLimited(seconds))
 
     def fail(self, error: Exception) -> None:
-        """Raise an error in all requests that wait."""
+        """Fail all waiting requests with an error."""
         for waiter in self._waiters():
             self.leave(waiter)
             _fail(waiter, error)
@@ -183,24 +183,24 @@ class _Base:
         self.schedule = _Schedule(key, _REQUESTS)
         self.under_way: set[str] = set()
         refused_schedule = _Schedule(refused_key, 1)
-        self.others = _Line(standing, self.under_way, self.schedule)
-        self.refused = _Line(standing, self.under_way, refused_schedule, self.schedule)
-        self.lines = (self.others, self.refused)
+        self.regular = _Queue(standing, self.under_way, self.schedule)
+        self.refused = _Queue(standing, self.under_way, refused_schedule, self.schedule)
+        self.queues = (self.regular, self.refused)
 
     def is_idle(self, now: float) -> bool:
-        """Whether it can be forgotten."""
-        is_used = any(line.is_served or len(line) for line in self.lines) or self.under_way
-        return not is_used and max(line.schedules[0].next_turn for line in self.lines) <= now
+        """Whether it can be dropped from memory."""
+        is_used = any(queue.is_served or len(queue) for queue in self.queues) or self.under_way
+        return not is_used and max(queue.schedules[0].next_turn for queue in self.queues) <= now
 
 
 @dataclass(slots=True)
 class RateLimiter:
-    """Turns for the requests to each base, five in a window, over all processes of an integration.
+    """Limits requests to each base to five per window, across all processes of an integration.
 
-    The processes reserve turns in the store. Within a process the connections take turns. Those
-    that Airtable lately refused the base (403 or 404) get one turn in a window, in all processes
-    together, and only while none of the others waits. When the store is unavailable, each process
-    keeps the limit on its own.
+    The processes reserve turns in the store. Within a process, the connections take turns. Those
+    that Airtable recently refused (403 or 404) share one turn per window, across all processes, and
+    get it only while no other connection waits. While the store is unavailable, each process
+    applies the limit on its own.
     """
 
     store: Store
@@ -208,19 +208,19 @@ class RateLimiter:
     monotonic: Callable[[], float] = time.monotonic
     sleep: Sleep = asyncio.sleep
     patience: float = 2.0
-    """Seconds that a request waits for its turn before it is refused."""
+    """Seconds that a request may wait for its turn before it is refused."""
     _tasks: Background = field(default_factory=Background, init=False)
     _bases: OrderedDict[str, _Base] = field(default_factory=OrderedDict, init=False)
     _standings: OrderedDict[tuple[str, str], tuple[bool, float]] = field(
         default_factory=OrderedDict, init=False
     )
-    """By base and connection: whether Airtable gave it access, and when (monotonic seconds)."""
+    """By base and connection: whether Airtable granted access, and when (monotonic seconds)."""
 
     @asynccontextmanager
     async def turn(self, base: str, connection: str) -> AsyncIterator[None]:
-        """Wait for a turn, and send one request. Call `record_answer` when it is answered.
+        """Wait for a turn to send one request. Call `record_answer` when it is answered.
 
-        A caller that is cancelled while it waits leaves its turn to the next one.
+        If a caller is cancelled while it waits, the next request gets its turn.
 
         Raises:
             RateLimited: No turn becomes free within `patience`, or a pause is in force.
@@ -233,11 +233,11 @@ class RateLimiter:
             self._release(known, waiter)
 
     async def record_429(self, base: str) -> None:
-        """Begin a pause of 30 seconds in all processes, and refuse the requests that wait."""
+        """Begin a pause of 30 seconds in all processes, and refuse the waiting requests."""
         known, now = self._known(base), self.monotonic()
         end = known.schedule.full_until = max(known.schedule.full_until, now + PAUSE_SECONDS)
-        for line in known.lines:
-            line.refuse(now, end)
+        for queue in known.queues:
+            queue.refuse(now, end)
         try:
             await self._store_pause(known.schedule, end)
         except Unavailable:
@@ -246,10 +246,10 @@ class RateLimiter:
             )
 
     def record_answer(self, base: str, connection: str, status: int) -> None:
-        """Note whether a connection has access to a base.
+        """Record whether a connection has access to a base.
 
         Only a success proves access: Airtable may give other errors before it checks permissions.
-        A single 403 or 404 does not outweigh a success of the last ten minutes.
+        A single 403 or 404 does not override a success in the last ten minutes.
         """
         is_success = 200 <= status < 300  # noqa: PLR2004
         is_refusal = status in (403, 404) and self._standing(base, connection) is not True
@@ -260,112 +260,112 @@ class RateLimiter:
         if len(self._standings) > _MOST_STANDINGS:
             self._standings.popitem(last=False)
         if known := self._bases.get(base):
-            old, new = known.lines
+            old, new = known.queues
             if is_success:
                 old, new = new, old
             old.move(connection, new)
             self._serve(known, new)
 
     async def close(self) -> None:
-        """Refuse the requests that wait. Later ones are served again."""
+        """Refuse the waiting requests. The limiter can be used again afterwards."""
         for known in self._bases.values():
-            for line in known.lines:
-                line.fail(RateLimited(_WINDOW_SECONDS))
+            for queue in known.queues:
+                queue.fail(RateLimited(_WINDOW_SECONDS))
         self._tasks.cancel()
         await self._tasks.drain(_CLOSE_SECONDS)
 
     async def _wait(self, known: _Base, connection: str) -> _Waiter:
-        line = known.refused if known.standing(connection) is False else known.others
+        queue = known.refused if known.standing(connection) is False else known.regular
         waiter = _Waiter(connection, self.monotonic() + self.patience, asyncio.Future())
-        line.join(waiter)
-        if waiter not in line.ready():
+        queue.join(waiter)
+        if waiter not in queue.ready():
             self._tasks.start(self._expire(known, waiter))
-        self._serve(known, line)
+        self._serve(known, queue)
         try:
             await waiter.turn
         except asyncio.CancelledError:
-            for each in known.lines:
+            for each in known.queues:
                 each.leave(waiter)
             if not waiter.turn.cancelled() and waiter.turn.exception() is None:
                 self._release(known, waiter)
-                self._hand_out(known, line)
+                self._hand_out(known, queue)
             raise
         return waiter
 
     async def _expire(self, known: _Base, waiter: _Waiter) -> None:
-        """Refuse a request whose connection waits for another answer for too long."""
+        """Refuse a request at its deadline if its connection still waits for another answer."""
         await self.sleep(waiter.deadline - self.monotonic())
-        for line in known.lines:
-            line.leave(waiter)
+        for queue in known.queues:
+            queue.leave(waiter)
         _fail(waiter, RateLimited(_WINDOW_SECONDS))
 
     def _release(self, known: _Base, waiter: _Waiter) -> None:
-        """Let the next request of a new connection go."""
+        """Allow a new connection to send its next request."""
         if waiter.is_first:
             known.under_way.discard(waiter.connection)
-            self._serve(known, known.others)
+            self._serve(known, known.regular)
 
     def _standing(self, base: str, connection: str) -> bool | None:
-        """Whether Airtable gave a connection access to a base; None if it is not known."""
+        """Whether Airtable recently gave a connection access to a base; None if unknown."""
         has_access, at = self._standings.get((base, connection), (None, 0.0))
         is_recent = self.monotonic() - at < _STANDING_SECONDS
         return has_access if is_recent else None
 
-    def _serve(self, known: _Base, line: _Line) -> None:
-        """Give turns to a line until no request in it can be sent."""
-        if not line.is_served and line.ready():
-            line.is_served = True
-            self._tasks.start(self._serve_line(known, line))
+    def _serve(self, known: _Base, queue: _Queue) -> None:
+        """Give turns to a queue until none of its requests can be sent."""
+        if not queue.is_served and queue.ready():
+            queue.is_served = True
+            self._tasks.start(self._serve_queue(known, queue))
 
-    async def _serve_line(self, known: _Base, line: _Line) -> None:
+    async def _serve_queue(self, known: _Base, queue: _Queue) -> None:
         following = None
         try:
-            while line.ready():
-                turn = following or await self._reserve(line)
+            while queue.ready():
+                turn = following or await self._reserve(queue)
                 following = None
-                line.refuse(self.monotonic(), turn.at)
-                if turn.is_reserved and line.ready():
-                    following = await self._use(known, line, turn.at)
-        except Exception as error:  # noqa: BLE001 (raised where it can be answered)
-            line.fail(error)
+                queue.refuse(self.monotonic(), turn.at)
+                if turn.is_reserved and queue.ready():
+                    following = await self._use(known, queue, turn.at)
+        except Exception as error:  # noqa: BLE001 (raised in each waiting request)
+            queue.fail(error)
         finally:
-            line.is_served = False
+            queue.is_served = False
 
-    async def _use(self, known: _Base, line: _Line, turn: float) -> _Reserved | None:
-        """Hand out a turn when it is due. Returns the turn after it if the store was asked for it.
+    async def _use(self, known: _Base, queue: _Queue, turn: float) -> _Reserved | None:
+        """Hand out a turn when it is due. Returns the following turn if it was asked for meanwhile.
 
-        If a pause has begun since the turn was reserved, it is not handed out. Every process
-        reserves turns at most `patience` ahead, so only a pause can fill a longer time.
+        A turn is dropped if a pause has begun since it was reserved. Processes reserve turns at
+        most `patience` ahead, so if no turn is free for longer than that, there is a pause.
         """
         following = None
         if (wait := turn - self.monotonic()) > _FRESH_SECONDS:
             await self.sleep(wait - _FRESH_SECONDS)
-            following = await self._look_ahead(known, line)
+            following = await self._look_ahead(known, queue)
         if (wait := turn - self.monotonic()) > 0:
             await self.sleep(wait)
         if known.schedule.full_until <= turn + self.patience + _WINDOW_SECONDS:
-            self._hand_out(known, line)
+            self._hand_out(known, queue)
         return following
 
-    async def _look_ahead(self, known: _Base, line: _Line) -> _Reserved:
-        """Reserve the next turn if another request waits for it. Shows whether a pause began."""
-        waiting = line.ready() if line is known.others else []
+    async def _look_ahead(self, known: _Base, queue: _Queue) -> _Reserved:
+        """Reserve the next turn if another request is waiting. Shows if a pause has begun."""
+        waiting = queue.ready() if queue is known.regular else []
         return await self._ask(known.schedule, self._within(waiting) if waiting[1:] else -1.0)
 
-    def _hand_out(self, known: _Base, line: _Line) -> None:
-        """Give a turn to the request that is next: to one of the others first."""
-        for each in (known.others, line):
+    def _hand_out(self, known: _Base, queue: _Queue) -> None:
+        """Give a turn to the next request. Connections that were not refused come first."""
+        for each in (known.regular, queue):
             while waiter := each.take_next():
                 if not waiter.turn.done():
                     waiter.turn.set_result(None)
                     return
                 self._release(known, waiter)
 
-    async def _reserve(self, line: _Line) -> _Reserved:
-        """Reserve one turn if a request would wait for it."""
-        turn = _Reserved(max(each.next_turn for each in line.schedules), is_reserved=True)
-        for schedule in line.schedules:
-            within = self._within(line.ready())
+    async def _reserve(self, queue: _Queue) -> _Reserved:
+        """Reserve one turn if a waiting request can wait that long."""
+        turn = _Reserved(max(each.next_turn for each in queue.schedules), is_reserved=True)
+        for schedule in queue.schedules:
+            within = self._within(queue.ready())
             if not turn.is_reserved or turn.at > self.monotonic() + within:
                 return turn._replace(is_reserved=False)
             found = await self._ask(schedule, within)
@@ -373,14 +373,14 @@ class RateLimiter:
         return turn
 
     def _within(self, waiting: list[_Waiter]) -> float:
-        """For how many seconds the most patient request will wait."""
+        """Seconds until the latest deadline of the waiting requests."""
         return max(0.0, max(waiter.deadline for waiter in waiting) - self.monotonic())
 
     async def _ask(self, schedule: _Schedule, within: float) -> _Reserved:
         """Reserve a turn under one key. A negative `within` only asks when the next one is due.
 
-        The seconds count from the store's answer. So a turn is used late rather than early, and
-        those of all processes by about as much.
+        The wait counts from the arrival of the store's answer. Turns are therefore used late rather
+        than early, and about equally late in all processes.
         """
         try:
             turn = await self._ask_store(schedule, within)
@@ -413,10 +413,10 @@ class RateLimiter:
             )
 
     def _known(self, base: str) -> _Base:
-        """What is known about a base. The one used longest ago is forgotten, unless it is busy."""
+        """Return the state of a base. Drops the least recently used one, unless it is busy."""
         known = self._bases.get(base)
         if known is None:
-            # The namespace is not below `name:`, where everything is encrypted.
+            # The namespace is not below `name:`, because everything there is encrypted.
             namespace = f"{self.name}.plain", "rate-limit"
             known = self._bases[base] = _Base(
                 storage_key(*namespace, base),
@@ -437,5 +437,5 @@ def _fail(waiter: _Waiter, error: Exception) -> None:
 
 
 def _drain_seconds(waiting: int) -> float:
-    """Seconds in which so many requests can be sent."""
+    """Seconds that it takes to send this many requests."""
     return waiting * _WINDOW_SECONDS / _REQUESTS

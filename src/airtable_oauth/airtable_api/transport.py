@@ -23,16 +23,16 @@ from airtable_oauth.oauth.http import as_upstream_error, decompress, read_capped
 
 _UPLOAD_SECONDS = 60.0
 CONNECTION = "airtable_oauth.connection"
-"""The extension of a request that names its connection. Connections share a base's limit fairly."""
+"""The request extension that names the connection. Connections share a base's limit fairly."""
 _LIMITED_BODY_SECONDS = 2.0
-"""How long the body of a 429 may take: it only says whether waiting helps."""
+"""Seconds to read the body of a 429. It only shows whether waiting helps."""
 
 
 class WebApi(httpx.AsyncBaseTransport):
     """A transport to Airtable's two origins, for the proxy and for `httpx.AsyncClient`.
 
-    All processes together send five requests a second to each base. After a 429 of Airtable's they
-    send none for thirty seconds. A request that would wait too long is refused.
+    All processes together send at most five requests per second to each base, and none for thirty
+    seconds after a 429 from Airtable. A request that would wait too long is refused.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class WebApi(httpx.AsyncBaseTransport):
         background: Background,
         incidents: Incidents | None = None,
     ) -> None:
-        """`url`: the origin of the Web API; `content_url`: the one that accepts uploads."""
+        """`url`: the origin of the Web API; `content_url`: the origin that accepts uploads."""
         self._api = httpx.URL(url)
         self._content = httpx.URL(content_url)
         self.url = url
@@ -57,13 +57,13 @@ class WebApi(httpx.AsyncBaseTransport):
         self._incidents = incidents or Incidents("Airtable's Web API")
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request when its turn comes; the answer's body is still to be read.
+        """Send a request when its turn comes. The caller reads the body of the answer.
 
         Raises:
             ForeignOrigin: The URL has an origin that must not see the token.
             InvalidPath: The path could lead out of `v0/`.
-            RateLimited: its turn is too far off, or Airtable answered with a 429 that broke off.
-            UpstreamError, UpstreamTimeout: there is no answer.
+            RateLimited: The next turn is too far away, or the body of Airtable's 429 broke off.
+            UpstreamError, UpstreamTimeout: Airtable did not answer.
         """
         self._direct(request)
         base = base_of(request.url.path)
@@ -75,11 +75,11 @@ class WebApi(httpx.AsyncBaseTransport):
             self._rate_limiter.record_answer(base, connection, response.status_code)
         if response.status_code == 429:  # noqa: PLR2004
             pause = self._background.start(self._pause(base, response))
-            return await asyncio.shield(pause)  # also if the caller leaves meanwhile
+            return await asyncio.shield(pause)  # goes on if the caller is cancelled
         return response
 
     async def whoami(self, access_token: str) -> User | None:
-        """Who granted this token; None where the server does not say.
+        """Return the user who granted this token, or None if Airtable does not say.
 
         Source: Airtable's reference, "Get user ID & scopes".
         """
@@ -103,7 +103,7 @@ class WebApi(httpx.AsyncBaseTransport):
         return User(answer.id, answer.email)
 
     async def aclose(self) -> None:
-        """Leave the connections open: clients come and go, `close` ends them all."""
+        """Do nothing. The connections outlive each `httpx.AsyncClient`; `close` closes them."""
 
     async def close(self) -> None:
         """Close the connections, and refuse the requests that wait for their turn."""
@@ -111,9 +111,9 @@ class WebApi(httpx.AsyncBaseTransport):
         await self._transport.aclose()
 
     def _direct(self, request: httpx.Request) -> None:
-        """Check the URL of a request, and send an upload to the origin that accepts uploads.
+        """Check the URL of a request, and direct uploads to the origin that accepts them.
 
-        A caller may name either origin for an upload. On a repeat after a 401 it names the second.
+        A caller may name either origin for an upload. A repeat after a 401 names the upload origin.
         """
         upload = _is_upload(request)
         if _origin(request.url) == _origin(self._api):
@@ -130,10 +130,10 @@ class WebApi(httpx.AsyncBaseTransport):
             request.headers["Host"] = self._content.netloc.decode("ascii")
 
     async def _pause(self, base: str, response: httpx.Response) -> httpx.Response:
-        """Begin a pause, unless the 429 is about the month's allowance. Returns the whole answer.
+        """Begin a pause, unless the 429 is about the monthly limit. Returns the whole answer.
 
         Raises:
-            RateLimited: its body cannot be read.
+            RateLimited: The body cannot be read.
         """
         body = await _read_body(response)
         text = decompress(body or b"", response.headers.get("Content-Encoding"))
@@ -142,7 +142,7 @@ class WebApi(httpx.AsyncBaseTransport):
             response.headers.setdefault("Retry-After", str(int(PAUSE_SECONDS)))
         if body is None:
             raise RateLimited(PAUSE_SECONDS)
-        return httpx.Response(429, headers=response.headers, stream=_Whole(body))
+        return httpx.Response(429, headers=response.headers, stream=_BufferedBody(body))
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         try:
@@ -166,7 +166,7 @@ class WebApi(httpx.AsyncBaseTransport):
 
 
 async def _read_body(response: httpx.Response) -> bytes | None:
-    """The body; None if it breaks off, takes too long or is too large."""
+    """Read the body; None if it breaks off, takes too long or is too large."""
     try:
         async with asyncio.timeout(_LIMITED_BODY_SECONDS):
             return await read_capped(response)
@@ -176,8 +176,8 @@ async def _read_body(response: httpx.Response) -> bytes | None:
         await response.aclose()
 
 
-class _Whole(httpx.AsyncByteStream):
-    """A body that was read already."""
+class _BufferedBody(httpx.AsyncByteStream):
+    """A body that has already been read."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -194,9 +194,9 @@ class _WhoAmI(BaseModel):
 
 
 def base_of(path: str) -> str | None:
-    """The base that a path is about: what Airtable counts requests by.
+    """Return the id of the base that a path belongs to, or None. Airtable limits each base's rate.
 
-    Source: Airtable's reference. The paths about one base are `/v0/{baseId}/…`,
+    Source: Airtable's reference. The paths of a base are `/v0/{baseId}/…`,
     `/v0/meta/bases/{baseId}/…` and `/v0/bases/{baseId}/webhooks…`.
     """
     match path.split("/")[2:]:
@@ -212,7 +212,7 @@ def _is_upload(request: httpx.Request) -> bool:
 
 
 def _path_below(base: httpx.URL, url: httpx.URL) -> str:
-    """The path of a URL without that of its server's base URL, and without a leading slash."""
+    """The path of `url` relative to `base`, without a leading slash."""
     return _raw_path(url).removeprefix(base.path.rstrip("/") + "/")
 
 

@@ -1,4 +1,4 @@
-"""The user of Airtable whose token is used."""
+"""The Airtable user behind a token."""
 
 from dataclasses import dataclass
 
