@@ -1,1 +1,1 @@
-"""OAuth 2.0 with Airtable: PKCE, requests and answers, the token endpoint, logins."""
+"""OAuth 2.0 with Airtable: PKCE, requests and responses, the token endpoint, logins."""

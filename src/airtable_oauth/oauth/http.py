@@ -1,4 +1,4 @@
-"""HTTP transport for calls to Airtable. Sends each request once, and names each failure exactly."""
+"""HTTP transport for calls to Airtable. Sends each request once, and reports if it was not sent."""
 
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator
@@ -14,23 +14,23 @@ _MAX_ANSWER_BYTES = 64 * 1024
 _FIRST_FINAL_STATUS = 200
 _LAST_STATUS = 599
 _PIECE_BYTES = 64 * 1024
-_ZLIB_OR_GZIP = 47  # zlib's `wbits` that recognise either header
+_ZLIB_OR_GZIP = 47  # the `wbits` with which zlib accepts either header
 _KEEP_ALIVE_SECONDS = 4.0
-"""Shorter than any server's: a POST on a connection that the server just closed cannot be told
-from one that was lost after it arrived, and is not sent again."""
+"""Shorter than any server's. If the server has just closed the connection, it is unknown whether a
+POST arrived, so it is not sent again."""
 
 
 def new_transport(*, connections: int = 100) -> httpx.AsyncBaseTransport:
-    """A transport with a pool of its own and without a cookie jar.
+    """Return a transport with its own connection pool and without a cookie jar.
 
-    httpx's own pool answers a few hundred requests a second under concurrency; aiohttp's, ten
-    times that. With `connections=0` the pool has no limit of its own.
+    Under concurrency, httpx's pool handles a few hundred requests per second, and aiohttp's ten
+    times as many. With `connections=0` the pool is unlimited.
     """
     return _Transport(connections)
 
 
 class _Transport(AiohttpTransport):
-    """Sends each request once. Opens again when used after `aclose`, also in another event loop."""
+    """Sends each request once. Reopens if used after `aclose`, even in another event loop."""
 
     def __init__(self, connections: int) -> None:
         self._connections = connections
@@ -48,11 +48,11 @@ class _Transport(AiohttpTransport):
             raise httpx.RemoteProtocolError(type(error).__name__) from None
         if not _FIRST_FINAL_STATUS <= response.status_code <= _LAST_STATUS:
             await response.aclose()
-            raise httpx.RemoteProtocolError("the status is not that of a final answer")
+            raise httpx.RemoteProtocolError("not a final status code")
         return response
 
     async def aclose(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         await super().aclose()
         self.client = self._session
 
@@ -68,7 +68,7 @@ class _Transport(AiohttpTransport):
 
 
 def _in_pieces(request: httpx.Request) -> httpx.Request:
-    """The same request, in pieces if its body is large: aiohttp copies bytes in one go."""
+    """Split the body of a request if it is large, because aiohttp copies bytes in one go."""
     try:
         body = request.content
     except httpx.RequestNotRead:
@@ -85,7 +85,7 @@ def _in_pieces(request: httpx.Request) -> httpx.Request:
 
 
 class _Pieces(httpx.AsyncByteStream):
-    """A body that is sent piece by piece, so that other requests get their turns."""
+    """A body that is sent piece by piece, so that other requests can run in between."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -96,17 +96,17 @@ class _Pieces(httpx.AsyncByteStream):
 
 
 class _ConnectionDropped(aiohttp.ClientConnectionError):
-    """The connection broke after it was used for a request, whose outcome is unknown."""
+    """The connection broke after it was used for a request. The request's outcome is unknown."""
 
 
 async def _send_once(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a request again, which it does for `GET`, `PUT` and `DELETE`.
+    """Stop aiohttp from repeating requests, which it does for `GET`, `PUT` and `DELETE`.
 
-    aiohttp repeats a request after two types of errors. They leave here as another type, except
-    for errors of connecting, after which it repeats nothing. The reason phrase is left out: the
-    transport cannot encode one that is not UTF-8.
+    aiohttp repeats a request after two types of errors. This raises them as another type, except
+    for errors while connecting, after which aiohttp repeats nothing. It also drops the reason
+    phrase: the transport cannot encode one that is not UTF-8.
     """
     try:
         response = await handler(request)
@@ -119,15 +119,15 @@ async def _send_once(
 
 
 async def read_capped(response: httpx.Response) -> bytes:
-    """The raw body.
+    """Read the raw body of at most 64 KiB.
 
     Raises:
-        UpstreamError: it is larger than any answer.
+        UpstreamError: The body is larger.
     """
     body = bytearray()
     stream = response.stream
-    if not isinstance(stream, AsyncIterable):  # a transport's contract, told to the type checker
-        raise TypeError("the transport is not an asynchronous one")
+    if not isinstance(stream, AsyncIterable):  # for the type checker; async transports return one
+        raise TypeError("the transport is not asynchronous")
     async for chunk in stream:
         body += chunk
         if len(body) > _MAX_ANSWER_BYTES:
@@ -136,9 +136,9 @@ async def read_capped(response: httpx.Response) -> bytes:
 
 
 def decompress(body: bytes, encoding: str | None, most: int = _MAX_ANSWER_BYTES) -> bytes:
-    """The first `most` bytes of a body that may be compressed; empty if it cannot be read.
+    """Return the first `most` bytes of a body, decompressed if needed; empty if it is corrupt.
 
-    No answer is asked for in compressed form. Tokens that come so all the same are kept.
+    Requests ask for no compression. If tokens arrive compressed anyway, they are not lost.
     """
     if encoding is None or encoding.lower() not in ("gzip", "deflate"):
         return body
@@ -149,9 +149,9 @@ def decompress(body: bytes, encoding: str | None, most: int = _MAX_ANSWER_BYTES)
 
 
 def as_upstream_error(error: httpx.TransportError) -> UpstreamError | UpstreamTimeout:
-    """Tell a request that was certainly not sent from one whose fate is unknown.
+    """Distinguish a request that was certainly not sent from one with an unknown outcome.
 
-    The aiohttp transport maps nearly everything to `httpx.ConnectTimeout`; its cause is exact.
+    The aiohttp transport maps nearly every error to `httpx.ConnectTimeout`; the cause is exact.
     """
     not_sent = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
     if isinstance(error.__cause__, not_sent):

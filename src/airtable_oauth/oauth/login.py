@@ -1,4 +1,4 @@
-"""One login: begin it, finish it. It belongs to the browser that began it."""
+"""Logins, from start to finish. Each belongs to the browser that began it."""
 
 import asyncio
 import json
@@ -29,40 +29,41 @@ from airtable_oauth.stores.keys import digest, storage_key
 _POLL_SECONDS = 0.1
 _FORMAT = 1
 _MOST_SESSIONS = 5
-"""How many sessions may begin with one login: each lives for weeks, and a callback can be repeated
-without end. A browser that has a session already gets no new one."""
+"""The most sessions that one login may start: each lives for weeks, and a callback can be repeated
+indefinitely. A browser that already has a session gets no new one."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoginContext:
-    """What a login is for, as it was said at its beginning."""
+    """What a login is for, as stated when it began."""
 
     owner: str | None = None
-    """The host's user who begins it, and alone may finish it; None where users are sessions."""
+    """The host's user who began the login. Only that user may finish it. None if the browser's
+    session owns its connections."""
     connection_id: str | None = None
     """The connection to reconnect; None if the login is for a new one."""
     data: Any = field(default=None, repr=False)
-    """What the host wants back at the end: JSON."""
+    """The host's own JSON data, which it gets back at the end."""
 
 
 _ANY_CONTEXT = LoginContext()
 
 
 class StoredTokens(NamedTuple):
-    """What became of a login's tokens."""
+    """The result of storing a login's tokens."""
 
     connection_id: str
     afterwards: Callable[[], Coroutine[Any, Any, None]]
-    """What is to be done once the login is over."""
+    """Called once the login is over."""
 
 
 TokenSink = Callable[[TokenSet, LoginContext], Awaitable[StoredTokens]]
-"""Stores tokens as a connection; keeps trying until that is done."""
+"""Stores tokens as a connection; retries until that succeeds."""
 
 
 @dataclass(frozen=True, slots=True)
 class BegunLogin:
-    """What the browser gets: the URL to open, and a secret to keep in a cookie of this login."""
+    """What the browser gets: the URL to open, and the secret for this login's cookie."""
 
     authorization_url: str = field(repr=False)
     login_id: str
@@ -71,7 +72,7 @@ class BegunLogin:
 
 @dataclass(frozen=True, slots=True)
 class FinishedLogin:
-    """What a login ends with, where the tokens go to the browser."""
+    """The result of a login, if the tokens go to the browser."""
 
     tokens: TokenSet
     return_to: str | None
@@ -79,40 +80,40 @@ class FinishedLogin:
 
 @dataclass(frozen=True, slots=True)
 class CompletedLogin:
-    """What a login ends with, where the tokens stay on the server."""
+    """The result of a login, if the tokens stay on the server."""
 
     connection_id: str
     return_to: str | None
     key: str
-    """Where the login lies, until its time is over."""
+    """The storage key of the login, until it expires."""
 
 
 @dataclass(frozen=True, slots=True)
 class Logins:
-    """Logins under way, in a store that any number of processes share.
+    """Logins in progress, in a store that any number of processes share.
 
-    A record lies under a hash of state and browser secret. Whoever has only the state (it passes
-    through URLs) finds nothing with it, and takes nothing away from the browser that began.
+    The storage key is a hash of the state and the browser secret. With the state alone, which
+    appears in URLs, one can neither find a login nor take it from the browser that began it.
     """
 
     store: Store
     airtable: TokenEndpoint
     name: str
     ttl: float
-    """Seconds until a login that nobody finishes is forgotten."""
+    """Seconds until a login expires."""
     random: Callable[[int], bytes] = secrets.token_bytes
     background: Background = field(default_factory=Background)
     sleep: Sleep = asyncio.sleep
     store_seconds: float = 3.0
-    """How long a caller waits for the store: for a claim, and for what Airtable answered."""
+    """Seconds that a caller waits for the store to record its claim, and then the outcome."""
 
     async def begin(
         self, return_to: str | None = None, purpose: LoginContext = _ANY_CONTEXT
     ) -> BegunLogin:
-        """Start a login; `return_to` and `purpose` come back when it ends.
+        """Start a login. `return_to` and `purpose` are returned when it ends.
 
         Raises:
-            Unavailable: it could not be stored.
+            Unavailable: the login could not be stored.
         """
         state = pkce.state(self.random)
         code_verifier = pkce.code_verifier(self.random)
@@ -128,20 +129,20 @@ class Logins:
         )
 
     async def finish(self, callback: Callback, browser_secret: str | None) -> FinishedLogin:
-        """End the login that a redirect belongs to, whatever the redirect carries.
+        """Finish the login that a redirect belongs to, whether it has a code or an error.
 
-        One of any number of concurrent calls removes the login from the store. That call spends
-        the code, once.
+        Of any number of concurrent calls, one removes the login from the store and spends the
+        code, once.
 
         Raises:
             LoginNotFound: this browser has no such login.
-            AirtableOAuthError: the redirect carries an error, or the exchange failed; the login
-                is over.
-            TokenEndpointBusy: too many logins are being finished; this one is as it was.
+            AirtableOAuthError: the redirect has an error, or the exchange failed. The login is
+                over.
+            TokenEndpointBusy: too many logins are being finished. This one is unchanged.
             Unavailable: the store does not answer. If it may have removed the login, the action
                 is `restart_login`.
         """
-        key = self._found(callback, browser_secret)
+        key = self._require_key(callback, browser_secret)
         found = await self._load(key)
         record = found.record
         with await self.airtable.login_slots.take():
@@ -162,22 +163,22 @@ class Logins:
         sink: TokenSink,
         owner: str | None = None,
     ) -> CompletedLogin:
-        """End a login as `finish` does, and hand its tokens to `sink`, which names a connection.
+        """Finish a login like `finish`, and pass its tokens to `sink`, which stores them.
 
-        The record stays until its time is over: pending, then claimed by one call, then done or
-        failed. A repeat from the same browser (the back button, a framework's double run) waits
-        for that and gets the same connection, or the same error. A claim is always completed, even
-        if the caller goes away. `owner` must be the one for whom the login was begun.
+        The record stays until it expires: pending, then claimed by one call, then done or failed.
+        A repeated call from the same browser (the back button, a framework's double run) waits for
+        the outcome and gets the same connection or error. A claimed login is always completed,
+        even if the caller goes away. `owner` must be the owner for whom the login was begun.
 
         Raises:
             LoginNotFound: this browser has no such login.
             UpstreamTimeout: Airtable is slow. With the action `retry` the login is still being
                 completed; with `restart_login` the process that claimed it did not complete it.
-            AirtableOAuthError: as `finish` does.
+            AirtableOAuthError: as for `finish`.
             TokenEndpointBusy: too many logins are being finished; the caller may try again.
             Unavailable: the store does not answer; the caller may try again.
         """
-        key = self._found(callback, browser_secret)
+        key = self._require_key(callback, browser_secret)
         return_to = None
         for _ in range(1 + int(self._patience / _POLL_SECONDS)):
             found = await self._load(key)
@@ -195,11 +196,11 @@ class Logins:
         raise UpstreamTimeout(cause=TimeoutError.__name__).ending_login(return_to)
 
     async def count_session(self, login: CompletedLogin) -> None:
-        """Count a session that begins with this login, before it begins.
+        """Count a session of this login before the session starts.
 
         Raises:
-            LoginNotFound: the login has had its sessions, or it is gone.
-            Unavailable: the store does not answer. The session may be counted all the same.
+            LoginNotFound: the login has started the most sessions allowed, or it is gone.
+            Unavailable: the store does not answer. The session may have been counted.
         """
         async for _ in Tries(self.sleep):
             found = await self._load(login.key)
@@ -211,16 +212,16 @@ class Logins:
         raise StoreUnavailable(cause="contention")
 
     async def discard(self, key: str) -> None:
-        """Forget a login that was kept, so that its callback does not work again."""
+        """Delete a completed login, so that its callback does not work again."""
         await self.store.pop(key)
 
     async def _start_completion(
         self, key: str, found: "_Found", callback: Callback, sink: TokenSink, slot: ExitStack
     ) -> "asyncio.Task[_Completion] | None":
-        """The task that completes the login; None if another call has claimed it.
+        """Claim the login and start to complete it. Returns None if another call has claimed it.
 
-        Claim and completion run in the background: a caller that goes away, or that gave up on
-        the store, must not leave a claim that nothing completes.
+        Both run in the background: a caller that goes away, or stops waiting for the store, must
+        not leave a claim that is never completed.
         """
 
         async def start() -> asyncio.Task[_Completion] | None:
@@ -234,10 +235,10 @@ class Logins:
         return await wait(starting, self.store_seconds, otherwise=StoreUnavailable())
 
     async def _claim(self, key: str, found: "_Found") -> bool:
-        """Mark the login as claimed by this call; whether it is.
+        """Mark the login as claimed by this call. Returns whether this call got the claim.
 
-        The store may carry this out and lose its reply, so the claim has an id by which this call
-        recognises it.
+        The store's reply may be lost after the claim was stored, so each claim has an id by which
+        its call recognises it.
         """
         claim = base64url(self.random(16))
         claimed = replace(found.record, claim=claim)
@@ -263,7 +264,7 @@ class Logins:
     ) -> CompletedLogin:
         await asyncio.wait({work}, timeout=self._patience)
         if not work.done():
-            await self.store.get(key)  # raises if the store is what is slow
+            await self.store.get(key)  # raises if the store is slow, rather than Airtable
             raise _still_completing(record)
         login, after = work.result()
         await asyncio.shield(after)
@@ -275,18 +276,18 @@ class Logins:
         try:
             with slot:
                 tokens = await self._exchange(callback, record)
-            kept = await sink(tokens, record.purpose)
+            stored = await sink(tokens, record.purpose)
         except Exception as error:
             known = error if isinstance(error, AirtableOAuthError) else ServerError()
             ended = known.ending_login(record.return_to)
             await self._conclude(key, record.ended(failure=_as_failure(ended)))
             raise
-        await self._conclude(key, record.ended(connection_id=kept.connection_id))
-        after = self.background.start(kept.afterwards())
-        return _Completion(CompletedLogin(kept.connection_id, record.return_to, key), after)
+        await self._conclude(key, record.ended(connection_id=stored.connection_id))
+        after = self.background.start(stored.afterwards())
+        return _Completion(CompletedLogin(stored.connection_id, record.return_to, key), after)
 
     async def _conclude(self, key: str, ended: "_Record") -> None:
-        """Tell those who wait. A login that was discarded meanwhile stays so."""
+        """Store the outcome for the calls that wait. A discarded login is not stored again."""
 
         async def store() -> None:
             async for _ in Tries(self.sleep):
@@ -304,7 +305,7 @@ class Logins:
         return _Found(_Record.from_bytes(entry.value), entry.version)
 
     async def _replace(self, key: str, record: "_Record", *, version: bytes) -> bool:
-        """Store a record if this version is still there; its time to live stays."""
+        """Replace a record if it still has this version. Its time to live stays the same."""
         return await self.store.replace(key, record.to_bytes(), None, version=version)
 
     async def _exchange(self, callback: Callback, record: "_Record") -> TokenSet:
@@ -312,7 +313,7 @@ class Logins:
             code=authorization_code(callback), code_verifier=record.code_verifier or ""
         )
 
-    def _found(self, callback: Callback, browser_secret: str | None) -> str:
+    def _require_key(self, callback: Callback, browser_secret: str | None) -> str:
         if browser_secret is None:
             raise LoginNotFound
         return self._key(callback.state, browser_secret)
@@ -322,7 +323,7 @@ class Logins:
 
     @property
     def _patience(self) -> float:
-        """Seconds for the exchange, for asking who granted access, and for the store."""
+        """Seconds to wait for an outcome: the exchange, a `whoami` request, and the store."""
         return 2 * self.airtable.deadline + self.store_seconds
 
 
@@ -330,8 +331,7 @@ class Logins:
 class UnboundLogins:
     """Logins that any browser may finish, for clients of the Node service, which send no cookies.
 
-    They lie in a namespace of their own: a state from here is unknown to `Logins`, and the
-    reverse.
+    They have their own namespace, so `Logins` does not know their states, and vice versa.
     """
 
     store: Store
@@ -341,10 +341,10 @@ class UnboundLogins:
     random: Callable[[int], bytes] = secrets.token_bytes
 
     async def begin(self) -> str:
-        """Start a login; its authorization URL.
+        """Start a login. Returns its authorization URL.
 
         Raises:
-            Unavailable: it could not be stored.
+            Unavailable: the login could not be stored.
         """
         state = pkce.state(self.random)
         code_verifier = pkce.code_verifier(self.random)
@@ -354,10 +354,9 @@ class UnboundLogins:
         )
 
     async def take(self, state: str) -> str | None:
-        """End the login with this state; its verifier. One of any concurrent calls gets it.
+        """Remove a login and return its verifier, or None. One of any concurrent calls gets it.
 
         Raises:
-            TokenEndpointBusy: too many logins are being finished; this one is as it was.
             Unavailable: the store does not answer. If it may have removed the login, the action
                 is `restart_login`.
         """
@@ -379,15 +378,15 @@ class _Record:
     purpose: LoginContext = _ANY_CONTEXT
     code_verifier: str | None = field(default=None, repr=False)
     claim: str | None = None
-    """The id of the claim, once a call has claimed the login."""
+    """The id of the claim, if a call has claimed the login."""
     connection_id: str | None = None
     failure: dict[str, Any] | None = None
     sessions: int = 0
-    """How many sessions began with it."""
+    """How many sessions it has started."""
 
     @property
     def is_pending(self) -> bool:
-        """Whether a call may claim it, or take it."""
+        """Whether a call may claim or remove it."""
         return self.code_verifier is not None and self.claim is None
 
     @property
@@ -396,7 +395,7 @@ class _Record:
         return self.connection_id is not None or self.failure is not None
 
     def ended(self, **outcome: Any) -> "_Record":
-        """The same login, done or failed."""
+        """Return the same login, done or failed."""
         return replace(self, code_verifier=None, claim=None, **outcome)
 
     def to_bytes(self) -> bytes:
@@ -434,21 +433,21 @@ class _Record:
 
 
 class _Found(NamedTuple):
-    """A login and the version that a change of it must name."""
+    """A login, and the version that a replacement must match."""
 
     record: _Record
     version: bytes
 
 
 class _Completion(NamedTuple):
-    """A login that is done, and the task that does what comes afterwards."""
+    """A completed login, and the task that runs `StoredTokens.afterwards`."""
 
     login: CompletedLogin
     after: asyncio.Task[None]
 
 
 async def _take(store: Store, key: str, version: bytes, return_to: str | None) -> bool:
-    """Remove a login; whether this call did. One of any number of calls does.
+    """Remove a login. Returns whether this call removed it: one of any number of calls does.
 
     Raises:
         StoreUnavailable: the login may be gone, so the caller must begin again.
@@ -460,16 +459,16 @@ async def _take(store: Store, key: str, version: bytes, return_to: str | None) -
 
 
 def _outcome(key: str, record: _Record) -> CompletedLogin:
-    """What a login ended with when its callback came first: a connection, or an error."""
+    """Return or raise what the login ended with: a connection or an error."""
     if record.connection_id is None:
         raise _as_error(record)
     return CompletedLogin(record.connection_id, record.return_to, key)
 
 
 def _still_completing(record: _Record) -> UpstreamTimeout:
-    """Airtable is slow, and the login goes on: the same request may find it done."""
+    """Airtable is slow, and the login continues: the same request may find it done later."""
     error = UpstreamTimeout(
-        "Airtable is slow. The login is still being completed; ask again in a moment."
+        "Airtable is slow. The login is still being completed; try again in a moment."
     )
     error.return_to = record.return_to
     return error
@@ -480,7 +479,7 @@ def _as_failure(error: AirtableOAuthError) -> dict[str, Any]:
 
 
 def _as_error(record: _Record) -> AirtableOAuthError:
-    """What the login failed with when its callback came first."""
+    """Rebuild the error that the login failed with."""
     failure = dict(record.failure or {})
     error = AirtableOAuthError(failure["description"])
     error.status = error.status_code = failure["status"]
@@ -491,5 +490,5 @@ def _as_error(record: _Record) -> AirtableOAuthError:
 
 
 def login_id(state: str) -> str:
-    """A public name for a login, which finds its cookie: 22 characters that say nothing else."""
+    """Return the public id of a login, which names its cookie: 22 characters of a hash."""
     return digest("login id", state)[:22]

@@ -1,4 +1,4 @@
-"""OAuth 2.0 as Airtable speaks it, without I/O: what to send, and what an answer means."""
+"""OAuth 2.0 with Airtable: builds requests and parses responses. Pure: it performs no I/O."""
 
 import math
 import re
@@ -31,28 +31,28 @@ TOKEN_PATH = "/oauth2/v1/token"  # noqa: S105 (a path)
 
 _YEAR = 365 * 24 * 3600
 _SHORT_LIFE = 300
-"""Life in seconds of an access token whose `expires_in` cannot be used."""
+"""Assumed life of an access token, in seconds, if `expires_in` is missing or invalid."""
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSet:
-    """A successful answer of the token endpoint (RFC 6749, section 5.1)."""
+    """A successful response of the token endpoint (RFC 6749, section 5.1)."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     scope: str
-    """What was granted, space-delimited."""
+    """The granted scopes, space-delimited."""
     expires_in: int
     """Life of the access token in seconds."""
     refresh_expires_in: int | None
-    """Life of the refresh token in seconds, if the server says it. Airtable: 60 days."""
+    """Life of the refresh token in seconds, if the server states it. Airtable: 60 days."""
     token_type: str = "Bearer"  # noqa: S105 (RFC 6750)
 
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """What Airtable's redirect brought back (RFC 6749, sections 4.1.2 and 4.1.2.1)."""
+    """The parameters of Airtable's redirect (RFC 6749, sections 4.1.2 and 4.1.2.1)."""
 
     state: str = field(repr=False)
     code: str | None = field(default=None, repr=False)
@@ -72,7 +72,7 @@ class OAuthClient:
     def authorization_url(self, airtable_url: str) -> str:
         """The URL of the authorization request (RFC 6749, section 4.1.1; RFC 7636, section 4.3).
 
-        `&state=…&code_challenge=…` belong behind it: the part that differs between logins.
+        Append `&state=…&code_challenge=…`, which differ between logins.
         """
         query = {
             "client_id": self.client_id,
@@ -99,10 +99,9 @@ class OAuthClient:
         return form if self.client_secret else form | {"client_id": self.client_id}
 
     def token_headers(self) -> dict[str, str]:
-        """Headers of a token request: `Basic` with a secret (RFC 6749, section 2.3.1), else none.
+        """The headers of a token request, with `Basic` if there is a secret (RFC 6749, 2.3.1).
 
-        An answer has no reason to be compressed, and one that is could be a bomb: none is asked
-        for.
+        They ask for no compression: responses are small, and a compressed one could be a bomb.
         """
         headers = {
             "Accept": "application/json",
@@ -116,19 +115,19 @@ class OAuthClient:
 
 
 def form_body(form: Mapping[str, str]) -> bytes:
-    """A form as `application/x-www-form-urlencoded` bytes."""
+    """Encode a form as `application/x-www-form-urlencoded`."""
     return urlencode(form).encode("ascii")
 
 
 def authorization_code(callback: Callback) -> str:
-    """The code that a redirect carries.
+    """Return the code of a redirect.
 
     Raises:
-        AuthorizationError: it carries an error instead, known or not; or both, or neither, which
-            no authorization server sends.
+        AuthorizationError: The redirect has an error, known or unknown; or it has both a code and
+            an error, or neither, which no authorization server sends.
     """
     if (callback.code is None) == (callback.error is None):
-        raise AuthorizationError("invalid_request", *_NEITHER_NOR_BOTH)
+        raise AuthorizationError("invalid_request", *_NOT_CODE_OR_ERROR)
     if callback.code is None:
         raise _authorization_error(callback.error)
     return callback.code
@@ -148,23 +147,24 @@ def parse_token_response(
     requested_scope: str,
     sent_refresh_token: str | None = None,
 ) -> TokenSet:
-    """Parse the answer of the token endpoint to a request with this `grant_type`.
+    """Parse the token endpoint's response to a request with this `grant_type`.
 
-    The tokens were paid for with a code or refresh token that is spent now, so only tokens that
-    cannot be used are refused. Optional fields that cannot be used count as absent. An absent
-    `scope` means as requested (RFC 6749, section 5.1); an absent `refresh_token` in the answer to a
-    refresh means that `sent_refresh_token` stays valid (section 6).
+    The code or refresh token is spent now, so only unusable tokens are refused. Unusable optional
+    fields count as absent. Without `scope`, the requested scope was granted (RFC 6749, section
+    5.1). Without `refresh_token` in the response to a refresh, `sent_refresh_token` stays valid
+    (section 6).
 
     Raises:
-        InvalidGrant, ClientRefused, TokenRequestRefused: the endpoint says so (section 5.2).
-        RefreshConflict: 409 to a refresh, which only Airtable has.
-        UpstreamError: the answer holds neither usable tokens nor such an error.
+        InvalidGrant, ClientRefused, TokenRequestRefused: The error that the endpoint returned
+            (section 5.2).
+        RefreshConflict: 409 to a refresh, which only Airtable returns.
+        UpstreamError: The response contains neither usable tokens nor such an error.
     """
-    if not 200 <= status < 300:  # noqa: PLR2004 (the statuses of success)
+    if not 200 <= status < 300:  # noqa: PLR2004
         _raise_token_error(status, body, grant_type)
     try:
         answer = _TokenAnswer.model_validate_json(body)
-    except ValidationError:  # it quotes the body
+    except ValidationError:  # its message quotes the body
         raise UpstreamError(cause=f"HTTP {status} without tokens") from None
     refresh_token = answer.refresh_token or sent_refresh_token
     if refresh_token is None:
@@ -194,7 +194,7 @@ def _raise_token_error(status: int, body: bytes, grant_type: str) -> NoReturn:
         raise TokenRequestRefused(cause=f"{cause} {error}")
     if error in _CLIENT_ERRORS:
         raise ClientRefused(error, cause=f"{cause} {error}")
-    raise UpstreamError(cause=cause)  # a code that no source lists could be anything
+    raise UpstreamError(cause=cause)  # an unlisted code could mean anything
 
 
 def _expires_in(value: Any) -> int:
@@ -208,7 +208,7 @@ def _refresh_expires_in(value: Any) -> int | None:
 
 
 def _seconds(value: Any) -> int | None:
-    """Whole seconds, at least one, from a number or its text; None if it is not such a number."""
+    """Parse a number, or its text, as whole seconds; None if it is invalid or less than one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -219,14 +219,14 @@ def _seconds(value: Any) -> int | None:
 
 
 def _scope(value: Any) -> str | None:
-    """Scope tokens, each separated by one space; None if the value is not text."""
+    """Return the valid scope tokens, separated by one space; None if the value is not text."""
     if not isinstance(value, str):
         return None
     return " ".join(token for token in value.split() if _SCOPE_TOKEN.fullmatch(token))
 
 
 def _refresh_token(value: Any) -> str | None:
-    """Any text can be sent as a form field."""
+    """Accept any text, because any text can be sent as a form field."""
     return value if isinstance(value, str) and value else None
 
 
@@ -240,7 +240,7 @@ class _TokenAnswer(BaseModel):
     access_token: Annotated[
         str, StringConstraints(strip_whitespace=True, pattern=r"^[\x21-\x7e]+$")
     ]
-    """It must fit into a header."""
+    """It is sent in a header, so it must be printable ASCII."""
     refresh_token: Annotated[str | None, BeforeValidator(_refresh_token)] = None
     token_type: Annotated[Literal["bearer"] | None, BeforeValidator(_token_type)] = None
     scope: Annotated[str | None, BeforeValidator(_scope)] = None
@@ -267,27 +267,30 @@ _AUTHORIZATION_ERRORS = {
     "access_denied": (
         Action.RESTART_LOGIN,
         (
-            "Access was not granted: the person declined, an administrator does not allow it, or "
-            "the integration lacks its terms, privacy or support data."
+            "Access was not granted: the user declined, an administrator does not allow it, or "
+            "the integration's terms, privacy or support information is missing."
         ),
     ),
     "invalid_request": (
         Action.RESTART_LOGIN,
-        "Airtable calls the authorization request malformed.",
+        "Airtable rejected the authorization request as malformed.",
     ),
     "invalid_scope": (
         Action.FIX_CONFIG,
-        "The service asks for a scope that the integration has not enabled in Airtable.",
+        "The service requested a scope that is not enabled for the integration in Airtable.",
     ),
     "unsupported_response_type": (
         Action.FIX_CONFIG,
         "Airtable does not offer the authorization code flow to this integration.",
     ),
-    "server_error": (Action.RESTART_LOGIN, "Airtable met an unexpected condition."),
-    "temporarily_unavailable": (Action.RESTART_LOGIN, "Airtable is overloaded or in maintenance."),
+    "server_error": (Action.RESTART_LOGIN, "Airtable had an unexpected error."),
+    "temporarily_unavailable": (
+        Action.RESTART_LOGIN,
+        "Airtable is overloaded or under maintenance.",
+    ),
 }
-_NEITHER_NOR_BOTH = (
+_NOT_CODE_OR_ERROR = (
     Action.RESTART_LOGIN,
-    "A redirect carries either a code or an error, never both and never neither.",
+    "The redirect must have either a code or an error.",
 )
 _UNKNOWN_AUTHORIZATION_ERROR = (Action.RESTART_LOGIN, "Airtable did not grant access.")

@@ -1,4 +1,4 @@
-"""Airtable's token endpoint: sends what `protocol` wrote, and hands it the answer."""
+"""Airtable's token endpoint: sends the requests that `protocol` builds, once each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,12 +23,12 @@ from airtable_oauth.oauth.protocol import (
 class TokenEndpoint:
     """Airtable's authorization server.
 
-    The transport is used directly, without an `httpx.AsyncClient` around it: no redirects, no
-    retries, no cookies, nothing read from the environment.
+    The transport is used directly, without `httpx.AsyncClient`: no redirects, no retries, no
+    cookies, nothing read from the environment.
 
-    The slots bound how many token requests are under way in this process. Callers take one before
-    they spend anything, so that waiting never counts against `deadline`. Refreshes of stored
-    connections have slots of their own: requests that strangers can cause cannot delay them.
+    The slots limit the number of concurrent token requests in this process. Callers acquire a slot
+    before they spend a code or token, so waiting does not count against `deadline`. Refreshes of
+    stored connections have their own slots, so that requests from strangers cannot delay them.
     """
 
     client: OAuthClient
@@ -39,11 +39,11 @@ class TokenEndpoint:
     refresh_slots: Slots = field(default_factory=lambda: Slots(100, patience=60))
     """For refreshes of stored connections."""
     login_slots: Slots = field(default_factory=lambda: Slots(50, patience=5))
-    """For the codes of logins, which anybody who begins a login can make up."""
+    """For the codes of logins. Anyone who begins a login can make up a code."""
     relay_slots: Slots = field(default_factory=lambda: Slots(20, patience=2))
-    """For `POST /token-refresh`, which anybody can call."""
+    """For `POST /token-refresh`, which anyone can call."""
     incidents: Incidents = field(default_factory=lambda: Incidents("Airtable's token endpoint"))
-    """Logs that the endpoint fails or refuses this client."""
+    """Logs when the endpoint fails or refuses this client."""
     _authorization_url: str = field(init=False, repr=False)
     _headers: dict[str, str] = field(init=False, repr=False)
     _token_url: httpx.URL = field(init=False, repr=False)
@@ -54,11 +54,11 @@ class TokenEndpoint:
         object.__setattr__(self, "_token_url", httpx.URL(f"{self.url}{TOKEN_PATH}"))
 
     def authorization_url(self, *, state: str, code_challenge: str) -> str:
-        """Where the browser goes to ask for access; see `protocol.Client.authorization_url`."""
+        """Return the URL of an authorization request; see `OAuthClient.authorization_url`."""
         return f"{self._authorization_url}&state={state}&code_challenge={code_challenge}"
 
     async def exchange(self, *, code: str, code_verifier: str) -> TokenSet:
-        """Spend an authorization code. One request, never repeated.
+        """Exchange an authorization code for tokens. Sends one request, never repeated.
 
         Raises:
             AirtableError: see `protocol.parse_token_response`; also `NotSent` and
@@ -67,7 +67,7 @@ class TokenEndpoint:
         return await self._tokens(self.client.exchange_form(code=code, code_verifier=code_verifier))
 
     async def refresh(self, *, refresh_token: str) -> TokenSet:
-        """Spend a refresh token. One request, never repeated.
+        """Exchange a refresh token for new tokens. Sends one request, never repeated.
 
         Raises:
             AirtableError: see `protocol.parse_token_response`; also `NotSent` and
@@ -81,7 +81,7 @@ class TokenEndpoint:
         await self.transport.aclose()
 
     async def token_request(self, form: Mapping[str, str]) -> tuple[int, bytes]:
-        """Status and body of one token request, as Airtable gave them, unjudged.
+        """Send one token request. Returns Airtable's status and body, whatever they are.
 
         Raises:
             UpstreamError, NotSent, UpstreamTimeout: Airtable gave no complete answer.
@@ -119,5 +119,5 @@ class TokenEndpoint:
             finally:
                 await response.aclose()
         except httpx.TransportError as error:
-            raise as_upstream_error(error) from None  # the cause may quote what was sent
+            raise as_upstream_error(error) from None  # the cause may quote the request
         return response.status_code, decompress(body, response.headers.get("Content-Encoding"))
