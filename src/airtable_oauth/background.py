@@ -1,4 +1,4 @@
-"""Work that must not end with the request that began it."""
+"""Work that must continue after the request that started it has ended."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -23,27 +23,27 @@ _LONGEST_TRY_PAUSE = 0.1
 
 
 class Background:
-    """Tasks of this process that go on when their callers are cancelled or stop waiting."""
+    """Tasks of this process that continue when their callers are cancelled or stop waiting."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Begin it. Whoever waits does so with `wait`, or with `asyncio.shield`."""
+        """Start a task. Callers use `wait` or `asyncio.shield`, so as not to cancel it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._forget)
         return task
 
     async def drain(self, seconds: float) -> None:
-        """Let what is under way, and what that begins, come to its end: for so long at most."""
+        """Wait up to `seconds` for running tasks, and for tasks that they start."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._tasks:
                     await asyncio.wait(self._tasks)
 
     def cancel(self) -> None:
-        """End what is left."""
+        """Cancel the remaining tasks."""
         for task in self._tasks:
             task.cancel()
 
@@ -53,7 +53,7 @@ class Background:
 
 
 class Slots:
-    """How many pieces of work of one kind may be under way at once in this process."""
+    """Limits how many operations of one kind run concurrently in this process."""
 
     def __init__(self, count: int, *, patience: float) -> None:
         """`patience`: seconds that a caller waits for a slot."""
@@ -62,15 +62,15 @@ class Slots:
         self.open()
 
     def open(self) -> None:
-        """Give out slots, all of which are free, in whichever event loop runs."""
+        """Make all slots free, for the current event loop."""
         self._free = asyncio.Semaphore(self._count)
         self._closed = False
 
     async def take(self) -> ExitStack:
-        """Wait for a slot. Closing the returned stack, once or more, gives it back.
+        """Wait for a slot. Closing the returned stack, once or more, releases it.
 
         Raises:
-            TokenEndpointBusy: no slot became free in time, or the process is about to end.
+            TokenEndpointBusy: no slot became free in time, or the process is shutting down.
         """
         try:
             async with asyncio.timeout(self._patience):
@@ -85,29 +85,29 @@ class Slots:
         return slot
 
     def close(self) -> None:
-        """Give out no more slots. Those who wait are told when their turn comes."""
+        """Give out no more slots. Waiting callers get `TokenEndpointBusy` at their turn."""
         self._closed = True
 
 
 async def wait(task: asyncio.Task[T], seconds: float, otherwise: Exception) -> T:
-    """The task's result, or `otherwise` raised after so long; the task goes on in any case."""
+    """Return the task's result, or raise `otherwise` after `seconds`. The task is not cancelled."""
     try:
         await _finish(task, seconds)
         if not task.done():
             raise otherwise
         return task.result()
     finally:
-        del task  # its exception refers to this frame: a cycle
+        del task  # its exception refers to this frame, which would be a reference cycle
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, which is cancelled if it takes longer than `seconds`.
+    """Return the result of `work`, or cancel it after `seconds`.
 
-    `asyncio.timeout` cancels as soon as the time is over, even if the process stood still and the
-    answer waits in the socket. This reads what has arrived first.
+    `asyncio.timeout` cancels as soon as the time is over, even if the process was blocked and the
+    answer is already in the socket. This reads what has arrived first.
 
     Raises:
-        TimeoutError: it takes longer.
+        TimeoutError: `work` took longer.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -118,11 +118,11 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     finally:
         task.add_done_callback(_retrieve)
         task.cancel()
-        del task  # its exception refers to this frame: a cycle would keep the answer's body
+        del task  # its exception refers to this frame: the cycle would retain the answer's body
 
 
 async def _finish(task: asyncio.Task[Any], seconds: float) -> None:
-    """Wait for a task. If the process stood still until after the end, look once more."""
+    """Wait for a task. If the process was blocked past the deadline, wait up to a second more."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     await asyncio.wait({task}, timeout=seconds)
@@ -133,17 +133,17 @@ async def _finish(task: asyncio.Task[Any], seconds: float) -> None:
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Take a task's exception, which asyncio would otherwise log if the caller stopped waiting."""
+    """Retrieve a task's exception, or asyncio would log it if the caller has stopped waiting."""
     if not task.cancelled():
         task.exception()
 
 
 async def until_stored(verb: Callable[[], Awaitable[T]], sleep: Sleep) -> T:
-    """Repeat `verb` as long as the store is unavailable, and return its result.
+    """Repeat `verb` while the store is unavailable, and return its result.
 
-    For data that would be lost otherwise. Every other error is raised at once. Repeating would
-    not help: a record that this process cannot read (`errors.UnreadableRecord`), for example,
-    stays unreadable until an operator acts.
+    For data that would otherwise be lost. Other errors are raised at once, because repeating does
+    not help: an unreadable record (`errors.UnreadableRecord`), for example, stays unreadable until
+    an operator acts.
     """
     pause = _FIRST_PAUSE
     while True:
@@ -159,10 +159,10 @@ async def until_stored(verb: Callable[[], Awaitable[T]], sleep: Sleep) -> T:
 
 
 class Tries:
-    """The tries of a compare-and-set, with a pause between them: 100 in about nine seconds.
+    """The attempts of a compare-and-set, with pauses between them: 100 in about nine seconds.
 
-    After the last one the loop ends. Then there is constant contention, or the store contradicts
-    itself, and the caller raises `errors.StoreUnavailable`.
+    The loop ends after the last one. Either contention is constant or the store is inconsistent,
+    so the caller raises `errors.StoreUnavailable`.
     """
 
     def __init__(self, sleep: Sleep) -> None:

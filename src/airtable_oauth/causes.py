@@ -1,4 +1,4 @@
-"""Why something failed, in words that are safe to log: the type of an exception and its code."""
+"""Describes why something failed, safely for logs: the type of an exception and its code."""
 
 import errno
 import re
@@ -25,12 +25,11 @@ _EAI_NAMES = {getattr(socket, name): name for name in dir(socket) if name.starts
 def cause_of(error: BaseException) -> str:
     """Describe what caused an error: `asyncpg.InvalidPasswordError 28P01`, `gaierror EAI_NONAME`.
 
-    The text is the name of an exception's type and, if it has one, its code. It never holds a
+    The text is the name of an exception's type and, if it has one, its code. It never contains a
     message, because messages quote URLs, users and tokens. Drivers wrap exceptions in their own, so
-    the innermost one with a code is described, else the innermost one.
+    this describes the innermost one with a code, or else the innermost one.
 
-    An error of this package knows its cause already (`AirtableOAuthError.cause`); without one its
-    code is returned.
+    For an error of this package, it is the error's `cause` if it has one, or else its code.
     """
     if isinstance(error, AirtableOAuthError):
         return error.cause or error.error
@@ -41,9 +40,9 @@ def cause_of(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception and those that caused it, outermost first.
+    """The exception and its causes, outermost first.
 
-    A timeout is caused by a cancellation, which tells nothing.
+    Stops at a cancellation: it is the cause of a timeout, and explains nothing.
     """
     current: BaseException | None = error
     while isinstance(current, Exception):
@@ -52,7 +51,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _type_name(kind: type[BaseException]) -> str:
-    """The name of a type, with its package if it is not of the standard library."""
+    """The name of a type, with its package if it is not in the standard library."""
     package = kind.__module__.partition(".")[0]
     is_standard = package in sys.stdlib_module_names
     return kind.__qualname__ if is_standard else f"{package}.{kind.__qualname__}"
@@ -72,7 +71,7 @@ def _code(error: BaseException) -> str | None:
 
 
 def _redis_code(error: BaseException) -> str | None:
-    """The first word of Redis's answer, which redis-py removes from the message if it knows it."""
+    """The first word of Redis's reply. redis-py removes those that it knows from the message."""
     word = getattr(error, "status_code", None) or str(error).partition(" ")[0]
     return word if word in _REDIS_CODES else None
 
@@ -88,8 +87,8 @@ def _ssl_code(error: ssl.SSLError) -> str | None:
 def _errno_name(error: OSError) -> str | None:
     """The name of an error number.
 
-    If a host has several addresses, asyncio raises an error without a number, whose message quotes
-    the errors of all of them.
+    If a host has several addresses, asyncio raises an error without a number. Its message quotes
+    the errors of all addresses.
     """
     if error.errno is None:
         quoted = _ERRNO_IN_TEXT.search(str(error))

@@ -1,4 +1,4 @@
-"""Failures of the store or of Airtable, logged once each instead of once per request."""
+"""Logs failures of the store or of Airtable once each, instead of once per request."""
 
 import logging
 import time
@@ -29,20 +29,20 @@ _FAILURES = (StoreUnavailable, UpstreamError, UpstreamTimeout, ClientRefused)
 class Incidents:
     """The failures of one part, such as the store.
 
-    The first failure with a cause is logged at error, and again once a minute while it lasts. After
-    ten seconds without a failure, the next success is logged. The current request's notes get the
-    cause.
+    The first failure with a cause is logged at level `error`, and again once a minute while it
+    lasts. After ten seconds without a failure, the next success is logged. The cause is also added
+    to the notes of the current request.
 
-    As a context manager it reports what the block raises: errors of this package that mean that the
-    part failed. Its other errors, such as `InvalidGrant`, are answers of a part that works.
+    As a context manager, it reports errors of this package that mean that the part failed. Other
+    errors, such as `InvalidGrant`, are answers of a working part and count as a success.
     """
 
     part: str
-    """The subject of the sentence in the log."""
+    """The name of the part, for the log: `the store`, for example."""
     monotonic: Callable[[], float] = time.monotonic
     """A monotonic clock, in seconds."""
     _logged: dict[str, float] = field(default_factory=dict, init=False)
-    """By cause: when its last line was logged."""
+    """By cause: when it was last logged."""
     _last_failure: float = field(default=0.0, init=False)
 
     def failed(self, cause: str) -> None:

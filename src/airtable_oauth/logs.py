@@ -1,9 +1,9 @@
-"""Request ids and log lines, none of which holds a query string, a header, a body or a secret.
+"""Formats log lines. None contains a query string, a header, a body or a secret.
 
-The package logs through the standard library and configures nothing: a host app decides what
-becomes of it. The command line uses `logging_config`. There the access log's lines are written by
-hand, because they are the largest single cost of a request; structlog renders every other line,
-those of other packages included.
+The package logs through the standard library and configures nothing: that is up to the host app.
+The command line uses `logging_config`. It formats access lines by hand, because they are the
+largest single cost of a request; structlog renders all other lines, including those of other
+packages.
 """
 
 import logging
@@ -22,11 +22,11 @@ _ACCESS_FIELDS = (
     *("method", "path", "route", "status", "duration_ms", "client"),
     *("error", "cause", "outcome", "connection", "trace_id", "request_id"),
 )
-"""The fields of an access line, in their order. Those that are not known are left out."""
+"""The fields of an access line, in order. Unknown ones are left out."""
 
 
 def logging_config(level: str, log_format: str = "console") -> dict[str, Any]:
-    """The standard library's logging, for the processes that the command line starts."""
+    """Return the `logging` configuration for the processes that the command line starts."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -37,7 +37,7 @@ def logging_config(level: str, log_format: str = "console") -> dict[str, Any]:
 
 
 class LineFormatter(logging.Formatter):
-    """One line of text or JSON per access record; other records as structlog renders them."""
+    """Formats access records as a line of text or JSON; structlog formats other records."""
 
     def __init__(self, log_format: str) -> None:
         """`log_format`: `console` or `json`."""
@@ -82,7 +82,7 @@ def _quoted(value: object) -> str:
 
 
 def _timestamp(record: logging.LogRecord) -> str:
-    """The time of a record as structlog writes it."""
+    """The time of a record in structlog's format."""
     second, fraction = divmod(record.created, 1)
     return f"{_time_of(int(second))}.{int(fraction * 1_000_000):06}Z"
 
@@ -112,7 +112,7 @@ def _structlog_formatter(log_format: str) -> logging.Formatter:
 
 
 def places(error: BaseException) -> Iterator[str]:
-    """The chain of exceptions, each with its stack, outermost first."""
+    """Yield the types and stacks of a chain of exceptions, outermost first, without messages."""
     current: BaseException | None = error
     while current is not None:
         yield f"{type(current).__module__}.{type(current).__qualname__}"

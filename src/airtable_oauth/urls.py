@@ -1,4 +1,4 @@
-"""Pure: http(s) URLs, their normal form, and their origin as a browser sends it."""
+"""Checks and normalises http(s) URLs. Pure: it performs no I/O."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -16,7 +16,7 @@ NOT_PRINTABLE = "contains characters that are not printable ASCII"
 
 
 def split_url(url: str) -> SplitResult | None:
-    """The parts of an http(s) URL of printable ASCII with a host, or None."""
+    """Split an http(s) URL; None if it has no host or is not printable ASCII."""
     if not _PRINTABLE.fullmatch(url):
         return None
     try:
@@ -28,7 +28,7 @@ def split_url(url: str) -> SplitResult | None:
 
 
 def origin_of(url: str) -> str:
-    """The origin of a URL, as a browser sends it: lower case, without the default port.
+    """Return the origin of a URL as a browser sends it: lower case, without the default port.
 
     Raises:
         ValueError: it is not an http(s) URL with a host.
@@ -45,7 +45,7 @@ def origin_of(url: str) -> str:
 
 
 def normal_base_url(url: str) -> str:
-    """A URL without a query, its origin in normal form, without slashes at the end.
+    """Return a URL with a normalised origin, and without a query or trailing slashes.
 
     Raises:
         ValueError: it is not an http(s) URL with a host.
@@ -54,7 +54,7 @@ def normal_base_url(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
+    """Whether a host name or address refers to this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     address = address_of(host)
@@ -62,7 +62,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_printable(text: str) -> bool:
-    """Whether a text consists of printable ASCII without spaces."""
+    """Whether a text is printable ASCII without spaces."""
     return all("\x21" <= character <= "\x7e" for character in text)
 
 
@@ -73,7 +73,7 @@ def is_https_or_local(url: str) -> bool:
 
 
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
-    """The IP address that a host is written as, or None for a name."""
+    """Parse a host as an IP address; None if it is a name."""
     try:
         return ip_address(host)
     except ValueError:
