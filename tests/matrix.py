@@ -25,7 +25,7 @@ import httpx
 
 from airtable_oauth.oauth.protocol import TokenSet
 from airtable_oauth.settings import decode_key
-from airtable_oauth.store_factory import open_store, sealed
+from airtable_oauth.store_factory import encrypted_store, open_store
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.lease import Lease
@@ -617,7 +617,7 @@ async def stage(kind: str) -> AsyncIterator[Stage]:
         made = await asyncio.to_thread(_stage, kind, directory, exits)
         await made.control("POST", "lifetimes", {"grace": 3})
         settings = make_settings(store_url=made.store_url, encryption_keys=KEY)
-        made.store = sealed(open_store(settings), settings)
+        made.store = encrypted_store(open_store(settings), settings)
         try:
             await made.store.now()
             yield made

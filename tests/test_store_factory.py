@@ -7,7 +7,7 @@ import pytest
 
 from airtable_oauth import AirtableOAuth, TokenSet, create_app
 from airtable_oauth.errors import TooManyLogins
-from airtable_oauth.store_factory import open_store, sealed
+from airtable_oauth.store_factory import encrypted_store, open_store
 from airtable_oauth.stores.encrypted import EncryptedStore
 from airtable_oauth.stores.memory import MemoryStore
 from airtable_oauth.stores.redis import RedisStore
@@ -77,5 +77,5 @@ async def test_store_of_a_hosts_own_holds_no_token_in_clear(tmp_path: Path) -> N
 def test_keys_seal_any_store() -> None:
     """Without keys it stays as it is, which only `memory://` allows."""
     store = MemoryStore()
-    assert sealed(store, make_settings()) is store
-    assert isinstance(sealed(store, make_settings(encryption_keys=KEY)), EncryptedStore)
+    assert encrypted_store(store, make_settings()) is store
+    assert isinstance(encrypted_store(store, make_settings(encryption_keys=KEY)), EncryptedStore)

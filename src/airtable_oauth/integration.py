@@ -23,7 +23,7 @@ from airtable_oauth.oauth.protocol import OAuthClient, TokenSet
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.runtime import Runtime
 from airtable_oauth.settings import Settings, decode_webhook_secret
-from airtable_oauth.store_factory import open_store, sealed
+from airtable_oauth.store_factory import encrypted_store, open_store
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.watched import WatchedStore
@@ -111,7 +111,7 @@ class AirtableOAuth:
         store = open_store(settings) if (given := parts.get("store")) is None else given
         incidents = Incidents("the store", runtime.monotonic)
         self._store = WatchedStore(
-            sealed(store, settings, unencrypted=parts.get("unencrypted", False)), incidents
+            encrypted_store(store, settings, unencrypted=parts.get("unencrypted", False)), incidents
         )
         self._store_clock = StoreClock(self._store, runtime.monotonic)
         self._token_endpoint = build_token_endpoint(settings, _transport(parts), runtime.monotonic)

@@ -1,4 +1,4 @@
-"""From the settings to a store."""
+"""Builds the store that the settings describe."""
 
 from airtable_oauth.settings import Settings, decode_key
 from airtable_oauth.stores import Store
@@ -7,7 +7,7 @@ from airtable_oauth.stores.memory import MemoryStore
 
 
 def open_store(settings: Settings) -> Store:
-    """The store that `STORE_URL` names. Connects on first use; drivers are loaded only here.
+    """Build the store for `STORE_URL`. It connects on first use; drivers are imported only here.
 
     Raises:
         ModuleNotFoundError: the driver's extra is not installed.
@@ -36,11 +36,11 @@ def open_store(settings: Settings) -> Store:
         ) from error
 
 
-def sealed(store: Store, settings: Settings, *, unencrypted: bool = False) -> Store:
-    """The store behind encryption. Without keys, one in memory or one that encrypts already.
+def encrypted_store(store: Store, settings: Settings, *, unencrypted: bool = False) -> Store:
+    """Wrap a store with encryption. Without keys, an in-memory or encrypted store stays as it is.
 
     Raises:
-        ValueError: there are no keys, and `unencrypted` does not say that none are wanted.
+        ValueError: the store needs keys, there are none, and `unencrypted` is False.
     """
     keys = [decode_key(key.get_secret_value()) for key in settings.encryption_keys]
     if keys:
@@ -50,5 +50,5 @@ def sealed(store: Store, settings: Settings, *, unencrypted: bool = False) -> St
     variable = settings.variable("encryption_keys")
     raise ValueError(
         f"{variable} is missing, and this store needs it: create one with "
-        "`airtable-oauth keys new`, or pass unencrypted=True if the store encrypts what it holds"
+        "`airtable-oauth keys new`, or pass unencrypted=True if the store itself encrypts its data"
     )

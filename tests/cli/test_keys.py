@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from airtable_oauth.cli.main import main
 from airtable_oauth.settings import PREFIX, decode_key
-from airtable_oauth.store_factory import open_store, sealed
+from airtable_oauth.store_factory import encrypted_store, open_store
 from tests.cli.helpers import KEY, VALID
 from tests.helpers import make_settings
 
@@ -34,7 +34,7 @@ def test_webhook_secret_is_one_that_the_settings_take() -> None:
 
 async def _store_something(url: str, key: str, count: int) -> None:
     settings = make_settings(store_url=url, encryption_keys=key)
-    store = sealed(open_store(settings), settings)
+    store = encrypted_store(open_store(settings), settings)
     for number in range(count):
         await store.put(f"airtable:connection:{key[:4]}{number}", b"v", 60)
     await store.close()

@@ -15,7 +15,7 @@ import aiohttp
 import httpx
 import pytest
 
-from airtable_oauth.store_factory import open_store, sealed
+from airtable_oauth.store_factory import encrypted_store, open_store
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.vault.model import StoredConnection
@@ -154,7 +154,7 @@ async def shared_store(made: Stack) -> AsyncIterator[Store]:
     settings = make_settings(
         store_url=made.environment["AIRTABLE_OAUTH_STORE_URL"], encryption_keys=KEY
     )
-    store = sealed(open_store(settings), settings)
+    store = encrypted_store(open_store(settings), settings)
     try:
         yield store
     finally:

@@ -19,7 +19,7 @@ from airtable_oauth.errors import (
     UnknownRecordFormat,
 )
 from airtable_oauth.settings import PREFIX, WEBHOOK_SECRET_PREFIX, Settings
-from airtable_oauth.store_factory import open_store, sealed
+from airtable_oauth.store_factory import encrypted_store, open_store
 from airtable_oauth.stores.encrypted import EncryptedStore
 from airtable_oauth.stores.resealing import Resealing, reseal_all
 
@@ -80,7 +80,7 @@ def rotate() -> None:
 
 
 async def _reseal(settings: Settings) -> Resealing:
-    store = sealed(open_store(settings), settings)
+    store = encrypted_store(open_store(settings), settings)
     assert isinstance(store, EncryptedStore)  # noqa: S101 (only memory:// has no keys)
     try:
         return await reseal_all(store, settings.name, progress=_Progress())

@@ -8,7 +8,7 @@ from airtable_oauth.causes import cause_of
 from airtable_oauth.cli.findings import Finding, fault, ok, warning
 from airtable_oauth.errors import AirtableOAuthError, StoreUnavailable
 from airtable_oauth.settings import Settings
-from airtable_oauth.store_factory import sealed
+from airtable_oauth.store_factory import encrypted_store
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.probe import prove_write
 
@@ -75,7 +75,7 @@ async def check_store(
     variable = settings.variable("store_url")
     scheme = settings.store_url.get_secret_value().partition(":")[0]
     try:
-        await prove_write(sealed(store, settings), settings.name)
+        await prove_write(encrypted_store(store, settings), settings.name)
         yield ok(f"the store ({scheme}) works: a record was written, read and deleted")
         skew = abs(await store.now() - clock())
         if skew > _MAX_SKEW_SECONDS:
