@@ -18,7 +18,8 @@ from airtable_oauth.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from airtable_oauth.oauth.login import BegunLogin, LoginContext, Logins, StoredTokens
+from airtable_oauth.oauth.login import BegunLogin, Logins, StoredTokens
+from airtable_oauth.oauth.login_record import LoginContext
 from airtable_oauth.oauth.protocol import Callback, OAuthClient, TokenSet
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.simulator import Simulator
@@ -42,7 +43,7 @@ def make_logins(
         transport=transport,
         deadline=deadline,
     )
-    return Logins(store=store, airtable=airtable, name="airtable", ttl=600)
+    return Logins(store=store, token_endpoint=airtable, name="airtable", ttl=600)
 
 
 async def granted(simulator: Simulator, login: BegunLogin) -> Callback:
@@ -70,7 +71,7 @@ async def test_login_without_a_slot_in_time_is_as_it_was(
     login = await logins.begin()
     callback = await granted(simulator, login)
     slots = Slots(1, patience=0.01)
-    busy = replace(logins, airtable=replace(logins.airtable, login_slots=slots))
+    busy = replace(logins, token_endpoint=replace(logins.token_endpoint, login_slots=slots))
 
     async def finish() -> object:
         if end == "finish":
@@ -91,7 +92,7 @@ async def test_slot_of_a_login_that_fails_is_given_back(
 ) -> None:
     """Else a few failures would keep everybody out."""
     slots = Slots(1, patience=0.01)
-    busy = replace(logins, airtable=replace(logins.airtable, login_slots=slots))
+    busy = replace(logins, token_endpoint=replace(logins.token_endpoint, login_slots=slots))
     for _ in range(2):
         for end in (busy.finish, partial(busy.complete, sink=keep)):
             login = await logins.begin()
@@ -344,7 +345,7 @@ async def test_claim_whose_process_died_says_to_begin_again(store: MemoryStore) 
         await logins.complete(Callback(state_of(login), code="c"), login.browser_secret, keep)
     assert (caught.value.action, caught.value.return_to) == (Action.RESTART_LOGIN, "/bases")
     assert sum(waited) == pytest.approx(
-        2 * logins.airtable.deadline + logins.store_seconds, abs=0.2
+        2 * logins.token_endpoint.deadline + logins.store_seconds, abs=0.2
     )
 
 

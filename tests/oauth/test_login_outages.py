@@ -10,9 +10,11 @@ import pytest
 
 from airtable_oauth.errors import Action, LoginNotFound, StoreUnavailable
 from airtable_oauth.oauth import pkce
-from airtable_oauth.oauth.login import LoginContext, Logins, StoredTokens, UnboundLogins
+from airtable_oauth.oauth.login import Logins, StoredTokens
+from airtable_oauth.oauth.login_record import LoginContext
 from airtable_oauth.oauth.protocol import Callback, OAuthClient, TokenSet
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
+from airtable_oauth.oauth.unbound_login import UnboundLogins
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.redis import RedisStore
@@ -44,7 +46,7 @@ async def line(request: pytest.FixtureRequest) -> AsyncIterator[Line]:
 
 @pytest.fixture
 def logins(line: Line, simulator: Simulator) -> Logins:
-    return Logins(store=line.store, airtable=airtable(simulator), name="airtable", ttl=600)
+    return Logins(store=line.store, token_endpoint=airtable(simulator), name="airtable", ttl=600)
 
 
 def airtable(simulator: Simulator) -> TokenEndpoint:
@@ -123,7 +125,7 @@ async def test_lost_reply_to_taking_an_unbound_login_says_to_begin_again(
 ) -> None:
     """As for a login that is bound to its browser."""
     unbound = UnboundLogins(
-        store=line.store, airtable=airtable(simulator), name="airtable", ttl=600, random=bytes
+        store=line.store, token_endpoint=airtable(simulator), name="airtable", ttl=600, random=bytes
     )
     state = query_of(await unbound.begin())["state"]
     line.way.lost_reply = pkce.code_verifier(bytes).encode()  # the version that is removed

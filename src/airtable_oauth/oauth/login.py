@@ -1,17 +1,15 @@
 """Logins, from start to finish. Each belongs to the browser that began it."""
 
 import asyncio
-import json
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from airtable_oauth.background import Background, Sleep, Tries, until_stored, wait
 from airtable_oauth.encoding import base64url
 from airtable_oauth.errors import (
-    Action,
     AirtableOAuthError,
     LoginNotFound,
     ServerError,
@@ -20,33 +18,22 @@ from airtable_oauth.errors import (
     UpstreamTimeout,
 )
 from airtable_oauth.oauth import pkce
+from airtable_oauth.oauth.login_record import (
+    NO_CONTEXT,
+    FoundLogin,
+    LoginContext,
+    LoginRecord,
+    take_login,
+)
 from airtable_oauth.oauth.protocol import Callback, TokenSet, authorization_code
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.stores import Store
-from airtable_oauth.stores.formats import decode, known_fields
 from airtable_oauth.stores.keys import digest, storage_key
 
 _POLL_SECONDS = 0.1
-_FORMAT = 1
 _MOST_SESSIONS = 5
 """The most sessions that one login may start: each lives for weeks, and a callback can be repeated
 indefinitely. A browser that already has a session gets no new one."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoginContext:
-    """What a login is for, as stated when it began."""
-
-    owner: str | None = None
-    """The host's user who began the login. Only that user may finish it. None if the browser's
-    session owns its connections."""
-    connection_id: str | None = None
-    """The connection to reconnect; None if the login is for a new one."""
-    data: Any = field(default=None, repr=False)
-    """The host's own JSON data, which it gets back at the end."""
-
-
-_ANY_CONTEXT = LoginContext()
 
 
 class StoredTokens(NamedTuple):
@@ -97,7 +84,7 @@ class Logins:
     """
 
     store: Store
-    airtable: TokenEndpoint
+    token_endpoint: TokenEndpoint
     name: str
     ttl: float
     """Seconds until a login expires."""
@@ -108,9 +95,9 @@ class Logins:
     """Seconds that a caller waits for the store to record its claim, and then the outcome."""
 
     async def begin(
-        self, return_to: str | None = None, purpose: LoginContext = _ANY_CONTEXT
+        self, return_to: str | None = None, context: LoginContext = NO_CONTEXT
     ) -> BegunLogin:
-        """Start a login. `return_to` and `purpose` are returned when it ends.
+        """Start a login. `return_to` and `context` are returned when it ends.
 
         Raises:
             Unavailable: the login could not be stored.
@@ -118,10 +105,10 @@ class Logins:
         state = pkce.state(self.random)
         code_verifier = pkce.code_verifier(self.random)
         browser_secret = base64url(self.random(32))
-        record = _Record(return_to, purpose, code_verifier=code_verifier)
+        record = LoginRecord(return_to, context, code_verifier=code_verifier)
         await self.store.put(self._key(state, browser_secret), record.to_bytes(), self.ttl)
         return BegunLogin(
-            authorization_url=self.airtable.authorization_url(
+            authorization_url=self.token_endpoint.authorization_url(
                 state=state, code_challenge=pkce.code_challenge(code_verifier)
             ),
             login_id=login_id(state),
@@ -145,8 +132,8 @@ class Logins:
         key = self._require_key(callback, browser_secret)
         found = await self._load(key)
         record = found.record
-        with await self.airtable.login_slots.take():
-            if not record.is_pending or not await _take(
+        with await self.token_endpoint.login_slots.take():
+            if not record.is_pending or not await take_login(
                 self.store, key, found.version, record.return_to
             ):
                 raise LoginNotFound
@@ -183,12 +170,12 @@ class Logins:
         for _ in range(1 + int(self._patience / _POLL_SECONDS)):
             found = await self._load(key)
             record, return_to = found.record, found.record.return_to
-            if record.purpose.owner != owner:
+            if record.context.owner != owner:
                 raise LoginNotFound
             if record.is_over:
                 return _outcome(key, record)
             if record.is_pending:
-                slot = await self.airtable.login_slots.take()
+                slot = await self.token_endpoint.login_slots.take()
                 work = await self._start_completion(key, found, callback, sink, slot)
                 if work is not None:
                     return await self._wait_for(work, key, record)
@@ -216,7 +203,7 @@ class Logins:
         await self.store.pop(key)
 
     async def _start_completion(
-        self, key: str, found: "_Found", callback: Callback, sink: TokenSink, slot: ExitStack
+        self, key: str, found: FoundLogin, callback: Callback, sink: TokenSink, slot: ExitStack
     ) -> "asyncio.Task[_Completion] | None":
         """Claim the login and start to complete it. Returns None if another call has claimed it.
 
@@ -234,7 +221,7 @@ class Logins:
         starting = self.background.start(start())
         return await wait(starting, self.store_seconds, otherwise=StoreUnavailable())
 
-    async def _claim(self, key: str, found: "_Found") -> bool:
+    async def _claim(self, key: str, found: FoundLogin) -> bool:
         """Mark the login as claimed by this call. Returns whether this call got the claim.
 
         The store's reply may be lost after the claim was stored, so each claim has an id by which
@@ -260,7 +247,7 @@ class Logins:
             return await until_stored(again, self.sleep)
 
     async def _wait_for(
-        self, work: "asyncio.Task[_Completion]", key: str, record: "_Record"
+        self, work: "asyncio.Task[_Completion]", key: str, record: LoginRecord
     ) -> CompletedLogin:
         await asyncio.wait({work}, timeout=self._patience)
         if not work.done():
@@ -271,22 +258,22 @@ class Logins:
         return login
 
     async def _complete(
-        self, key: str, record: "_Record", callback: Callback, sink: TokenSink, slot: ExitStack
+        self, key: str, record: LoginRecord, callback: Callback, sink: TokenSink, slot: ExitStack
     ) -> "_Completion":
         try:
             with slot:
                 tokens = await self._exchange(callback, record)
-            stored = await sink(tokens, record.purpose)
+            stored = await sink(tokens, record.context)
         except Exception as error:
             known = error if isinstance(error, AirtableOAuthError) else ServerError()
             ended = known.ending_login(record.return_to)
-            await self._conclude(key, record.ended(failure=_as_failure(ended)))
+            await self._conclude(key, record.failed(ended))
             raise
-        await self._conclude(key, record.ended(connection_id=stored.connection_id))
+        await self._conclude(key, record.done(stored.connection_id))
         after = self.background.start(stored.afterwards())
         return _Completion(CompletedLogin(stored.connection_id, record.return_to, key), after)
 
-    async def _conclude(self, key: str, ended: "_Record") -> None:
+    async def _conclude(self, key: str, ended: LoginRecord) -> None:
         """Store the outcome for the calls that wait. A discarded login is not stored again."""
 
         async def store() -> None:
@@ -298,18 +285,18 @@ class Logins:
 
         await until_stored(store, self.sleep)
 
-    async def _load(self, key: str) -> "_Found":
+    async def _load(self, key: str) -> FoundLogin:
         entry = await self.store.get(key)
         if entry is None:
             raise LoginNotFound
-        return _Found(_Record.from_bytes(entry.value), entry.version)
+        return FoundLogin(LoginRecord.from_bytes(entry.value), entry.version)
 
-    async def _replace(self, key: str, record: "_Record", *, version: bytes) -> bool:
+    async def _replace(self, key: str, record: LoginRecord, *, version: bytes) -> bool:
         """Replace a record if it still has this version. Its time to live stays the same."""
         return await self.store.replace(key, record.to_bytes(), None, version=version)
 
-    async def _exchange(self, callback: Callback, record: "_Record") -> TokenSet:
-        return await self.airtable.exchange(
+    async def _exchange(self, callback: Callback, record: LoginRecord) -> TokenSet:
+        return await self.token_endpoint.exchange(
             code=authorization_code(callback), code_verifier=record.code_verifier or ""
         )
 
@@ -324,119 +311,7 @@ class Logins:
     @property
     def _patience(self) -> float:
         """Seconds to wait for an outcome: the exchange, a `whoami` request, and the store."""
-        return 2 * self.airtable.deadline + self.store_seconds
-
-
-@dataclass(frozen=True, slots=True)
-class UnboundLogins:
-    """Logins that any browser may finish, for clients of the Node service, which send no cookies.
-
-    They have their own namespace, so `Logins` does not know their states, and vice versa.
-    """
-
-    store: Store
-    airtable: TokenEndpoint
-    name: str
-    ttl: float
-    random: Callable[[int], bytes] = secrets.token_bytes
-
-    async def begin(self) -> str:
-        """Start a login. Returns its authorization URL.
-
-        Raises:
-            Unavailable: the login could not be stored.
-        """
-        state = pkce.state(self.random)
-        code_verifier = pkce.code_verifier(self.random)
-        await self.store.put(self._key(state), code_verifier.encode(), self.ttl)
-        return self.airtable.authorization_url(
-            state=state, code_challenge=pkce.code_challenge(code_verifier)
-        )
-
-    async def take(self, state: str) -> str | None:
-        """Remove a login and return its verifier, or None. One of any concurrent calls gets it.
-
-        Raises:
-            Unavailable: the store does not answer. If it may have removed the login, the action
-                is `restart_login`.
-        """
-        key = self._key(state)
-        entry = await self.store.get(key)
-        if entry is None or not await _take(self.store, key, entry.version, return_to=None):
-            return None
-        return entry.value.decode()
-
-    def _key(self, state: str) -> str:
-        return storage_key(self.name, "unbound", state)
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """A login as stored: pending, claimed, done (it has a connection) or failed."""
-
-    return_to: str | None = None
-    purpose: LoginContext = _ANY_CONTEXT
-    code_verifier: str | None = field(default=None, repr=False)
-    claim: str | None = None
-    """The id of the claim, if a call has claimed the login."""
-    connection_id: str | None = None
-    failure: dict[str, Any] | None = None
-    sessions: int = 0
-    """How many sessions it has started."""
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether a call may claim or remove it."""
-        return self.code_verifier is not None and self.claim is None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its outcome is known."""
-        return self.connection_id is not None or self.failure is not None
-
-    def ended(self, **outcome: Any) -> "_Record":
-        """Return the same login, done or failed."""
-        return replace(self, code_verifier=None, claim=None, **outcome)
-
-    def to_bytes(self) -> bytes:
-        """Serialise. Fields that are None are left out."""
-        purpose = None if self.purpose == _ANY_CONTEXT else asdict(self.purpose)
-        values = {
-            "v": _FORMAT,
-            "return_to": self.return_to,
-            "purpose": purpose,
-            "code_verifier": self.code_verifier,
-            "claim": self.claim,
-            "connection_id": self.connection_id,
-            "failure": self.failure,
-            "sessions": self.sessions or None,
-        }
-        return json.dumps(
-            {name: value for name, value in values.items() if value is not None}
-        ).encode()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "_Record":
-        """Deserialise. Fields that this version does not know are ignored.
-
-        Raises:
-            UnknownRecordFormat: a newer version of this package wrote it.
-        """
-        stored = decode(data, newest=_FORMAT)
-        if isinstance(stored, list):  # written before records had a version
-            return_to, purpose, *rest = stored
-            code_verifier, connection_id, failure = rest
-            purpose = LoginContext(*(purpose or ()))
-            return cls(return_to, purpose, code_verifier, None, connection_id, failure)
-        purpose = known_fields(LoginContext, stored.get("purpose") or {})
-        return cls(**(known_fields(cls, stored) | {"purpose": LoginContext(**purpose)}))
-
-
-class _Found(NamedTuple):
-    """A login, and the version that a replacement must match."""
-
-    record: _Record
-    version: bytes
+        return 2 * self.token_endpoint.deadline + self.store_seconds
 
 
 class _Completion(NamedTuple):
@@ -446,45 +321,18 @@ class _Completion(NamedTuple):
     after: asyncio.Task[None]
 
 
-async def _take(store: Store, key: str, version: bytes, return_to: str | None) -> bool:
-    """Remove a login. Returns whether this call removed it: one of any number of calls does.
-
-    Raises:
-        StoreUnavailable: the login may be gone, so the caller must begin again.
-    """
-    try:
-        return await store.discard(key, version=version)
-    except StoreUnavailable as error:
-        raise error.ending_login(return_to) from None
-
-
-def _outcome(key: str, record: _Record) -> CompletedLogin:
+def _outcome(key: str, record: LoginRecord) -> CompletedLogin:
     """Return or raise what the login ended with: a connection or an error."""
     if record.connection_id is None:
-        raise _as_error(record)
+        raise record.error()
     return CompletedLogin(record.connection_id, record.return_to, key)
 
 
-def _still_completing(record: _Record) -> UpstreamTimeout:
+def _still_completing(record: LoginRecord) -> UpstreamTimeout:
     """Airtable is slow, and the login continues: the same request may find it done later."""
     error = UpstreamTimeout(
         "Airtable is slow. The login is still being completed; try again in a moment."
     )
-    error.return_to = record.return_to
-    return error
-
-
-def _as_failure(error: AirtableOAuthError) -> dict[str, Any]:
-    return {name: getattr(error, name) for name in ("status", "error", "action", "description")}
-
-
-def _as_error(record: _Record) -> AirtableOAuthError:
-    """Rebuild the error that the login failed with."""
-    failure = dict(record.failure or {})
-    error = AirtableOAuthError(failure["description"])
-    error.status = error.status_code = failure["status"]
-    error.error = failure["error"]
-    error.action = Action(failure["action"])
     error.return_to = record.return_to
     return error
 

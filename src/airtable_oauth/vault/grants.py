@@ -7,7 +7,8 @@ from typing import Any
 
 from airtable_oauth.encoding import RandomBytes, base64url
 from airtable_oauth.errors import AirtableOAuthError
-from airtable_oauth.oauth.login import LoginContext, StoredTokens
+from airtable_oauth.oauth.login import StoredTokens
+from airtable_oauth.oauth.login_record import LoginContext
 from airtable_oauth.oauth.protocol import TokenSet
 from airtable_oauth.vault.access import AccessTokens
 from airtable_oauth.vault.connections import Connections

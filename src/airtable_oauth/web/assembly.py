@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from airtable_oauth.airtable_api.transport import WebApi
-from airtable_oauth.oauth.login import Logins, UnboundLogins
+from airtable_oauth.oauth.login import Logins
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
+from airtable_oauth.oauth.unbound_login import UnboundLogins
 from airtable_oauth.runtime import Runtime
 from airtable_oauth.settings import Settings
 from airtable_oauth.stores import Store
@@ -114,7 +115,7 @@ class WebAssembly:
     def _logins(self) -> Logins:
         return Logins(
             store=self.store,
-            airtable=self.token_endpoint,
+            token_endpoint=self.token_endpoint,
             name=self.settings.name,
             ttl=self.settings.login_ttl,
             random=self.runtime.random,
@@ -126,7 +127,7 @@ class WebAssembly:
     def _unbound_logins(self) -> UnboundLogins:
         return UnboundLogins(
             store=self.store,
-            airtable=self.token_endpoint,
+            token_endpoint=self.token_endpoint,
             name=self.settings.name,
             ttl=self.settings.login_ttl,
             random=self.runtime.random,

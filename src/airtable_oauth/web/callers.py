@@ -4,7 +4,8 @@ from typing import Protocol
 
 from fastapi import Request, Response
 
-from airtable_oauth.oauth.login import CompletedLogin, LoginContext
+from airtable_oauth.oauth.login import CompletedLogin
+from airtable_oauth.oauth.login_record import LoginContext
 from airtable_oauth.vault.model import Connection
 from airtable_oauth.web.dependencies import Dependency
 from airtable_oauth.web.route import CookieRoute

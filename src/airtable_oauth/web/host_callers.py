@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import Header, Query, Request, Response
 
-from airtable_oauth.oauth.login import CompletedLogin, LoginContext
+from airtable_oauth.oauth.login import CompletedLogin
+from airtable_oauth.oauth.login_record import LoginContext
 from airtable_oauth.vault.connections import Connections
 from airtable_oauth.vault.lifecycle import Lifecycle
 from airtable_oauth.vault.model import Connection

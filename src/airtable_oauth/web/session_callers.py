@@ -6,7 +6,8 @@ from contextlib import suppress
 from fastapi import Request, Response
 
 from airtable_oauth.errors import DamagedRecord, LoginNotFound, NotConnected
-from airtable_oauth.oauth.login import CompletedLogin, LoginContext, Logins
+from airtable_oauth.oauth.login import CompletedLogin, Logins
+from airtable_oauth.oauth.login_record import LoginContext
 from airtable_oauth.vault.connections import Connections
 from airtable_oauth.vault.lifecycle import Lifecycle
 from airtable_oauth.vault.model import Connection, Status

@@ -9,7 +9,8 @@ from airtable_oauth.errors import (
     StoreUnavailable,
     TooManyLogins,
 )
-from airtable_oauth.oauth.login import LoginContext, Logins
+from airtable_oauth.oauth.login import Logins
+from airtable_oauth.oauth.login_record import LoginContext
 from airtable_oauth.web.callers import Callers
 from airtable_oauth.web.cookies import LoginCookies
 from airtable_oauth.web.dependencies import bind

@@ -25,9 +25,9 @@ from airtable_oauth.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from airtable_oauth.oauth.login import UnboundLogins
 from airtable_oauth.oauth.protocol import parse_token_response
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
+from airtable_oauth.oauth.unbound_login import UnboundLogins
 from airtable_oauth.web.models import AuthorizationUrl
 from airtable_oauth.web.route import OAuthRoute, documented
 
