@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +12,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from airtable_oauth.app import create_app
+from airtable_oauth.logs import LineHandler
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import CSRF, FakeClock, begin, consent, make_settings
@@ -208,6 +211,47 @@ async def test_client_cannot_write_lines_of_its_own(
     assert len(lines.text.splitlines()) == 1
     assert lines.text.isascii()
     assert "\x1b" not in lines.text
+
+
+def test_handler_writes_each_line_at_once() -> None:
+    """Unbuffered: what was logged is there even if the process is killed at the next moment."""
+    reader, writer = os.pipe()
+    handler = LineHandler(writer)
+    handler.setFormatter(line_formatter("console"))
+    for word in ("one", "tw\udcffo"):  # the second cannot be encoded
+        handler.handle(logging.LogRecord("other", logging.INFO, "", 0, word, None, None))
+    lines = os.read(reader, 1000).splitlines()
+    os.close(reader)
+    os.close(writer)
+    assert [b"one" in lines[0], rb"tw\udcffo" in lines[1], len(lines)] == [True, True, 2]
+
+
+def test_handler_writes_all_of_a_line_that_the_pipe_accepts_in_parts() -> None:
+    """Another process that has the same pipe may have made it non-blocking."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    handler = LineHandler(writer)
+    handler.setFormatter(logging.Formatter())
+    line = "x" * 300_000  # more than a pipe holds
+    record = logging.LogRecord("other", logging.INFO, "", 0, line, None, None)
+    thread = threading.Thread(target=handler.handle, args=(record,))
+    thread.start()
+    received = b""
+    while not received.endswith(b"\n"):
+        received += os.read(reader, 70_000)
+    thread.join()
+    os.close(reader)
+    os.close(writer)
+    assert received.decode() == f"{line}\n"
+
+
+def test_line_that_cannot_be_written_fails_no_request(capsys: pytest.CaptureFixture[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.close(writer)
+    handler = LineHandler(writer)
+    handler.handle(logging.LogRecord("other", logging.INFO, "", 0, "hello", None, None))
+    assert "OSError" in capsys.readouterr().err
 
 
 def test_record_of_another_package_is_left_to_structlog() -> None:

@@ -7,7 +7,7 @@ from opentelemetry.trace import get_current_span
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airtable_oauth.errors import UpstreamError
-from airtable_oauth.logs import logger, places
+from airtable_oauth.logs import log_access, logger, places
 from airtable_oauth.request_notes import RequestNotes, begin_notes, new_request_id
 
 _NOTES = "airtable_oauth.notes"
@@ -103,10 +103,9 @@ def _log_request(scope: Scope, status: int, seconds: float | None = None) -> Non
         level = logging.WARNING  # the answer broke off after its status was sent
     if not logger.isEnabledFor(level):
         return
-    method, path = scope["method"], _printable(scope["path"])
     fields = {
-        "method": method,
-        "path": path,
+        "method": scope["method"],
+        "path": _printable(scope["path"]),
         "route": getattr(scope.get("route"), "path", None),
         "status": status,
         "duration_ms": None if seconds is None else round(seconds * 1000, 1),
@@ -118,11 +117,7 @@ def _log_request(scope: Scope, status: int, seconds: float | None = None) -> Non
         "trace_id": _trace_id(),
         "request_id": notes.request_id,
     }
-    # Like `logger.log`, but without the search for the caller, which is slow.
-    arguments = (method, path, status)
-    record = logger.makeRecord(logger.name, level, __file__, 0, "%s %s %d", arguments, None)
-    record.__dict__.update({name: value for name, value in fields.items() if value is not None})
-    logger.handle(record)
+    log_access(level, {name: value for name, value in fields.items() if value is not None})
 
 
 def _trace_id() -> str | None:
