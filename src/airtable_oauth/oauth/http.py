@@ -2,10 +2,11 @@
 
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator
+from functools import lru_cache
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
+from yarl import URL
 
 from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import NotSent, UpstreamError, UpstreamTimeout
@@ -18,6 +19,8 @@ _ZLIB_OR_GZIP = 47  # the `wbits` with which zlib accepts either header
 _KEEP_ALIVE_SECONDS = 4.0
 """Shorter than any server's. If the server has just closed the connection, it is unknown whether a
 POST arrived, so it is not sent again."""
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""Errors before a request is sent."""
 
 
 def new_transport(*, connections: int = 100) -> httpx.AsyncBaseTransport:
@@ -29,70 +32,109 @@ def new_transport(*, connections: int = 100) -> httpx.AsyncBaseTransport:
     return _Transport(connections)
 
 
-class _Transport(AiohttpTransport):
-    """Sends each request once. Reopens if used after `aclose`, even in another event loop."""
+class _Transport(httpx.AsyncBaseTransport):
+    """httpx's interface to aiohttp's client. Sends each request once.
+
+    Reopens if used after `aclose`, even in another event loop.
+    """
 
     def __init__(self, connections: int) -> None:
         self._connections = connections
-        super().__init__(client=self._session)
+        self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """See httpx.
 
         Raises:
+            httpx.ConnectError: the request was not sent.
             httpx.TransportError: Airtable did not answer, or the answer is not valid HTTP.
         """
+        if self._session is None:
+            self._session = self._open()
+        timeout = request.extensions.get("timeout", {})
         try:
-            response = await super().handle_async_request(_in_pieces(request))
-        except aiohttp.ClientError as error:
-            raise httpx.RemoteProtocolError(type(error).__name__) from None
-        if not _FIRST_FINAL_STATUS <= response.status_code <= _LAST_STATUS:
-            await response.aclose()
+            response = await self._session.request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                headers=request.headers,
+                data=_body(request),
+                allow_redirects=False,
+                timeout=_client_timeout(timeout.get("connect"), timeout.get("read")),
+            )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _as_httpx_error(error) from error
+        if not _FIRST_FINAL_STATUS <= response.status <= _LAST_STATUS:
+            response.close()
             raise httpx.RemoteProtocolError("not a final status code")
-        return response
+        return httpx.Response(
+            response.status,
+            headers=response.raw_headers,
+            stream=_Answer(response),
+            request=request,
+        )
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await super().aclose()
-        self.client = self._session
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
-    def _session(self) -> aiohttp.ClientSession:
+    def _open(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._connections, keepalive_timeout=_KEEP_ALIVE_SECONDS
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
             trust_env=False,
             middlewares=(_send_once,),
         )
 
 
-def _in_pieces(request: httpx.Request) -> httpx.Request:
-    """Split the body of a request if it is large, because aiohttp copies bytes in one go."""
+class _Answer(httpx.AsyncByteStream):
+    """The body of an answer, in pieces as they arrive."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._response.content.iter_any():
+                yield piece
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _as_httpx_error(error) from error
+
+    async def aclose(self) -> None:
+        """Give the connection back if the body has been read, or else close it."""
+        self._response.release()
+
+
+@lru_cache(maxsize=16)
+def _client_timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
+    """Timeouts for connecting and for each read; the caller has a deadline for the whole."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
+
+
+def _as_httpx_error(error: Exception) -> httpx.TransportError:
+    name = type(error).__name__
+    if isinstance(error, _NOT_SENT):
+        return httpx.ConnectError(name)
+    return httpx.ReadTimeout(name) if isinstance(error, TimeoutError) else httpx.ReadError(name)
+
+
+def _body(request: httpx.Request) -> bytes | AsyncIterable[bytes] | None:
+    """The body as aiohttp expects it. A large one is split, because aiohttp copies in one go."""
     try:
         body = request.content
     except httpx.RequestNotRead:
-        return request
-    if len(body) <= _PIECE_BYTES:
-        return request
-    return httpx.Request(
-        request.method,
-        request.url,
-        headers=request.headers,
-        stream=_Pieces(body),
-        extensions=request.extensions,
-    )
+        request.headers.pop("Transfer-Encoding", None)  # aiohttp sets it
+        return _require_async(request.stream)
+    return _pieces(body) if len(body) > _PIECE_BYTES else body or None
 
 
-class _Pieces(httpx.AsyncByteStream):
-    """A body that is sent piece by piece, so that other requests can run in between."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for start in range(0, len(self._body), _PIECE_BYTES):
-            yield self._body[start : start + _PIECE_BYTES]
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), _PIECE_BYTES):
+        yield body[start : start + _PIECE_BYTES]
 
 
 class _ConnectionDropped(aiohttp.ClientConnectionError):
@@ -105,17 +147,14 @@ async def _send_once(
     """Stop aiohttp from repeating requests, which it does for `GET`, `PUT` and `DELETE`.
 
     aiohttp repeats a request after two types of errors. This raises them as another type, except
-    for errors while connecting, after which aiohttp repeats nothing. It also drops the reason
-    phrase: the transport cannot encode one that is not UTF-8.
+    for errors while connecting, after which aiohttp repeats nothing.
     """
     try:
-        response = await handler(request)
+        return await handler(request)
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise _ConnectionDropped(type(error).__name__) from error
-    response.reason = None
-    return response
 
 
 async def read_capped(response: httpx.Response) -> bytes:
@@ -125,14 +164,20 @@ async def read_capped(response: httpx.Response) -> bytes:
         UpstreamError: The body is larger.
     """
     body = bytearray()
-    stream = response.stream
-    if not isinstance(stream, AsyncIterable):  # for the type checker; async transports return one
-        raise TypeError("the transport is not asynchronous")
-    async for chunk in stream:
+    async for chunk in _require_async(response.stream):
         body += chunk
         if len(body) > _MAX_ANSWER_BYTES:
             raise UpstreamError(cause="answer too large")
     return bytes(body)
+
+
+def _require_async(
+    stream: httpx.AsyncByteStream | httpx.SyncByteStream | AsyncIterable[bytes],
+) -> AsyncIterable[bytes]:
+    """For the type checker: asynchronous transports and clients have asynchronous streams."""
+    if not isinstance(stream, AsyncIterable):
+        raise TypeError("the transport is not asynchronous")
+    return stream
 
 
 def decompress(body: bytes, encoding: str | None, most: int = _MAX_ANSWER_BYTES) -> bytes:
@@ -149,13 +194,8 @@ def decompress(body: bytes, encoding: str | None, most: int = _MAX_ANSWER_BYTES)
 
 
 def as_upstream_error(error: httpx.TransportError) -> UpstreamError | UpstreamTimeout:
-    """Distinguish a request that was certainly not sent from one with an unknown outcome.
-
-    The aiohttp transport maps nearly every error to `httpx.ConnectTimeout`; the cause is exact.
-    """
-    not_sent = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-    if isinstance(error.__cause__, not_sent):
-        return NotSent(cause=cause_of(error))
-    if isinstance(error, httpx.ConnectError) and error.__cause__ is None:  # other transports
+    """Distinguish a request that was certainly not sent from one with an unknown outcome."""
+    cause = error.__cause__
+    if isinstance(error, httpx.ConnectError) and (cause is None or isinstance(cause, _NOT_SENT)):
         return NotSent(cause=cause_of(error))
     return UpstreamError(cause=cause_of(error))
