@@ -59,6 +59,18 @@ async def _empty(url: str) -> None:
     await store.close()
 
 
+def test_help_of_the_rotation_has_each_step_on_a_line() -> None:
+    """An operator copies the settings from there."""
+    lines = CliRunner().invoke(main, ["keys", "rotate", "--help"]).output.splitlines()
+    steps = [line.split()[:2] for line in lines if line.startswith("    ")]
+    assert steps == [
+        ["1.", "AIRTABLE_OAUTH_ENCRYPTION_KEYS=old,new"],
+        ["2.", "AIRTABLE_OAUTH_ENCRYPTION_KEYS=new,old"],
+        ["3.", "airtable-oauth"],
+        ["4.", "AIRTABLE_OAUTH_ENCRYPTION_KEYS=new"],
+    ]
+
+
 def test_keys_are_rotated(rotated: dict[str, str]) -> None:
     """All records, once; the verdict and the exit status say whether the old key can go."""
     url = rotated[f"{PREFIX}STORE_URL"]

@@ -50,7 +50,7 @@ def webhook() -> None:
 
 @keys.command()
 def rotate() -> None:
-    r"""Encrypt every stored record with the first key. The service may keep running.
+    """Encrypt every stored record with the first key. The service may keep running.
 
     \b
     Replace a key in this order. In steps 1, 2 and 4, restart every process
@@ -63,7 +63,7 @@ def rotate() -> None:
     Reads the records of this AIRTABLE_OAUTH_NAME until a pass finds nothing left to do. Exit status
     0 means that there are records, and all of them are encrypted with the first key. On exit
     status 1, keep the old key and run this again.
-    """
+    """  # noqa: D301 (click keeps the line breaks of a paragraph with this control character)
     settings = read_shared_settings()
     run = asyncio.run(_reseal(settings))
     click.echo(
