@@ -1,4 +1,4 @@
-"""Every store, with a way to let its clock run."""
+"""Every store under test, with a way to advance its clock."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ from tests.helpers import FakeClock, free_port
 
 KEYS = [bytes(range(32)), bytes(range(1, 33))]
 PATIENCE = 15.0
-"""Seconds for one verb. What a store does is tested here; how long it may take, elsewhere."""
+"""Timeout of one store operation, in seconds: generous, because timing is tested elsewhere."""
 
 
 @dataclass
@@ -33,18 +33,18 @@ class Backend:
 
     store: Store
     advance: Callable[[float], Awaitable[None]]
-    """Let this many seconds pass on the store's own clock."""
+    """Advance the store's own clock by this many seconds."""
     stored: Callable[[str], Awaitable[bytes | None]]
-    """The bytes that lie under a key, past any encryption."""
+    """The bytes stored under a key, without decryption."""
     overwrite: Callable[[str, bytes], Awaitable[None]]
-    """Put other bytes there, as somebody with access to the store could."""
+    """Replace the stored bytes, as someone with write access to the store could."""
     ttl: Callable[[str], Awaitable[float]]
-    """Seconds that a key has left."""
+    """Seconds until a key expires."""
 
 
 @contextmanager
 def redis_server(directory: Path) -> Iterator[str]:
-    """A Redis of one's own; its URL."""
+    """Start a separate Redis server and yield its URL."""
     port = free_port()
     process = subprocess.Popen(
         [
@@ -66,28 +66,29 @@ def redis_server(directory: Path) -> Iterator[str]:
 
 
 def _wait_until(answers: list[str], process: subprocess.Popen[bytes]) -> None:
-    """Return once this command succeeds."""
+    """Wait until this command succeeds."""
     for _ in range(200):
         if subprocess.run(answers, capture_output=True, check=False).returncode == 0:
             return
-        assert process.poll() is None, "the server ended"
+        assert process.poll() is None, "the server exited"
         time.sleep(0.05)
     raise AssertionError("the server does not answer")
 
 
 C_LOCALE = ("--locale=C", "--encoding=UTF8")
 ICU_LOCALE = ("--locale-provider=icu", "--icu-locale=en-US", "--locale=C", "--encoding=UTF8")
-"""It orders as people do, not by bytes, as the official image's `en_US.utf8` does too."""
+"""An ICU locale, which sorts by language rules instead of bytes, as `en_US.utf8` of the official
+image does."""
 
 
 @contextmanager
 def postgres_server(locale: Sequence[str] = C_LOCALE) -> Iterator[str]:
-    """A PostgreSQL of one's own, made with these options of `initdb`; its URL."""
+    """Start a separate PostgreSQL server with these `initdb` options and yield its URL."""
     binaries = max(Path("/usr/lib/postgresql").glob("*/bin"))
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
         data = Path(directory) / "data"
-        if os.getuid() == 0:  # it refuses to run as root
+        if os.getuid() == 0:  # PostgreSQL refuses to run as root
             shutil.chown(directory, "postgres", "postgres")
         subprocess.run(
             _as_postgres(
@@ -119,7 +120,7 @@ def _as_postgres(*command: object) -> list[str]:
 
 
 async def memory() -> AsyncGenerator[Backend]:
-    """The embedded store on a fake clock."""
+    """The in-memory store with a fake clock."""
     clock = FakeClock()
     store = MemoryStore(clock=clock)
 
@@ -134,13 +135,13 @@ async def memory() -> AsyncGenerator[Backend]:
         await store.put(key, value, 60)
 
     async def ttl(key: str) -> float:
-        return store._entries[key][1] - clock()  # noqa: SLF001 (no verb shows it)
+        return store._entries[key][1] - clock()  # noqa: SLF001 (no operation shows it)
 
     yield Backend(store, advance, stored, overwrite, ttl)
 
 
 async def redis(url: str) -> AsyncGenerator[Backend]:
-    """A real Redis, whose clock runs by moving every deadline."""
+    """A real Redis. To advance its clock, every expiry is moved back."""
     store = RedisStore(url, timeout=PATIENCE)
     client = Redis.from_url(url)
     await client.flushall()
@@ -168,9 +169,9 @@ async def redis(url: str) -> AsyncGenerator[Backend]:
 
 
 async def sql(url: str) -> AsyncGenerator[Backend]:
-    """SQLite or PostgreSQL, whose clock runs by moving every deadline."""
+    """SQLite or PostgreSQL. To advance its clock, every expiry is moved back."""
     store = SqlStore(url, timeout=PATIENCE)
-    await store.now()  # makes the table
+    await store.now()  # creates the table
     await execute(store, delete(entries))
 
     async def advance(seconds: float) -> None:
@@ -195,12 +196,12 @@ async def sql(url: str) -> AsyncGenerator[Backend]:
 
 
 async def execute(store: SqlStore, statement: Executable) -> Sequence[Any]:
-    """The rows of a statement of our own."""
-    return await store._execute(statement)  # noqa: SLF001 (past all verbs)
+    """Run a statement directly and return its rows."""
+    return await store._execute(statement)  # noqa: SLF001 (bypasses the store's operations)
 
 
 def encrypted(backend: Backend) -> Backend:
-    """The same behind encryption."""
+    """Wrap a backend's store in encryption."""
     return Backend(
         EncryptedStore(backend.store, KEYS),
         backend.advance,

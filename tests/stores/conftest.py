@@ -1,4 +1,4 @@
-"""The stores, one after the other."""
+"""Fixtures that run a test once for each store."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -29,12 +29,12 @@ ENCRYPTED = [
     pytest.param(f"{kind}, encrypted", marks=[] if kind == "redis" else pytest.mark.thorough)
     for kind in KINDS
 ]
-"""Encryption does the same with every store."""
+"""Encryption is independent of the store, so one encrypted store is enough for a normal run."""
 
 
 @pytest.fixture(params=[*KINDS, *ENCRYPTED])
 async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
-    """Each store in turn, empty."""
+    """Each store, empty, with and without encryption."""
     kind, _, sealed = request.param.partition(", ")
     async with aclosing(_make(kind, request)) as stream:
         async for plain in stream:
@@ -43,7 +43,7 @@ async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
 
 @pytest.fixture(params=KINDS)
 async def plain(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
-    """Each store in turn, empty and without encryption."""
+    """Each store, empty and without encryption."""
     async with aclosing(_make(request.param, request)) as stream:
         async for found in stream:
             yield found

@@ -1,4 +1,4 @@
-"""A store that does not work says why: by the type and code of what its driver raised."""
+"""A store that fails names the cause: the type and code of the driver's exception."""
 
 import asyncio
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.stores.backends import redis_server
 
 @pytest.fixture(scope="module")
 def own_redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis that may be broken as a whole."""
+    """A separate Redis, which a test may break."""
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
         yield url
 
@@ -50,7 +50,7 @@ async def test_cause_of_a_store_that_cannot_be_reached(scheme: str, name: str) -
 
 
 async def assert_cause(store: Store, broken: BrokenStore) -> None:
-    """What the store raises names the cause, and nothing of the URL."""
+    """The store raises an error that names the cause and does not contain the password."""
     try:
         if broken.is_read_only:
             assert await store.get("airtable:login:1") is None
@@ -63,7 +63,7 @@ async def assert_cause(store: Store, broken: BrokenStore) -> None:
 
 
 async def test_sweep_that_fails_is_logged_with_its_cause(postgres_url: str) -> None:
-    """No request waits for a sweep, but without it the table grows."""
+    """No request waits for a sweep, so its failure would go unnoticed while the table grows."""
     broken = await broken_stores.POSTGRES["read only"](postgres_url)
     store = SqlStore(broken.url)
     with log_lines() as lines:

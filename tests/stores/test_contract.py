@@ -1,4 +1,4 @@
-"""What every store does, whatever it is made of."""
+"""The contract of every store."""
 
 import asyncio
 import json
@@ -25,8 +25,8 @@ def store(backend: Backend) -> Store:
 
 
 async def at_once(store: Store, verb: Callable[[int], Awaitable[Any]]) -> list[Any]:
-    """Fifty calls that are all under way before the first is answered."""
-    for _ in range(2):  # else they would queue for connections, one after the other
+    """Fifty calls that all start before the first one is answered."""
+    for _ in range(2):  # opens the connections, so that the calls do not queue for them
         await asyncio.gather(*(store.get("airtable:login:none") for _ in range(50)))
     return list(await asyncio.gather(*(verb(number) for number in range(50))))
 
@@ -44,7 +44,7 @@ async def version_of(store: Store, key: str = KEY) -> bytes:
 
 
 async def test_nothing_is_there_at_first(store: Store) -> None:
-    """No verb finds what was never stored."""
+    """Every operation treats a key that was never stored as absent."""
     assert await store.get(KEY) is None
     assert await store.pop(KEY) is None
     assert not await store.discard(KEY, version=b"x")
@@ -54,7 +54,7 @@ async def test_nothing_is_there_at_first(store: Store) -> None:
 
 @pytest.mark.parametrize("value", [b"v", b"", bytes(range(256)), b"x" * 100_000])
 async def test_value_comes_back_as_it_was(store: Store, value: bytes) -> None:
-    """Any bytes, the empty ones included."""
+    """A value may be any bytes, including none."""
     await store.put(KEY, value, 60)
     entry = await store.get(KEY)
     assert entry is not None
@@ -63,21 +63,20 @@ async def test_value_comes_back_as_it_was(store: Store, value: bytes) -> None:
 
 
 async def test_put_overwrites(store: Store) -> None:
-    """Whatever was there."""
     await store.put(KEY, b"old", 60)
     await store.put(KEY, b"new", 60)
     assert await store.pop(KEY) == b"new"
 
 
 async def test_add_stores_only_where_nothing_is(store: Store) -> None:
-    """And says whether it did."""
+    """`add` reports whether it stored the value."""
     assert await store.add(KEY, b"first", 60)
     assert not await store.add(KEY, b"second", 60)
     assert await store.pop(KEY) == b"first"
 
 
 async def test_pop_takes_out(store: Store) -> None:
-    """The second one finds nothing."""
+    """A second `pop` of the same key finds nothing."""
     await store.put(KEY, b"v", 60)
     assert await store.pop(KEY) == b"v"
     assert await store.pop(KEY) is None
@@ -86,7 +85,7 @@ async def test_pop_takes_out(store: Store) -> None:
 
 @ROUNDS
 async def test_of_many_pops_one_wins(store: Store, round_number: int) -> None:
-    """At the same moment, too."""
+    """`pop` is atomic: of concurrent calls, exactly one gets the value."""
     await store.put(KEY, b"v", 60)
     found = await at_once(store, lambda _: store.pop(KEY))
     assert found.count(b"v") == 1
@@ -95,14 +94,14 @@ async def test_of_many_pops_one_wins(store: Store, round_number: int) -> None:
 
 @ROUNDS
 async def test_of_many_adds_one_wins(store: Store, round_number: int) -> None:
-    """At the same moment, too."""
+    """`add` is atomic: of concurrent calls, exactly one stores its value."""
     stored = await at_once(store, lambda n: store.add(KEY, b"%d" % n, 60))
     assert stored.count(True) == 1
     assert await store.pop(KEY) == b"%d" % stored.index(True)
 
 
 async def test_replace_needs_the_version(store: Store) -> None:
-    """Whoever read an older one does not overwrite a newer one."""
+    """A writer that read an older version does not overwrite a newer one."""
     await store.put(KEY, b"one", 60)
     version = await version_of(store)
     assert await store.replace(KEY, b"two", 60, version=version)
@@ -112,7 +111,7 @@ async def test_replace_needs_the_version(store: Store) -> None:
 
 @ROUNDS
 async def test_of_many_replaces_one_wins(store: Store, round_number: int) -> None:
-    """Compare and set are one operation."""
+    """`replace` compares and sets in one atomic operation."""
     await store.put(KEY, b"v", 60)
     version = await version_of(store)
     done = await at_once(store, lambda n: store.replace(KEY, b"%d" % n, 60, version=version))
@@ -121,7 +120,7 @@ async def test_of_many_replaces_one_wins(store: Store, round_number: int) -> Non
 
 
 async def test_discard_needs_the_version(store: Store) -> None:
-    """Compare and remove are one operation."""
+    """A caller that read an older version does not remove a newer one."""
     await store.put(KEY, b"one", 60)
     version = await version_of(store)
     await store.put(KEY, b"two", 60)
@@ -132,7 +131,7 @@ async def test_discard_needs_the_version(store: Store) -> None:
 
 @ROUNDS
 async def test_of_many_discards_one_wins(store: Store, round_number: int) -> None:
-    """At the same moment, too."""
+    """`discard` compares and removes in one atomic operation."""
     await store.put(KEY, b"v", 60)
     version = await version_of(store)
     done = await at_once(store, lambda _: store.discard(KEY, version=version))
@@ -140,7 +139,7 @@ async def test_of_many_discards_one_wins(store: Store, round_number: int) -> Non
 
 
 async def test_everything_ends_with_its_time_to_live(backend: Backend) -> None:
-    """For every verb."""
+    """Every operation treats an expired entry as absent."""
     store = backend.store
     await store.put(KEY, b"v", 30)
     version = await version_of(store)
@@ -155,7 +154,7 @@ async def test_everything_ends_with_its_time_to_live(backend: Backend) -> None:
 
 
 async def test_replace_gives_a_new_time_to_live(backend: Backend) -> None:
-    """The old one no longer counts."""
+    """`replace` starts the time to live again."""
     store = backend.store
     await store.put(KEY, b"v", 30)
     await backend.advance(20)
@@ -165,7 +164,7 @@ async def test_replace_gives_a_new_time_to_live(backend: Backend) -> None:
 
 
 async def test_replace_without_a_time_keeps_what_is_left(backend: Backend) -> None:
-    """For maintenance that must not prolong anything."""
+    """Maintenance rewrites a value without prolonging its life."""
     store = backend.store
     await store.put(KEY, b"v", 30)
     await backend.advance(20)
@@ -179,7 +178,7 @@ async def test_replace_without_a_time_keeps_what_is_left(backend: Backend) -> No
 
 
 async def test_nothing_lacks_an_expiry(backend: Backend) -> None:
-    """Whichever verb stored it."""
+    """Every operation that stores a value also sets its expiry."""
     store = backend.store
     await store.put("airtable:login:put", b"v", 30)
     await store.add("airtable:login:add", b"v", 30)
@@ -190,7 +189,7 @@ async def test_nothing_lacks_an_expiry(backend: Backend) -> None:
 
 
 async def test_scan_finds_a_namespace(store: Store) -> None:
-    """All of it, and nothing of its neighbours."""
+    """A scan finds every key of its namespace and none of another."""
     wanted = {f"airtable:login:{number}" for number in range(1500)}
     await put_all(store, wanted)
     await store.put("airtable:session:1", b"v", 60)
@@ -199,7 +198,7 @@ async def test_scan_finds_a_namespace(store: Store) -> None:
 
 
 async def test_scan_neither_skips_nor_repeats(store: Store) -> None:
-    """Over several pages, whatever the characters are, and however a language would sort them."""
+    """This holds across pages, for any characters, in any sort order that a database may use."""
     characters = "-_.aAzZ09éÉ ;:"
     wanted = [
         f"airtable:login:{first}{second}{number}"
@@ -212,19 +211,18 @@ async def test_scan_neither_skips_nor_repeats(store: Store) -> None:
 
 
 async def test_scan_leaves_out_what_has_ended(backend: Backend) -> None:
-    """It lists live keys."""
     await backend.store.put(KEY, b"v", 30)
     await backend.advance(31)
     assert [key async for key in backend.store.scan("airtable:login")] == []
 
 
 async def test_store_has_a_clock(store: Store) -> None:
-    """Seconds since 1970; here it runs on the same machine."""
+    """`now` returns seconds since 1970. Here the store runs on the same machine as the test."""
     assert abs(await store.now() - time.time()) < 5
 
 
 async def test_cancelled_verb_does_not_disturb_the_next(store: Store) -> None:
-    """A reply that nobody read must not be handed to somebody else (CVE-2023-28858)."""
+    """The reply to a cancelled call must not reach another caller (CVE-2023-28858)."""
     for number in range(20):
         await store.put(f"airtable:login:{number}", b"%d" % number, 60)
     for _ in range(20):
@@ -241,7 +239,7 @@ TURNS = "airtable.plain:rate-limit:one"
 
 
 async def reserve(store: Store, within: float = 300) -> Turn:
-    """At most three turns in 100 seconds."""
+    """Reserve a turn; at most three are allowed in 100 seconds."""
     return await store.reserve_turn(TURNS, most=3, window=100, within=within)
 
 
@@ -250,14 +248,14 @@ async def pause(store: Store, seconds: float) -> None:
 
 
 async def waits(store: Store, count: int) -> list[float]:
-    """Seconds until so many turns, which must all be reserved; they are due 10 seconds apart."""
+    """Reserve this many turns and return the seconds until each, rounded to 10."""
     turns = [await reserve(store) for _ in range(count)]
     assert all(turn.is_reserved for turn in turns)
     return [round(turn.wait, -1) for turn in turns]
 
 
 async def test_turns_are_given_at_once_and_then_a_window_later(backend: Backend) -> None:
-    """Three of them at a time; the entry ends a window after the last one."""
+    """Three turns fit into each window. The entry expires one window after the last turn."""
     assert await waits(backend.store, 1) == [0]
     assert await backend.ttl(TURNS) == pytest.approx(100, abs=5)
     assert await waits(backend.store, 6) == [0, 0, 100, 100, 100, 200]
@@ -265,14 +263,14 @@ async def test_turns_are_given_at_once_and_then_a_window_later(backend: Backend)
 
 
 async def test_turn_is_0_seconds_away_if_it_is_due(store: Store) -> None:
-    """Not less, and not a little more."""
+    """The wait is never negative, and rounding does not add to it."""
     turn = await reserve(store, within=0)
     assert turn.is_reserved
     assert 0 <= turn.wait < 0.001
 
 
 async def test_turn_that_is_too_far_away_is_not_reserved(store: Store) -> None:
-    """A negative time only asks."""
+    """A negative `within` asks for the wait without reserving a turn."""
     assert await reserve(store, within=-1) == (0, False)
     await waits(store, 2)
     assert await reserve(store, within=-1) == (0, False)
@@ -285,7 +283,7 @@ async def test_turn_that_is_too_far_away_is_not_reserved(store: Store) -> None:
 
 
 async def test_turns_of_the_past_do_not_count(backend: Backend) -> None:
-    """The entry has ended, although nothing has removed it yet."""
+    """They do not count even while the store still holds the expired entry."""
     await waits(backend.store, 4)
     await backend.advance(205)
     assert await reserve(backend.store, within=-1) == (0, False)
@@ -293,7 +291,7 @@ async def test_turns_of_the_past_do_not_count(backend: Backend) -> None:
 
 
 async def test_pause_delays_all_turns(backend: Backend) -> None:
-    """Whether turns are stored or not."""
+    """A pause delays turns whether or not an entry exists already."""
     await pause(backend.store, 50)
     assert await backend.ttl(TURNS) == pytest.approx(50, abs=5)
     assert await waits(backend.store, 4) == [50, 50, 50, 150]
@@ -302,7 +300,7 @@ async def test_pause_delays_all_turns(backend: Backend) -> None:
 
 
 async def test_pause_keeps_turns_that_are_later(backend: Backend) -> None:
-    """It shortens no wait, and the entry stays as long as before."""
+    """A pause does not shorten a longer wait, and the entry keeps its expiry."""
     await waits(backend.store, 6)
     await pause(backend.store, 10)
     assert await backend.ttl(TURNS) == pytest.approx(200, abs=5)
@@ -310,7 +308,7 @@ async def test_pause_keeps_turns_that_are_later(backend: Backend) -> None:
 
 
 async def test_pause_ends_with_its_time(backend: Backend) -> None:
-    """A short one leaves nothing, and a long one is not cut short by its window."""
+    """Its entry lasts as long as the pause, even if that is shorter or longer than a window."""
     await pause(backend.store, 30)
     await backend.advance(29)
     assert not (await reserve(backend.store, within=-1)).is_reserved
@@ -327,7 +325,7 @@ async def test_pause_ends_with_its_time(backend: Backend) -> None:
     ],
 )
 async def test_value_that_is_not_turns_counts_as_absent(backend: Backend, junk: bytes) -> None:
-    """For a turn, a question and a pause."""
+    """Reserving, asking and pausing all overwrite a value that is not a list of turns."""
     for use in (reserve, pause):
         await waits(backend.store, 3)
         await backend.overwrite(TURNS, junk)
@@ -337,7 +335,7 @@ async def test_value_that_is_not_turns_counts_as_absent(backend: Backend, junk: 
 
 
 async def test_turns_are_stored_as_a_json_array(backend: Backend) -> None:
-    """The oldest first, in seconds since 1970."""
+    """The array holds times in seconds since 1970, oldest first."""
     now = await backend.store.now()
     await waits(backend.store, 4)
     turns = json.loads(await backend.stored(TURNS) or b"")
@@ -350,7 +348,7 @@ async def test_turns_are_stored_as_a_json_array(backend: Backend) -> None:
 async def test_of_many_reservations_no_window_gets_too_many(
     backend: Backend, round_number: int
 ) -> None:
-    """Each is exactly a window after the one that it replaces, or later."""
+    """Each turn is at least one window after the turn three places before it."""
     async with asyncio.timeout(60):
         turns = await at_once(backend.store, lambda _: reserve(backend.store, within=1e6))
     assert all(turn.is_reserved for turn in turns)

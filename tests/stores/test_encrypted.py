@@ -10,7 +10,7 @@ KEY = "airtable:login:one"
 
 
 async def test_what_is_stored_shows_nothing(plain: Backend) -> None:
-    """Neither the value nor the encryption key; and twice the same looks different."""
+    """They contain neither value nor key, and the same value encrypts differently each time."""
     store = EncryptedStore(plain.store, KEYS)
     await store.put(KEY, b"CANARY", 60)
     first = await plain.stored(KEY)
@@ -24,7 +24,7 @@ async def test_what_is_stored_shows_nothing(plain: Backend) -> None:
 
 
 async def test_first_key_encrypts_and_all_decrypt(plain: Backend) -> None:
-    """A key is changed by putting the new one in front."""
+    """Operators rotate the key by putting a new one first."""
     await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"v", 60)
     assert await EncryptedStore(plain.store, [KEYS[1], KEYS[0]]).pop(KEY) == b"v"
     await EncryptedStore(plain.store, [KEYS[1], KEYS[0]]).put(KEY, b"w", 60)
@@ -32,7 +32,7 @@ async def test_first_key_encrypts_and_all_decrypt(plain: Backend) -> None:
 
 
 async def test_unknown_key_is_a_configuration_error_and_the_record_stays(plain: Backend) -> None:
-    """Nobody is logged out because a key was left out."""
+    """An operator who forgets an old key must not log everyone out."""
     await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"v", 60)
     stranger = EncryptedStore(plain.store, [KEYS[1]])
     with pytest.raises(UnknownEncryptionKey):
@@ -43,7 +43,7 @@ async def test_unknown_key_is_a_configuration_error_and_the_record_stays(plain: 
 
 
 async def test_value_moved_to_another_key_is_not_opened(plain: Backend) -> None:
-    """It is bound to the key that it was stored under. It stays, and is not taken for absent."""
+    """A ciphertext is bound to its storage key. A damaged entry is not treated as absent."""
     store = EncryptedStore(plain.store, KEYS)
     await store.put(KEY, b"mine", 60)
     await store.put("airtable:login:two", b"theirs", 60)
@@ -57,7 +57,7 @@ async def test_value_moved_to_another_key_is_not_opened(plain: Backend) -> None:
 
 
 async def test_edited_value_is_not_opened(plain: Backend) -> None:
-    """Wherever it was edited: in its format, its key's id, its nonce, its ciphertext or its tag."""
+    """This holds for the format byte, the key id, the nonce, the ciphertext and the tag."""
     store = EncryptedStore(plain.store, KEYS)
     await store.put(KEY, b"value", 60)
     sealed = await plain.stored(KEY)
@@ -78,7 +78,7 @@ async def test_edited_value_is_not_opened(plain: Backend) -> None:
     "junk", [b"", b"\x01", b"\x02" + bytes(40), b"plain text, longer than any header"]
 )
 async def test_unknown_format_is_an_error_and_the_record_stays(plain: Backend, junk: bytes) -> None:
-    """A newer version wrote it, or it was stored before there was a key."""
+    """A newer version may have written it, or it was stored before encryption was configured."""
     await plain.store.put(KEY, junk, 60)
     store = EncryptedStore(plain.store, KEYS)
     for verb in (store.get, store.pop, store.reseal):
@@ -88,7 +88,7 @@ async def test_unknown_format_is_an_error_and_the_record_stays(plain: Backend, j
 
 
 async def test_record_is_sealed_again_with_the_first_key(plain: Backend) -> None:
-    """Once; its value and what is left of its time stay."""
+    """Resealing happens once per entry and preserves the value and its expiry."""
     await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"v", 60)
     await plain.advance(50)
     store = EncryptedStore(plain.store, [KEYS[1], KEYS[0]])
@@ -100,7 +100,7 @@ async def test_record_is_sealed_again_with_the_first_key(plain: Backend) -> None
 
 
 async def test_record_of_an_unknown_key_is_not_sealed_again(plain: Backend) -> None:
-    """It stays what it is."""
+    """The stored value does not change."""
     await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"v", 60)
     with pytest.raises(UnknownEncryptionKey):
         await EncryptedStore(plain.store, [KEYS[1]]).reseal(KEY)
@@ -108,11 +108,11 @@ async def test_record_of_an_unknown_key_is_not_sealed_again(plain: Backend) -> N
 
 
 async def no_pause(_seconds: float) -> None:
-    """Passes follow each other at once."""
+    """A pause between passes that returns immediately."""
 
 
 async def test_every_record_is_counted(plain: Backend) -> None:
-    """Those encrypted now, those left alone, and those that cannot be opened, by their reason."""
+    """The run counts resealed, untouched and unreadable entries, the last by error code."""
     old, new = (EncryptedStore(plain.store, [key]) for key in KEYS)
     stranger = EncryptedStore(plain.store, [bytes(range(7, 39))])
     for number in range(20):
@@ -136,7 +136,7 @@ async def test_every_record_is_counted(plain: Backend) -> None:
 
 
 async def test_record_that_changed_meanwhile_is_read_again(plain: Backend) -> None:
-    """By the next pass. The change is kept."""
+    """The next pass reseals it, and the concurrent change is preserved."""
     old = EncryptedStore(plain.store, [KEYS[0]])
     await old.put(KEY, b"v", 60)
     meanwhile = FaultyStore(plain.store, meanwhile=lambda: old.put(KEY, b"changed", 60))
@@ -146,7 +146,7 @@ async def test_record_that_changed_meanwhile_is_read_again(plain: Backend) -> No
 
 
 async def test_process_that_still_writes_with_the_old_key_is_noticed(plain: Backend) -> None:
-    """Whatever it writes between two passes; the run ends."""
+    """The run ends after five passes and reports that it is not complete."""
     old = EncryptedStore(plain.store, [KEYS[0]])
     await old.put(KEY, b"v", 60)
 
@@ -158,6 +158,6 @@ async def test_process_that_still_writes_with_the_old_key_is_noticed(plain: Back
 
 
 async def test_store_without_records_proves_nothing(plain: Backend) -> None:
-    """It may be the wrong store, or the wrong name."""
+    """An empty result may mean a wrong store URL or a wrong name, so the run is not complete."""
     run = await reseal_all(EncryptedStore(plain.store, KEYS), "airtable", sleep=no_pause)
     assert (run.seen, run.complete) == (0, False)

@@ -12,7 +12,6 @@ KEY = "airtable:lease:one"
 
 
 async def test_one_holder_at_a_time(backend: Backend) -> None:
-    """On every store."""
     first, second = (Lease(backend.store, KEY, 30) for _ in range(2))
     assert await first.acquire()
     assert not await second.acquire()
@@ -21,7 +20,7 @@ async def test_one_holder_at_a_time(backend: Backend) -> None:
 
 
 async def test_only_its_holder_releases_it(backend: Backend) -> None:
-    """Who came too late to give it back must not take it from the next one."""
+    """A holder that overran its term must not release the lease of the next holder."""
     first, second = (Lease(backend.store, KEY, 30) for _ in range(2))
     assert await first.acquire()
     await backend.advance(31)
@@ -31,7 +30,7 @@ async def test_only_its_holder_releases_it(backend: Backend) -> None:
 
 
 async def test_term_ends_it(backend: Backend) -> None:
-    """A holder that died holds it no longer than that."""
+    """A holder that crashed blocks the others only until its term ends."""
     assert await Lease(backend.store, KEY, 30).acquire()
     await backend.advance(29)
     assert not await Lease(backend.store, KEY, 30).acquire()
@@ -40,7 +39,7 @@ async def test_term_ends_it(backend: Backend) -> None:
 
 
 async def test_release_without_a_store_is_left_to_the_term() -> None:
-    """It is no error: the work is done."""
+    """A failed release is not an error, because the work is done and the term ends the lease."""
     store = FaultyStore(MemoryStore())
     lease = Lease(store, KEY, 30)
     assert await lease.acquire()
@@ -49,7 +48,7 @@ async def test_release_without_a_store_is_left_to_the_term() -> None:
 
 
 async def test_clock_is_the_stores(clock: FakeClock) -> None:
-    """Whatever this machine's says, and if it is set."""
+    """A monotonic clock carries it forward, so setting this machine's clock has no effect."""
     store = FaultyStore(MemoryStore(clock=clock))
     here = FakeClock()
     here.now = 5.0
@@ -65,7 +64,7 @@ async def test_clock_is_the_stores(clock: FakeClock) -> None:
 
 
 async def test_clock_is_asked_again_after_a_minute(clock: FakeClock) -> None:
-    """Two clocks drift apart."""
+    """Two clocks drift apart, so the offset is measured again."""
     here = FakeClock()
     subject = StoreClock(MemoryStore(clock=clock), here)
     assert await subject.now() == clock()
@@ -77,7 +76,7 @@ async def test_clock_is_asked_again_after_a_minute(clock: FakeClock) -> None:
 
 
 async def test_clock_is_right_although_the_first_operation_must_connect(clock: FakeClock) -> None:
-    """Connecting may take seconds, and the store reads its clock after that."""
+    """Connecting may take seconds. The store reads its clock only after that."""
     here = FakeClock()
 
     class Distant(MemoryStore):
@@ -91,7 +90,7 @@ async def test_clock_is_right_although_the_first_operation_must_connect(clock: F
 
 
 async def test_clock_needs_a_store_once() -> None:
-    """There is no time without one."""
+    """Without a first reading from the store there is no time to return."""
     store = FaultyStore(MemoryStore(), down=True)
     with pytest.raises(StoreUnavailable):
         await StoreClock(store).now()

@@ -8,7 +8,7 @@ from tests.helpers import FakeClock
 
 
 async def test_full_namespace_refuses_new_keys_and_keeps_the_old(clock: FakeClock) -> None:
-    """A flood of logins does not break one that was begun before it."""
+    """A flood of new logins must not break one that started earlier."""
     store = MemoryStore(limits={"a:login": 2}, clock=clock)
     await store.put("a:login:1", b"v", 600)
     await store.put("a:login:2", b"v", 600)
@@ -20,7 +20,7 @@ async def test_full_namespace_refuses_new_keys_and_keeps_the_old(clock: FakeCloc
 
 
 async def test_limit_is_per_namespace(clock: FakeClock) -> None:
-    """Logins do not crowd out anything else."""
+    """Pending logins do not use up the space of other entries."""
     store = MemoryStore(limits={"a:login": 1}, clock=clock)
     await store.put("a:login:1", b"v", 600)
     await store.put("a:session:1", b"v", 600)
@@ -28,7 +28,7 @@ async def test_limit_is_per_namespace(clock: FakeClock) -> None:
 
 
 async def test_full_store_takes_a_login_when_one_ends(clock: FakeClock) -> None:
-    """By being finished, or by its time."""
+    """A login makes room when it is completed and when it expires."""
     store = MemoryStore(limits={"a:login": 1}, clock=clock)
     await store.put("a:login:1", b"v", 600)
     await store.pop("a:login:1")
@@ -39,14 +39,13 @@ async def test_full_store_takes_a_login_when_one_ends(clock: FakeClock) -> None:
 
 
 async def test_overwriting_needs_no_room(clock: FakeClock) -> None:
-    """The key is counted once."""
     store = MemoryStore(limits={"a:login": 1}, clock=clock)
     for _ in range(3):
         await store.put("a:login:1", b"v", 600)
 
 
 async def test_memory_stays_flat_over_finished_logins(clock: FakeClock) -> None:
-    """Deadlines of what is gone are dropped long before they pass."""
+    """Expiry entries of removed keys are dropped long before they are due."""
     store = MemoryStore(clock=clock)
     tracemalloc.start()
     try:

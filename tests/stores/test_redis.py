@@ -1,4 +1,4 @@
-"""What only Redis can do wrong."""
+"""Failures that only Redis can have: lost and late replies, slow networks, connection limits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -32,7 +32,7 @@ async def store(way: Proxy) -> AsyncIterator[RedisStore]:
 async def test_lost_reply_to_pop_is_an_error_and_not_an_absence(
     store: RedisStore, way: Proxy
 ) -> None:
-    """`GETDEL` was carried out; a second one would find nothing."""
+    """`GETDEL` was carried out, so a retry would find nothing."""
     await store.put(KEY, b"v", 60)
     way.lost_reply = b"GETDEL"
     with pytest.raises(StoreUnavailable):
@@ -44,7 +44,7 @@ async def test_lost_reply_to_pop_is_an_error_and_not_an_absence(
 async def test_lost_reply_to_add_is_an_error_and_not_a_refusal(
     store: RedisStore, way: Proxy
 ) -> None:
-    """`SET NX` was carried out; a second one would be told that somebody else was first."""
+    """`SET NX` was carried out, so a retry would report that the key exists already."""
     await store.pop(KEY)
     way.lost_reply = b"NX"
     with pytest.raises(StoreUnavailable):
@@ -54,7 +54,7 @@ async def test_lost_reply_to_add_is_an_error_and_not_a_refusal(
 
 
 async def test_reply_that_comes_too_late_is_handed_to_nobody(store: RedisStore, way: Proxy) -> None:
-    """The connection that it would come on is given up."""
+    """After a timeout the connection is closed, so a late reply cannot answer the next request."""
     await store.put(KEY, b"old", 60)
     await store.put(KEY + "2", b"new", 60)
     way.black_hole()
@@ -67,7 +67,7 @@ async def test_reply_that_comes_too_late_is_handed_to_nobody(store: RedisStore, 
 
 
 async def test_redis_far_away_works_with_a_longer_timeout(way: Proxy) -> None:
-    """Two hundred milliseconds a round trip; connecting takes several."""
+    """A round trip takes 200 ms, and connecting takes several round trips."""
     way.delay = 0.2
     store = RedisStore(f"redis://127.0.0.1:{way.port}", timeout=4, pool_size=2)
     await store.put(KEY, b"v", 60)
@@ -76,7 +76,7 @@ async def test_redis_far_away_works_with_a_longer_timeout(way: Proxy) -> None:
 
 
 async def test_pool_is_as_large_as_configured(redis_url: str) -> None:
-    """More callers than connections wait for one."""
+    """If there are more callers than connections, callers wait for one."""
     store = RedisStore(f"{redis_url}?client_name=narrow-pool", pool_size=2)
     await asyncio.gather(*(store.get(f"{KEY}{n}") for n in range(20)))
     async with Redis.from_url(redis_url) as client:

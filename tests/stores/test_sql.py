@@ -1,4 +1,4 @@
-"""What only a database can do wrong."""
+"""Failures that only a SQL database can have: locks, sweeps, query plans, lost connections."""
 
 import asyncio
 import os
@@ -46,7 +46,7 @@ asyncio.run(add(sys.argv[1], sys.argv[2]))
 
 
 def test_processes_that_start_at_once_make_one_table(url: str) -> None:
-    """And agree on who was first."""
+    """All of them use the same table, so exactly one `add` succeeds."""
     command = [sys.executable, "-c", ADD, url, f"airtable:login:{time.time()}"]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen(command, **pipes) for _ in range(4)]
@@ -63,7 +63,7 @@ def test_processes_that_start_at_once_make_one_table(url: str) -> None:
 
 @pytest.fixture
 async def icu_store(icu_postgres_url: str) -> AsyncIterator[SqlStore]:
-    """An empty table on a PostgreSQL that orders text as people do."""
+    """An empty table on a PostgreSQL that sorts by language rules."""
     store = SqlStore(icu_postgres_url)
     await store.now()
     await execute(store, delete(sql.entries))
@@ -74,7 +74,7 @@ async def icu_store(icu_postgres_url: str) -> AsyncIterator[SqlStore]:
 async def test_older_table_gets_the_index_for_ranges(
     icu_store: SqlStore, icu_postgres_url: str
 ) -> None:
-    """On its first use by this version; what it holds is found."""
+    """An existing table gets the index when this version first uses it, and keeps its rows."""
     await execute(icu_store, text("DROP INDEX airtable_oauth_entries_by_key"))
     await icu_store.put(KEY, b"v", 60)
     newer = SqlStore(icu_postgres_url)
@@ -85,7 +85,7 @@ async def test_older_table_gets_the_index_for_ranges(
 
 
 async def test_pages_of_keys_use_an_index(icu_store: SqlStore) -> None:
-    """Or a scan of a large table would sort all of it for each page."""
+    """Without the index, a scan of a large table would sort the whole table for each page."""
     await fill(icu_store, "airtable:login:live", 20_000, seconds=60)
     plan = await plan_of(icu_store, icu_store.page("airtable:login:live1", "airtable:login;"))
     assert "airtable_oauth_entries_by_key" in plan
@@ -93,7 +93,7 @@ async def test_pages_of_keys_use_an_index(icu_store: SqlStore) -> None:
 
 
 async def fill(store: SqlStore, prefix: str, count: int, *, seconds: float) -> None:
-    """That many rows, which end in so many seconds."""
+    """Insert `count` rows that expire in `seconds`."""
     insert = text(
         "INSERT INTO airtable_oauth_entries (key, value, expires_at) "
         "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers "
@@ -108,7 +108,7 @@ async def fill(store: SqlStore, prefix: str, count: int, *, seconds: float) -> N
 
 
 async def plan_of(store: SqlStore, statement: ClauseElement) -> str:
-    """How PostgreSQL would carry it out."""
+    """The plan that PostgreSQL chooses for a statement."""
     compiled = statement.compile(
         dialect=store._engine.dialect,  # noqa: SLF001 (its SQL)
         compile_kwargs={"literal_binds": True},
@@ -118,7 +118,7 @@ async def plan_of(store: SqlStore, statement: ClauseElement) -> str:
 
 
 async def test_restart_loses_nothing(url: str) -> None:
-    """What was stored by one process is there for the next."""
+    """A new process finds what an earlier process stored."""
     first = SqlStore(url)
     await first.put(KEY, b"v", 60)
     await first.close()
@@ -128,7 +128,7 @@ async def test_restart_loses_nothing(url: str) -> None:
 
 
 async def test_rows_that_have_ended_are_swept_out(url: str) -> None:
-    """By whoever writes; those that live stay."""
+    """A write starts a sweep, which deletes expired rows and keeps live ones."""
     store = SqlStore(url, sweep_seconds=0)
     await store.put(KEY, b"ended", 0.001)
     await asyncio.sleep(0.01)
@@ -139,12 +139,12 @@ async def test_rows_that_have_ended_are_swept_out(url: str) -> None:
 
 
 async def absent(store: SqlStore, key: str) -> bool:
-    """Whether there is no row, live or ended."""
+    """Whether the table has no row for a key, live or expired."""
     return not await execute(store, select(sql.entries.c.key).where(sql.entries.c.key == key))
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
-    """Return once it holds."""
+    """Wait until a condition is true."""
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.01)
@@ -159,7 +159,7 @@ BACKLOG = 50_000
 
 
 async def test_sweep_catches_up_after_a_backlog(url: str) -> None:
-    """In one go, while other verbs stay fast, and without those that live."""
+    """One sweep deletes the backlog and keeps live rows, while other operations stay fast."""
     store = SqlStore(url, sweep_seconds=3600)
     await store.put("airtable:login:lives", b"v", 60)  # the first sweep finds nothing
     await fill(store, "airtable:login:ended", BACKLOG, seconds=-60)
@@ -179,7 +179,7 @@ async def test_sweep_catches_up_after_a_backlog(url: str) -> None:
 
 
 async def test_sweep_deletes_a_thousand_rows_at_a_time(url: str) -> None:
-    """The lock that a statement holds must not keep others waiting for long."""
+    """A single statement must not hold its locks for long."""
     store = SqlStore(url)
     await store.now()
     await execute(store, delete(sql.entries))
@@ -190,7 +190,7 @@ async def test_sweep_deletes_a_thousand_rows_at_a_time(url: str) -> None:
 
 
 async def test_closing_ends_a_sweep(url: str) -> None:
-    """What it has not deleted yet is left to the next one."""
+    """Closing does not wait for the sweep to finish. The next sweep deletes the remaining rows."""
     tasks = asyncio.all_tasks()
     store = SqlStore(url)
     await store.now()
@@ -208,17 +208,17 @@ async def test_closing_ends_a_sweep(url: str) -> None:
 
 
 async def test_sweep_spares_a_row_that_is_stored_again_meanwhile(postgres_url: str) -> None:
-    """A row whose newest version lives is not deleted for its older one."""
+    """The sweep checks the newest version of a row, not the expired one that it found."""
     store = SqlStore(postgres_url, sweep_seconds=3600)
     await store.now()
     await execute(store, delete(sql.entries))
     await fill(store, "airtable:login:ended", 1, seconds=-60)
     key = "airtable:login:ended1"
-    async with store._engine.connect() as other:  # noqa: SLF001 (a transaction that lasts)
+    async with store._engine.connect() as other:  # noqa: SLF001 (holds a transaction open)
         await other.exec_driver_sql("BEGIN")
         lives = "UPDATE airtable_oauth_entries SET expires_at = expires_at + 600"
         await other.exec_driver_sql(lives)
-        await store.put("airtable:login:other", b"v", 60)  # begins a sweep
+        await store.put("airtable:login:other", b"v", 60)  # starts a sweep
         await asyncio.sleep(0.2)
         await other.exec_driver_sql("COMMIT")
     assert await store.get(key) is not None
@@ -226,13 +226,13 @@ async def test_sweep_spares_a_row_that_is_stored_again_meanwhile(postgres_url: s
 
 
 async def test_sweep_passes_over_a_row_that_another_holds(postgres_url: str) -> None:
-    """It does not wait for the lock; the next sweep finds the row."""
+    """The sweep skips locked rows instead of waiting. The next sweep deletes them."""
     store = SqlStore(postgres_url)
     await store.now()
     await execute(store, delete(sql.entries))
     await fill(store, "airtable:login:ended", 2, seconds=-60)
     removal = store.removal().returning(sql.entries.c.key)
-    async with store._engine.connect() as other:  # noqa: SLF001 (a transaction that lasts)
+    async with store._engine.connect() as other:  # noqa: SLF001 (holds a transaction open)
         await other.exec_driver_sql("BEGIN")
         hold = "SELECT 1 FROM airtable_oauth_entries WHERE key = 'airtable:login:ended1' FOR UPDATE"
         await other.exec_driver_sql(hold)
@@ -245,7 +245,7 @@ async def test_sweep_passes_over_a_row_that_another_holds(postgres_url: str) -> 
 
 
 async def test_sweep_uses_an_index(icu_store: SqlStore) -> None:
-    """It must not read the whole table to find what has ended, and looks for it once."""
+    """The sweep must not read the whole table, and must search for expired rows only once."""
     await fill(icu_store, "airtable:login:live", 20_000, seconds=60)
     await fill(icu_store, "airtable:login:ended", 20_000, seconds=-60)
     await execute(icu_store, text("ANALYZE airtable_oauth_entries"))
@@ -262,7 +262,7 @@ CUTS: list[Callable[[Proxy], None]] = [Proxy.refuse, Proxy.black_hole]
 async def test_database_that_is_gone_is_an_error_in_time(
     postgres_url: str, cut: Callable[[Proxy], None]
 ) -> None:
-    """And when it is back, so is the store."""
+    """The store works again as soon as the database does."""
     there = make_url(postgres_url)
     assert there.port is not None
     with proxy(there.port) as way:
@@ -288,7 +288,7 @@ async def test_database_that_is_gone_is_an_error_in_time(
 
 
 async def test_sqlite_files_are_readable_by_their_user_alone(tmp_path: Path) -> None:
-    """Under the usual umask, while the database is open; the mode of an existing file stays."""
+    """This holds for a new database under the usual umask. An existing file keeps its mode."""
     existing = tmp_path / "existing.db"
     existing.touch(mode=0o640)
     before = os.umask(0o022)
@@ -305,7 +305,7 @@ async def test_sqlite_files_are_readable_by_their_user_alone(tmp_path: Path) -> 
 
 
 async def test_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    """The directory is not there."""
+    """Here the directory does not exist."""
     store = SqlStore(f"sqlite:///{tmp_path}/missing/store.db")
     with pytest.raises(StoreUnavailable):
         await store.put(KEY, b"v", 60)
@@ -313,11 +313,11 @@ async def test_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 async def test_writer_that_is_locked_out_gives_up_in_time(tmp_path: Path) -> None:
-    """Another process holds SQLite's one write lock."""
+    """Another process holds SQLite's only write lock."""
     url = f"sqlite:///{tmp_path}/store.db"
     store, other = SqlStore(url), SqlStore(url)
     await store.put(KEY, b"v", 60)
-    async with other._engine.connect() as connection:  # noqa: SLF001 (a lock that lasts)
+    async with other._engine.connect() as connection:  # noqa: SLF001 (holds a lock open)
         await connection.exec_driver_sql("BEGIN IMMEDIATE")
         started = time.monotonic()
         with pytest.raises(StoreUnavailable):
@@ -339,7 +339,7 @@ HOSTED = (
 
 
 async def test_parameters_of_hosted_databases_are_understood(postgres_url: str) -> None:
-    """As every other client of PostgreSQL spells them; `postgres://`, too."""
+    """The store accepts libpq's parameters and the scheme `postgres://`."""
     store = SqlStore(f"{postgres_url.replace('postgresql:', 'postgres:')}?{HOSTED}")
     await store.put(KEY, b"v", 60)
     rows = await execute(
@@ -351,7 +351,7 @@ async def test_parameters_of_hosted_databases_are_understood(postgres_url: str) 
 
 
 async def test_url_may_limit_the_time_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a limit there, it is five times that of a verb."""
+    """Without `connect_timeout`, connecting may take five times as long as an operation."""
     seen: list[float] = []
 
     async def refuse(_dsn: str, *, timeout: float) -> None:
@@ -379,7 +379,7 @@ async def test_url_may_limit_the_time_to_connect(monkeypatch: pytest.MonkeyPatch
 async def test_database_that_refuses_is_an_error(
     postgres_url: str, change: Callable[[str], str]
 ) -> None:
-    """A wrong name or password, TLS that it has not, a full server: 503, not a crash."""
+    """A wrong database name, missing TLS or an unknown setting raises `StoreUnavailable`."""
     store = SqlStore(change(postgres_url))
     with pytest.raises(StoreUnavailable):
         await store.get(KEY)
@@ -387,7 +387,7 @@ async def test_database_that_refuses_is_an_error(
 
 
 async def test_table_that_cannot_be_created_leaves_no_lock(icu_postgres_url: str) -> None:
-    """Or no other process could create it; once it can be, the store works."""
+    """A leftover lock would stop other processes from creating the table once they may."""
     admin = SqlStore(icu_postgres_url)
     await admin.now()
     for statement in (
@@ -415,7 +415,7 @@ async def test_table_that_cannot_be_created_leaves_no_lock(icu_postgres_url: str
 
 @pytest.fixture
 def far(icu_postgres_url: str) -> Iterator[str]:
-    """The URL of a PostgreSQL that is 200 ms away and holds no table yet."""
+    """The URL of a PostgreSQL that is 200 ms away and does not have the table yet."""
     there = make_url(icu_postgres_url)
     assert there.port is not None
     asyncio.run(drop_table(icu_postgres_url))
@@ -431,7 +431,7 @@ async def drop_table(url: str) -> None:
 
 
 async def test_database_far_away_works_with_a_longer_timeout(far: str) -> None:
-    """Connecting, creating the table and the first verb, each of many round trips."""
+    """Connecting, creating the table and the first operation each take several round trips."""
     store = SqlStore(far, timeout=6, pool_size=3)
     assert await store.add(KEY, b"v", 60)
     assert await asyncio.gather(*(store.get(f"{KEY}{n}") for n in range(6))) == [None] * 6
@@ -439,7 +439,7 @@ async def test_database_far_away_works_with_a_longer_timeout(far: str) -> None:
 
 
 async def test_database_far_away_is_opened_in_the_background(far: str) -> None:
-    """What the first callers have no time for is there for the next ones."""
+    """The connection that the first callers gave up waiting for serves later callers."""
     store = SqlStore(far, timeout=1)
     with pytest.raises(StoreUnavailable):
         await store.get(KEY)
@@ -455,7 +455,7 @@ async def test_database_far_away_is_opened_in_the_background(far: str) -> None:
 
 
 async def test_pool_is_as_large_as_configured(postgres_url: str) -> None:
-    """For a database that allows few connections."""
+    """Some databases allow only a few connections."""
     store = SqlStore(f"{postgres_url}?application_name=narrow-pool", pool_size=2)
     await asyncio.gather(*(store.get(f"{KEY}{n}") for n in range(20)))
     count = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'narrow-pool'")

@@ -20,7 +20,7 @@ KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
     ],
 )
 def test_url_is_accepted(url: str) -> None:
-    """As hosted stores print it."""
+    """These are the forms that hosting providers print."""
     assert fault_of(url) is None
     make_settings(store_url=url, encryption_keys=KEY)
 
@@ -54,7 +54,7 @@ def test_url_is_accepted(url: str) -> None:
     ],
 )
 def test_url_is_refused_without_showing_it(url: str, words: str) -> None:
-    """Before anything connects: drivers would crash on it, with the URL in the message."""
+    """Checking the URL first matters because drivers quote it in their own errors."""
     with pytest.raises(ValueError, match="store_url") as raised:
         make_settings(store_url=url, encryption_keys=KEY)
     assert words in str(raised.value)
@@ -62,7 +62,7 @@ def test_url_is_refused_without_showing_it(url: str, words: str) -> None:
 
 
 def test_parameters_are_translated_for_asyncpg() -> None:
-    """It knows libpq's words, but no `connect_timeout`; others it would send to the server."""
+    """The driver lacks `connect_timeout`, and sends parameters it does not know to the server."""
     target = postgres_target(
         "postgres://u:p%40@host:1/name?ssl=require&channel_binding=require&connect_timeout=7"
     )
