@@ -1,4 +1,4 @@
-"""The client that a host app gets, and the vault's other verbs."""
+"""The HTTP client of a connection, and the vault's other operations."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ async def airtable(
 
 
 class Split(httpx.AsyncBaseTransport):
-    """One transport for the token endpoint and a real one for the Web API."""
+    """Sends token requests to one transport and Web API requests to another."""
 
     def __init__(
         self, tokens: httpx.AsyncBaseTransport, web_api: httpx.AsyncBaseTransport, url: str
@@ -61,13 +61,13 @@ async def connect(
 async def test_client_calls_as_the_connection(
     airtable: AirtableOAuth, simulator: Simulator
 ) -> None:
-    """Paths are relative to the Web API; a plain httpx client otherwise."""
+    """It accepts paths relative to the Web API, and otherwise behaves like any httpx client."""
     connection = await connect(airtable, simulator)
     async with airtable.client(connection) as client:
         assert (await client.get("/v0/meta/whoami")).json()["scopes"] == list(SCOPES)
         answer = await client.get("https://api.airtable.com/v0/meta/bases")
         assert len(answer.json()["bases"]) == 3
-    async with airtable.client(connection) as client:  # closing one closes nothing of the next
+    async with airtable.client(connection) as client:  # nothing shared was closed
         assert (await client.get("/v0/meta/whoami")).status_code == 200
 
 
@@ -84,7 +84,7 @@ async def test_client_calls_as_the_connection(
 async def test_client_refuses_every_other_origin(
     airtable: AirtableOAuth, simulator: Simulator, url: str
 ) -> None:
-    """The token goes to nobody else, whatever a host app is made to ask for."""
+    """The access token must not reach another origin, even if user input ends up in the URL."""
     connection = await connect(airtable, simulator)
     before = len(simulator.requests)
     async with airtable.client(connection) as client:
@@ -107,7 +107,7 @@ async def test_client_refuses_every_other_origin(
     ],
 )
 async def test_text_of_a_user_cannot_lead_the_client_out_of_the_web_api(text: str) -> None:
-    """Httpx and aiohttp resolve `..`, encoded or not: the request would reach `/oauth2`."""
+    """HTTP clients resolve `..`, encoded or not, so the request would reach `/oauth2`."""
     seen: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -129,7 +129,7 @@ async def test_text_of_a_user_cannot_lead_the_client_out_of_the_web_api(text: st
 async def test_client_does_not_take_its_token_elsewhere_by_a_redirect(
     airtable: AirtableOAuth, simulator: Simulator
 ) -> None:
-    """Even if it is told to follow."""
+    """This holds even if the caller asks to follow redirects."""
     connection = await connect(airtable, simulator)
     simulator.faults.add(
         Fault("/v0/x", status=302, headers=[("Location", "https://evil.example/v0/y")])
@@ -142,7 +142,7 @@ async def test_client_does_not_take_its_token_elsewhere_by_a_redirect(
 async def test_client_survives_the_rotation(
     airtable: AirtableOAuth, simulator: Simulator, clock: FakeClock
 ) -> None:
-    """Before its token ends, and when Airtable has rejected it."""
+    """The client refreshes before the token expires, and again when Airtable answers 401."""
     connection = await connect(airtable, simulator)
     async with airtable.client(connection) as client:
         clock.advance(3600)
@@ -156,7 +156,7 @@ async def test_client_survives_the_rotation(
 
 
 async def test_streamed_body_is_sent_again_after_a_401() -> None:
-    """It is read before it is sent the first time, and each time it has a length."""
+    """The client reads the stream before the first attempt; both attempts have a Content-Length."""
     seen: list[tuple[bytes, bytes]] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -192,14 +192,14 @@ async def test_streamed_body_is_sent_again_after_a_401() -> None:
     ["/v0/appX/T/listRecords", "/v0/appX/recX/fldX/uploadAttachment", "/v0/appX/T/recX"],
 )
 def test_every_request_about_a_base_counts_for_it(path: str) -> None:
-    """Airtable counts long listings and uploads in the same five requests a second."""
+    """Airtable counts long listings and uploads towards the limit of five requests a second."""
     assert base_of(path) == "appX"
 
 
 async def test_client_of_a_connection_that_ended_raises(
     airtable: AirtableOAuth, simulator: Simulator
 ) -> None:
-    """A host app catches it and asks its user to reconnect."""
+    """A host app catches the error and asks its user to reconnect."""
     connection = await connect(airtable, simulator)
     simulator.vault.revoke_all()
     async with airtable.client(connection) as client:
@@ -212,7 +212,7 @@ async def test_client_of_a_connection_that_ended_raises(
 
 @pytest.mark.parametrize("simulator", [make_simulator(users=2)])
 async def test_owner_may_hold_several(airtable: AirtableOAuth, simulator: Simulator) -> None:
-    """Oldest first; nobody sees another's."""
+    """They are listed oldest first, and each owner sees only their own."""
     first = await connect(airtable, simulator)
     second = await connect(airtable, simulator, user=1)
     other = await connect(airtable, simulator, owner="bob")
@@ -231,7 +231,7 @@ async def test_owner_may_hold_several(airtable: AirtableOAuth, simulator: Simula
 async def test_owner_gets_connections_at_the_same_moment(
     airtable: AirtableOAuth, simulator: Simulator
 ) -> None:
-    """None is lost."""
+    """No connection is missing from the owner's index."""
     made = await asyncio.gather(*(connect(airtable, simulator) for _ in range(10)))
     assert {each.id for each in await airtable.connections("ann")} == set(made)
 
@@ -239,18 +239,18 @@ async def test_owner_gets_connections_at_the_same_moment(
 async def test_owner_is_remembered_as_long_as_a_connection_is_used(
     airtable: AirtableOAuth, simulator: Simulator, clock: FakeClock
 ) -> None:
-    """For years."""
+    """Each use extends the owner's index too, for years if necessary."""
     connection = await connect(airtable, simulator)
     for _ in range(20):
         clock.advance(50 * 86400)
         simulator.clock.advance(50 * 86400)
         await airtable.access_token(connection)
-        await asyncio.sleep(0.01)  # what is noted afterwards
+        await asyncio.sleep(0.01)  # the index is extended in the background
     assert [each.id for each in await airtable.connections("ann")] == [connection]
 
 
 async def test_public_view_has_no_token(airtable: AirtableOAuth, simulator: Simulator) -> None:
-    """What a host app logs or renders."""
+    """A host app may log or render this view."""
     await connect(airtable, simulator)
     (connection,) = await airtable.connections("ann")
     assert connection.status == "connected"
@@ -263,7 +263,7 @@ async def test_public_view_has_no_token(airtable: AirtableOAuth, simulator: Simu
 async def test_list_of_an_owner_is_not_believed(
     airtable: AirtableOAuth, simulator: Simulator, store: MemoryStore
 ) -> None:
-    """The record says whose it is."""
+    """The index may be wrong; the owner in the connection's own record decides."""
     connection = await connect(airtable, simulator, "ann")
     assert await Owners(store, "airtable").claim("bob", connection, None, seen=Noted())
     assert await airtable.connections("bob") == []
@@ -271,6 +271,6 @@ async def test_list_of_an_owner_is_not_believed(
 
 
 def test_names_that_differ_lie_in_different_places() -> None:
-    """Lone surrogates too: JSON may hold them."""
+    """Lone surrogates, which JSON may contain, must not collide with `?` or with each other."""
     names = ["al?ce", "al\ud800ce", "al\ud801ce", "al\ufffdce"]
     assert len({storage_key("airtable", "owner", name) for name in names}) == 4

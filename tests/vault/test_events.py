@@ -1,4 +1,4 @@
-"""Events of the vault, as a host's functions get them."""
+"""Events of the vault, as a host's hooks receive them."""
 
 import asyncio
 from dataclasses import replace
@@ -15,7 +15,7 @@ from tests.helpers import SCOPES, FakeClock, make_settings, make_simulator
 
 
 async def test_connection_that_works_again_is_told_as_reconnected(clock: FakeClock) -> None:
-    """A host that was told of its end must learn that there is nothing left to do."""
+    """A host that was notified of the end must learn that its user need not reconnect any more."""
     store, simulator = MemoryStore(clock=clock), make_simulator()
     transport = httpx.ASGITransport(simulator.app)
     airtable = AirtableOAuth(make_settings(), store=store, transport=transport, monotonic=clock)

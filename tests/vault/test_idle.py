@@ -1,4 +1,4 @@
-"""Connections that nobody uses."""
+"""Refreshing idle connections."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ DAY = 24 * 3600.0
 
 @dataclass
 class Product:
-    """Something that keeps connections for weeks, on one clock with Airtable."""
+    """An app that stores connections for weeks. It shares one clock with Airtable."""
 
     simulator: Simulator
     airtable: AirtableOAuth
@@ -74,7 +74,7 @@ async def product(clock: FakeClock) -> AsyncIterator[Product]:
 
 
 async def test_unused_connection_lives_on(product: Product) -> None:
-    """For as long as somebody runs this; a used one is left alone."""
+    """Regular runs keep an idle connection alive, and skip connections that were used recently."""
     idle = await product.connect()
     product.clock.advance(31 * DAY)
     used = await product.connect()
@@ -89,7 +89,7 @@ async def test_unused_connection_lives_on(product: Product) -> None:
 
 
 async def test_runs_at_once_refresh_once(product: Product) -> None:
-    """Airtable sees each refresh token one time."""
+    """Airtable sees each refresh token once."""
     ids = {await product.connect() for _ in range(5)}
     product.clock.advance(35 * DAY)
     runs = await asyncio.gather(*(product.run() for _ in range(3)))
@@ -99,7 +99,7 @@ async def test_runs_at_once_refresh_once(product: Product) -> None:
 
 
 async def test_run_is_paced(product: Product) -> None:
-    """Five a second at most, by the clock that was passed in."""
+    """A run sends at most five requests a second, measured by the clock that was passed in."""
     for _ in range(10):
         await product.connect()
     product.clock.advance(35 * DAY)
@@ -109,7 +109,7 @@ async def test_run_is_paced(product: Product) -> None:
 
 
 async def test_expired_connection_is_told_of_once(product: Product) -> None:
-    """Nobody asked for it, so nobody knew."""
+    """Only the run can notice this, because no request used the connection."""
     connection_id = await product.connect()
     product.clock.advance(61 * DAY)
     assert await product.run() == {connection_id: IdleOutcome.ENDED}
@@ -119,7 +119,7 @@ async def test_expired_connection_is_told_of_once(product: Product) -> None:
 
 
 async def test_revoked_connection_is_found_out_about(product: Product) -> None:
-    """With its reason."""
+    """The event has the reason."""
     connection_id = await product.connect()
     product.simulator.vault.revoke_all()
     product.clock.advance(35 * DAY)
@@ -128,7 +128,6 @@ async def test_revoked_connection_is_found_out_about(product: Product) -> None:
 
 
 async def test_what_cannot_be_renewed_now_is_kept(product: Product) -> None:
-    """The next run succeeds."""
     connection_id = await product.connect()
     product.clock.advance(35 * DAY)
     product.simulator.faults.add(Fault(status=503, path="/oauth2/v1/token"))
@@ -138,7 +137,7 @@ async def test_what_cannot_be_renewed_now_is_kept(product: Product) -> None:
 
 
 async def test_wrong_secret_ends_the_run_and_no_connection(product: Product) -> None:
-    """It would be the same for all of them."""
+    """The wrong secret would fail every refresh in the same way."""
     await product.connect()
     product.clock.advance(35 * DAY)
     product.simulator.faults.add(
@@ -150,7 +149,7 @@ async def test_wrong_secret_ends_the_run_and_no_connection(product: Product) -> 
 
 
 async def test_horizon_is_the_callers(product: Product) -> None:
-    """In days."""
+    """`within_days` sets the horizon in days."""
     connection_id = await product.connect()
     product.clock.advance(10 * DAY)
     assert await product.run(within_days=45) == {}
@@ -159,9 +158,9 @@ async def test_horizon_is_the_callers(product: Product) -> None:
 
 @pytest.mark.parametrize("days", [61, -61])
 async def test_clock_that_jumped_stops_the_run(product: Product, days: int) -> None:
-    """The store's or this machine's: nothing is sent, and nothing ends."""
+    """Either the store's clock or this machine's may jump. No refresh is sent; nothing ends."""
     await product.connect()
-    product.clock.advance(61)  # until the store's clock is asked again
+    product.clock.advance(61)  # until the store's clock is read again
     product.store.ahead = days * DAY
     with pytest.raises(ClockSkew):
         await product.run()
@@ -169,9 +168,9 @@ async def test_clock_that_jumped_stops_the_run(product: Product, days: int) -> N
 
 
 async def test_connection_that_a_clock_ahead_has_dated_is_renewed(product: Product) -> None:
-    """Its end, by that date two months away, is nearer than it seems."""
+    """Its stored `reconnect_by` is two months too late, so the run must not rely on it."""
     connection_id = await product.connect()
-    product.clock.advance(61)  # until the store's clock is asked again
+    product.clock.advance(61)  # until the store's clock is read again
     product.store.ahead = 61 * DAY
     await product.airtable.access_token(connection_id)
     product.clock.advance(61)
@@ -183,7 +182,7 @@ async def test_connection_that_a_clock_ahead_has_dated_is_renewed(product: Produ
 async def test_connection_of_a_session_ends_with_it(
     browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """Renewing it would keep what nobody can use any more."""
+    """Renewing it would preserve a connection that no browser can use any more."""
     callback = await consent(simulator, await begin(browser))
     assert (await browser.post("/session", json=callback, headers=CSRF)).status_code == 201
     clock.advance(10 * DAY)

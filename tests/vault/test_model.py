@@ -35,25 +35,24 @@ RECORD = StoredConnection(
     ],
 )
 def test_record_comes_back_as_it_was(record: StoredConnection) -> None:
-    """Every field."""
     assert StoredConnection.from_bytes(record.to_bytes()) == record
 
 
 def test_record_of_a_somewhat_newer_version_is_understood() -> None:
-    """Processes are updated one after the other."""
+    """During a rolling update, processes of two versions share the store."""
     stored = json.loads(RECORD.to_bytes()) | {"new_field": 1}
     assert StoredConnection.from_bytes(json.dumps(stored).encode()) == RECORD
 
 
 def test_record_of_a_new_format_is_left_alone() -> None:
-    """Nobody is sent away because one process is older than another."""
+    """During a rolling update, an older process must not disconnect a user."""
     stored = json.loads(RECORD.to_bytes()) | {"v": 2}
     with pytest.raises(UnknownRecordFormat):
         StoredConnection.from_bytes(json.dumps(stored).encode())
 
 
 def test_tokens_are_in_no_representation() -> None:
-    """Of a record in a traceback or a log."""
+    """A repr ends up in tracebacks and logs."""
     assert "oaa" not in repr(RECORD)
     assert "oar" not in repr(RECORD)
 
@@ -68,7 +67,7 @@ def test_tokens_are_in_no_representation() -> None:
     ],
 )
 def test_status(record: StoredConnection, status: Status) -> None:
-    """Only what Airtable said ends a connection: no clock does."""
+    """Only an answer of Airtable ends a connection. The clock alone never does."""
     assert record.status is status
 
 
@@ -76,18 +75,18 @@ def test_status(record: StoredConnection, status: Status) -> None:
     ("now", "seconds"), [(NOW, 3600), (NOW + 3000, 600), (NOW - 30, 3630), (NOW - 61 * DAY, 0)]
 )
 def test_life_that_a_clock_ahead_has_dated_is_not_trusted(now: float, seconds: float) -> None:
-    """The clocks of processes may be a little apart."""
+    """A small difference between clocks is accepted; two months are not."""
     assert RECORD.seconds_left(now) == seconds
 
 
 @pytest.mark.parametrize("now", [NOW, NOW + 59 * DAY, NOW + 91 * DAY, NOW + 400 * DAY])
 def test_record_is_kept_for_thirty_days_whatever_the_clock_says(now: float) -> None:
-    """A clock that is a year ahead for a minute erases nothing."""
+    """A clock that is a year ahead for a minute must not erase a connection."""
     assert RECORD.seconds_to_keep(now) >= 30 * DAY
 
 
 def test_refresh_token_of_unknown_life_lives_as_long_as_the_one_before() -> None:
-    """Else an idle connection would not be renewed in time."""
+    """Otherwise idle maintenance would not refresh the connection in time."""
     tokens = TokenSet("a", "r", "s", expires_in=3600, refresh_expires_in=None)
     renewed = RECORD.renewed(tokens, NOW + DAY, by_force=False)
     assert renewed.reconnect_by == NOW + 61 * DAY
@@ -105,12 +104,12 @@ def test_refresh_token_of_unknown_life_lives_as_long_as_the_one_before() -> None
 def test_record_outlives_its_refresh_token_or_ends_with_its_sessions(
     record: StoredConnection, seconds: float
 ) -> None:
-    """Thirty days to say that it has ended; nothing is kept for ever."""
+    """The record outlives its refresh token by thirty days, to report why the connection ended."""
     assert record.seconds_to_keep(NOW) == seconds
 
 
 async def test_tombstone_reads_as_absent_and_cannot_be_replaced(clock: FakeClock) -> None:
-    """By anyone who read the record before."""
+    """A process that read the record earlier cannot overwrite the tombstone."""
     records = ConnectionRepository(MemoryStore(clock=clock), "airtable")
     await records.put(RECORD, NOW)
     found = await records.load("con_1")

@@ -77,7 +77,7 @@ def test_error_has_an_outcome(error: AirtableError, outcome: RefreshOutcome) -> 
 
 
 def test_invalid_grant_has_the_reason_that_explains_it() -> None:
-    """An attempt in doubt comes first, then the life of the refresh token."""
+    """An earlier attempt of unknown outcome is checked first, then the refresh token's expiry."""
     assert outcome_of(InvalidGrant(), connection(MARKER), 200.0) is RefreshOutcome.ROTATION_LOST
     assert outcome_of(InvalidGrant(), connection(), 100.0) is RefreshOutcome.EXPIRED
     assert (
@@ -86,7 +86,7 @@ def test_invalid_grant_has_the_reason_that_explains_it() -> None:
 
 
 def test_marker_after_an_attempt() -> None:
-    """The pause doubles with each attempt whose outcome is unknown, up to ten minutes."""
+    """The pause doubles with each attempt of unknown outcome, up to ten minutes."""
     own = Marker(attempts=2, retry_at=60.0)
     assert marker_after(MarkerEffect.REMOVED, own, MARKER, 10.0) is None
     assert marker_after(MarkerEffect.RESTORED, own, MARKER, 10.0) == MARKER

@@ -1,4 +1,4 @@
-"""One owner and one Airtable user are one connection."""
+"""One owner and one Airtable user have one connection."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def world() -> World:
 
 
 async def connect(world: World, process: Process | None = None, user: User | None = MINA) -> str:
-    """A login of the owner's, granted by this user; the id of its connection."""
+    """Log the owner in as this Airtable user and return the connection's id."""
     lifecycle = (process or world.first).lifecycle
     return (await lifecycle.connect(owner=OWNER, tokens=world.grant(), user=user)).id
 
@@ -36,12 +36,12 @@ async def ids(world: World) -> list[str]:
 
 
 async def note(world: World, value: dict[str, Any]) -> None:
-    """Write the owner's index as other code may have written it."""
+    """Overwrite the owner's index, as another version might."""
     await world.store.put(KEY, json.dumps(value).encode(), 1000)
 
 
 class CountingStore(MemoryStore):
-    """Counts the reads that are under way together."""
+    """Counts concurrent reads."""
 
     reading = most = 0
 
@@ -54,7 +54,7 @@ class CountingStore(MemoryStore):
 
 
 async def test_connections_of_an_owner_are_read_together(clock: FakeClock) -> None:
-    """Ten at once: one after the other, each would cost a round trip; all at once, every slot."""
+    """Ten at a time: one at a time would be slow, and all at once would use up the pool."""
     store = CountingStore(clock=clock)
     world = World(store=store)
     made = [await connect(world, user=User(f"usr{number}")) for number in range(25)]
@@ -64,7 +64,7 @@ async def test_connections_of_an_owner_are_read_together(clock: FakeClock) -> No
 
 
 async def test_index_can_be_read_by_version_0_1(clock: FakeClock) -> None:
-    """Processes are updated one after the other: it reads `ids` of `"v": 1`."""
+    """During a rolling update, version 0.1 reads `ids` of an index whose `v` is 1."""
     store = MemoryStore(clock=clock)
     owners = Owners(store, "airtable")
     assert await owners.claim(OWNER, "con_a", MINA, seen=Noted())
@@ -75,7 +75,7 @@ async def test_index_can_be_read_by_version_0_1(clock: FakeClock) -> None:
 
 
 async def test_index_of_version_0_1_is_read(clock: FakeClock) -> None:
-    """It knows no users; fields of later versions are ignored."""
+    """It lists no users. Unknown fields, which a later version may add, are ignored."""
     store = MemoryStore(clock=clock)
     owners = Owners(store, "airtable")
     await store.put(KEY, b'{"v": 1, "ids": ["con_a", "con_b"]}', 1000)
@@ -85,7 +85,7 @@ async def test_index_of_version_0_1_is_read(clock: FakeClock) -> None:
 
 
 async def test_index_of_a_new_format_is_left_alone(clock: FakeClock) -> None:
-    """An older process must not write over what it cannot understand."""
+    """An older process must not overwrite an index that it does not understand."""
     store = MemoryStore(clock=clock)
     owners = Owners(store, "airtable")
     await store.put(KEY, b'{"v": 2, "connections": {}}', 1000)
@@ -99,7 +99,7 @@ async def test_index_of_a_new_format_is_left_alone(clock: FakeClock) -> None:
 
 
 async def test_connection_is_found_where_the_index_has_no_users(world: World) -> None:
-    """Version 0.1 wrote it last: the records say whose they are."""
+    """Version 0.1 writes an index without users, so the records are read to find the user."""
     first, second = await connect(world), await connect(world, user=NOAH)
     await note(world, {"v": 1, "ids": [first, second]})
     assert await connect(world, user=NOAH) == second
@@ -108,7 +108,7 @@ async def test_connection_is_found_where_the_index_has_no_users(world: World) ->
 
 
 async def test_record_knows_better_than_the_index(world: World) -> None:
-    """A reconnect gave it to another Airtable user, and the process died before it noted that."""
+    """A process may crash after it gave a connection to another Airtable user."""
     first = await connect(world)
     await world.first.lifecycle.reconnect(
         first, owner=OWNER, tokens=world.grant(), user=NOAH, allow_other_user=True
@@ -120,7 +120,7 @@ async def test_record_knows_better_than_the_index(world: World) -> None:
 
 
 async def test_id_of_another_owner_in_the_index_is_passed_over(world: World) -> None:
-    """Nobody gets their tokens by what an index says."""
+    """A wrong index must not give one owner another owner's connection."""
     lifecycle = world.first.lifecycle
     foreign = await lifecycle.connect(owner="other", tokens=world.grant(), user=MINA)
     await note(world, {"v": 1, "ids": [foreign.id], "users": {foreign.id: MINA.id}})
@@ -129,7 +129,7 @@ async def test_id_of_another_owner_in_the_index_is_passed_over(world: World) -> 
 
 
 async def test_logins_at_the_same_moment_make_one_connection(world: World) -> None:
-    """In several processes; each gets the same id, and only one of them created it."""
+    """All processes get the same id, and only one of them creates the connection."""
     processes = [world.process() for _ in range(3)]
     made = await asyncio.gather(*(connect(world, each) for each in processes * 4))
     assert len(set(made)) == 1
@@ -140,7 +140,7 @@ async def test_logins_at_the_same_moment_make_one_connection(world: World) -> No
 
 
 async def test_login_goes_on_where_another_process_died_after_its_claim(world: World) -> None:
-    """The id is noted, and there is no record yet."""
+    """The index names an id whose record was never stored. The login uses that id."""
     await world.first.owners.claim(OWNER, "con_claimed", MINA, seen=Noted())
     assert await connect(world) == "con_claimed"
     assert await ids(world) == ["con_claimed"]
@@ -153,11 +153,11 @@ async def test_login_goes_on_where_another_process_died_after_its_claim(world: W
 async def test_lost_reply_makes_no_second_connection(
     world: World, verb: str, under: str, user: User | None
 ) -> None:
-    """Of the index or of the record, at the first login or at a second one."""
+    """The lost reply is one about the index or the record, at a first or a second login."""
     store = world.first.store
     first = await connect(world) if verb == "replace" else None
     if first is not None and user is None:
-        return  # such a second login is refused
+        return  # a second login of an unknown user is refused
     store.lost, store.under = {verb}, under
     made = await connect(world, user=user)
     assert not store.lost
@@ -166,7 +166,7 @@ async def test_lost_reply_makes_no_second_connection(
 
 
 async def test_login_of_an_unknown_user_is_refused_to_an_owner_who_has_one(world: World) -> None:
-    """Two such logins at the same moment: the second one cannot know whose the first one is."""
+    """Of two such logins at once, the second cannot know whether it is the same Airtable user."""
     outcomes = await asyncio.gather(
         *(connect(world, world.process(), None) for _ in range(2)), return_exceptions=True
     )
@@ -180,7 +180,7 @@ async def test_login_of_an_unknown_user_is_refused_to_an_owner_who_has_one(world
 async def test_disconnect_that_comes_before_the_tokens_are_replaced_wins(
     world: World, under: str
 ) -> None:
-    """The login then makes a new connection: its user came after the disconnect."""
+    """The login then creates a new connection, because it completed after the disconnect."""
     first = await connect(world)
     other = world.process()
 
@@ -197,7 +197,7 @@ async def test_disconnect_that_comes_before_the_tokens_are_replaced_wins(
 
 
 async def test_tombstone_that_is_still_noted_is_not_revived(world: World) -> None:
-    """The process that disconnected died before it changed the index."""
+    """A process may crash after the disconnect and before it updates the index."""
     first = await connect(world)
     noted = await world.first.owners.noted(OWNER)
     await world.first.lifecycle.disconnect(first)
@@ -208,7 +208,7 @@ async def test_tombstone_that_is_still_noted_is_not_revived(world: World) -> Non
 
 
 async def test_disconnects_and_logins_at_the_same_moment_leave_one_or_none(world: World) -> None:
-    """Whoever comes first; the index never names two that live."""
+    """In any order, the index never lists two live connections of the same user."""
     for _ in range(20):
         made = await connect(world)
         await asyncio.gather(
@@ -222,7 +222,7 @@ async def test_disconnects_and_logins_at_the_same_moment_leave_one_or_none(world
 
 
 async def test_second_login_wins_over_a_refresh_that_is_under_way(world: World) -> None:
-    """The refresh spent the old tokens; the new ones stay."""
+    """The refresh spent the old tokens, so the login's tokens stay."""
     connection = await connect(world)
     world.expire()
     held, going = asyncio.Event(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""Refreshes: one per refresh token, whoever calls; no pair is lost that could be kept."""
+"""Refreshing: one request per refresh token, and no token pair lost that could have been stored."""
 
 import asyncio
 from dataclasses import replace
@@ -25,7 +25,7 @@ from tests.world import OWNER, Quiet, VirtualTime, World
 
 
 class Noting(Quiet):
-    """Notes the ids of connections that have ended, or live again."""
+    """Collects the ids of connections that ended or were revived."""
 
     def __init__(self, *, ended: list[str] | None = None, revived: list[str] | None = None) -> None:
         self._ended = [] if ended is None else ended
@@ -49,7 +49,7 @@ async def status_of(world: World, connection_id: str) -> tuple[Status, Reason | 
 
 
 async def test_token_with_enough_life_is_used_as_it_is(world: World) -> None:
-    """More than five minutes."""
+    """A token that lasts for more than five minutes needs no refresh."""
     connection = await world.connect()
     token = await world.first.token(connection)
     world.clock.advance(3600 - 301)
@@ -58,7 +58,7 @@ async def test_token_with_enough_life_is_used_as_it_is(world: World) -> None:
 
 
 async def test_token_near_its_end_is_renewed(world: World) -> None:
-    """Before Airtable rejects it."""
+    """The refresh happens before Airtable would reject the token."""
     connection = await world.connect()
     token = await world.first.token(connection)
     world.clock.advance(3600 - 299)
@@ -70,7 +70,6 @@ async def test_token_near_its_end_is_renewed(world: World) -> None:
 
 
 async def test_hundred_calls_of_three_processes_are_one_refresh(world: World) -> None:
-    """All get the same new token."""
     connection = await world.connect()
     world.expire()
     processes = [world.first, world.process(), world.process()]
@@ -82,7 +81,7 @@ async def test_hundred_calls_of_three_processes_are_one_refresh(world: World) ->
 
 
 async def test_refresh_that_came_just_before_is_seen_under_the_lease(world: World) -> None:
-    """What was read before the lease does not count."""
+    """A process reads the connection again after it acquires the lease."""
     connection = await world.connect()
     world.expire()
     late = world.process()
@@ -92,7 +91,7 @@ async def test_refresh_that_came_just_before_is_seen_under_the_lease(world: Worl
         await world.first.token(connection)
         return await take(key, value, ttl)
 
-    late.store.add = take_late  # type: ignore[method-assign] # the lease, right after a refresh
+    late.store.add = take_late  # type: ignore[method-assign] # acquires the lease late
     token = await late.token(connection)
     assert token == (await world.record(connection)).access_token
     assert world.works(token)
@@ -100,7 +99,7 @@ async def test_refresh_that_came_just_before_is_seen_under_the_lease(world: Worl
 
 
 async def test_clocks_five_minutes_apart_cause_no_storm(world: World) -> None:
-    """Processes agree on the store's clock."""
+    """All processes use the store's clock."""
     connection = await world.connect()
     processes = [world.process(ahead=offset) for offset in (-300.0, 0.0, 300.0)]
     world.clock.advance(3600 - 299)
@@ -130,7 +129,7 @@ UNKNOWN: list[dict[str, Any]] = [
 async def test_unknown_outcome_before_the_commit_keeps_the_connection(
     world: World, fault: dict[str, Any]
 ) -> None:
-    """Nobody is sent away; the next attempt, ten seconds later, works."""
+    """No user must reconnect. The next attempt, ten seconds later, succeeds."""
     connection = await world.connect()
     world.expire()
     planned = world.fault(**fault)
@@ -152,7 +151,7 @@ async def test_unknown_outcome_before_the_commit_keeps_the_connection(
 async def test_unknown_outcome_after_the_commit_ends_as_rotation_lost(
     world: World, fault: dict[str, Any]
 ) -> None:
-    """The pair never reached us: that cannot be kept, and is said plainly."""
+    """Airtable issued a new pair that never arrived, so the user must reconnect."""
     connection = await world.connect()
     world.expire()
     world.fault(commit=True, **fault)
@@ -173,7 +172,7 @@ async def test_unknown_outcome_after_the_commit_ends_as_rotation_lost(
 
 
 async def test_attempts_become_rarer(world: World) -> None:
-    """Ten seconds, doubling to ten minutes; a definite answer ends that."""
+    """The pause doubles from ten seconds to ten minutes, until Airtable gives a definite answer."""
     connection = await world.connect()
     world.expire()
     world.fault(status=500, times=9)
@@ -188,7 +187,7 @@ async def test_attempts_become_rarer(world: World) -> None:
 
 
 async def test_old_token_serves_while_it_lives(world: World) -> None:
-    """A refresh whose outcome is unknown need not be noticed."""
+    """Callers need not notice a refresh of unknown outcome."""
     connection = await world.connect()
     token = await world.first.token(connection)
     world.clock.advance(3600 - 30)
@@ -201,7 +200,7 @@ async def test_old_token_serves_while_it_lives(world: World) -> None:
 
 
 async def test_unreachable_airtable_spends_nothing(world: World) -> None:
-    """No marker stays, so what ends the connection later is told from a lost rotation."""
+    """The marker is removed, so that a later `invalid_grant` does not read as a lost rotation."""
     connection = await world.connect()
     world.expire()
     world.first.line.cut = True
@@ -223,7 +222,7 @@ async def test_unreachable_airtable_spends_nothing(world: World) -> None:
 
 
 async def test_unreachable_airtable_leaves_an_earlier_marker(world: World) -> None:
-    """What an earlier attempt did is still unknown."""
+    """The outcome of that earlier attempt is still unknown."""
     connection = await world.connect()
     world.expire()
     world.fault(drop=True, commit=True)
@@ -242,7 +241,7 @@ async def test_unreachable_airtable_leaves_an_earlier_marker(world: World) -> No
 
 
 async def test_revoked_grant_ends_the_connection(world: World) -> None:
-    """Only `invalid_grant` does; no further request is made."""
+    """Only `invalid_grant` ends a connection. No further request follows."""
     connection = await world.connect()
     world.expire()
     world.simulator.vault.revoke_all()
@@ -254,7 +253,7 @@ async def test_revoked_grant_ends_the_connection(world: World) -> None:
 
 
 async def test_unused_connection_expires(world: World) -> None:
-    """After sixty days Airtable says so, once. The record stays for thirty more days."""
+    """Airtable reports this once, after sixty days. The record stays for thirty more days."""
     connection = await world.connect()
     world.clock.advance(60 * 86400 + 1)
     for _ in range(2):
@@ -271,7 +270,7 @@ async def test_unused_connection_expires(world: World) -> None:
 
 @pytest.mark.parametrize("days", [61, 365])
 async def test_clock_that_is_ahead_for_a_while_ends_nothing(world: World, days: int) -> None:
-    """Past `reconnect_by` the service asks Airtable, and afterwards it trusts no date of then."""
+    """Past `reconnect_by` the service still asks Airtable, and later ignores that clock's dates."""
     connection = await world.connect()
     ahead = world.process()
     ahead.store.ahead = days * 86400.0
@@ -287,7 +286,7 @@ async def test_clock_that_is_ahead_for_a_while_ends_nothing(world: World, days: 
 
 
 async def test_marker_of_a_clock_that_was_ahead_does_not_block(world: World) -> None:
-    """An attempt of unknown outcome, dated two months from now, is repeated as any other."""
+    """The next attempt follows on time, although the marker is dated two months ahead."""
     connection = await world.connect()
     ahead = world.process()
     ahead.store.ahead = 61 * 86400.0
@@ -299,7 +298,7 @@ async def test_marker_of_a_clock_that_was_ahead_does_not_block(world: World) -> 
 
 
 async def test_conflict_waits_for_the_peer_that_has_the_pair(world: World) -> None:
-    """It stores it in the end, however slow it is."""
+    """The call returns the pair that the peer stores, even if the peer is slow."""
     connection = await world.connect()
     record = await world.record(connection)
     world.expire()
@@ -316,7 +315,7 @@ async def test_conflict_waits_for_the_peer_that_has_the_pair(world: World) -> No
 
 
 async def test_conflict_without_a_peer_is_unknown(world: World) -> None:
-    """And ends as a lost rotation once Airtable says so."""
+    """The connection ends as a lost rotation when Airtable answers `invalid_grant`."""
     connection = await world.connect()
     record = await world.record(connection)
     world.expire()
@@ -331,10 +330,10 @@ async def test_conflict_without_a_peer_is_unknown(world: World) -> None:
 
 
 async def test_second_process_sends_nothing_while_the_first_waits_for_a_peer() -> None:
-    """The wait after a 409 ends before lease and marker do, however late the 409 came."""
+    """The wait after a 409 ends before the lease and the marker, even if the 409 came late."""
     time = VirtualTime()
     world = World(clock=time)
-    world.sleep = time.sleep  # type: ignore[method-assign] # time moves when this test says so
+    world.sleep = time.sleep  # type: ignore[method-assign] # this test advances the clock
     world.first.refresher.sleep = time.sleep
     connection = await world.connect()
     record = await world.record(connection)
@@ -370,7 +369,7 @@ async def test_second_process_sends_nothing_while_the_first_waits_for_a_peer() -
 async def test_process_that_stood_still_before_it_sent_the_token_does_not_send_it(
     world: World,
 ) -> None:
-    """Its marker's time is over: somebody else may have sent it. Nothing was spent."""
+    """Its marker has expired, so another process may have sent the same token."""
     connection = await world.connect()
     world.expire()
     store = world.first.store
@@ -387,7 +386,7 @@ async def test_process_that_stood_still_before_it_sent_the_token_does_not_send_i
 
 
 async def test_lease_that_never_ends_is_ignored_in_time(world: World) -> None:
-    """A clock that was ahead may have left one behind. Marker and generation are the fence."""
+    """A clock that was ahead may leave one. Marker and generation still prevent a second use."""
     connection = await world.connect()
     world.expire()
     key = storage_key("airtable", "lease", "refresh", connection)
@@ -397,7 +396,7 @@ async def test_lease_that_never_ends_is_ignored_in_time(world: World) -> None:
 
 
 async def test_refresh_waits_for_a_slot_before_it_writes_its_marker(world: World) -> None:
-    """Waiting spends no time of the lease, the marker or the call."""
+    """Waiting for a slot must not use up the term of the lease, the marker or the request."""
     connection = await world.connect()
     world.expire()
     world.first.refresher.token_endpoint = replace(
@@ -415,7 +414,7 @@ async def test_refresh_waits_for_a_slot_before_it_writes_its_marker(world: World
 
 
 async def test_refresh_without_a_slot_in_time_is_not_sent(world: World) -> None:
-    """The caller may try again; the connection is as it was."""
+    """The stored connection does not change, and the caller may try again."""
     connection = await world.connect()
     before = await world.record(connection)
     world.expire()
@@ -429,7 +428,7 @@ async def test_refresh_without_a_slot_in_time_is_not_sent(world: World) -> None:
 
 
 async def test_no_refresh_begins_once_the_process_is_about_to_end(world: World) -> None:
-    """It would be cut off in the middle. Those that wait for a slot give up."""
+    """The refresh would be cut off halfway. Callers that wait for a slot get an error at once."""
     connection = await world.connect()
     world.expire()
     world.first.refresher.token_endpoint = replace(
@@ -446,7 +445,7 @@ async def test_no_refresh_begins_once_the_process_is_about_to_end(world: World) 
 
 
 async def test_token_for_a_library_lives_for_a_minute(world: World) -> None:
-    """A token with less life is used for a call of ours only."""
+    """A token that lasts for less than a minute is used only for the service's own requests."""
     connection = await world.connect()
     world.clock.advance(3600 - 30)
     world.fault(status=500, times=2)
@@ -464,7 +463,7 @@ async def test_token_for_a_library_lives_for_a_minute(world: World) -> None:
 
 
 async def test_refused_client_keeps_the_connection(world: World) -> None:
-    """It is the operator's fault, and no user is sent away for it."""
+    """A wrong client secret is the operator's mistake, so no user must reconnect."""
     connection = await world.connect()
     world.expire()
     world.fault(status=401, body='{"error": "invalid_client"}')
@@ -475,7 +474,7 @@ async def test_refused_client_keeps_the_connection(world: World) -> None:
 
 
 async def test_store_that_is_down_before_the_call_saves_the_token(world: World) -> None:
-    """A store that cannot be written is found out before anything is spent."""
+    """The marker cannot be written, so no request is sent."""
     connection = await world.connect()
     world.expire()
     store = world.first.store
@@ -485,7 +484,7 @@ async def test_store_that_is_down_before_the_call_saves_the_token(world: World) 
         store.down = True
         return stored
 
-    store.add = add_then_down  # type: ignore[method-assign] # the lease is taken, then it goes down
+    store.add = add_then_down  # type: ignore[method-assign] # fails after the lease
     with pytest.raises(StoreUnavailable):
         await world.first.token(connection)
     assert world.refreshes() == 0
@@ -495,7 +494,7 @@ async def test_store_that_is_down_before_the_call_saves_the_token(world: World) 
 async def test_store_that_is_down_after_the_answer_gets_the_pair_when_it_is_back(
     world: World,
 ) -> None:
-    """Callers get an error meanwhile; nothing is lost."""
+    """Callers get an error in the meantime, and the pair is stored later."""
     world.first.refresher.store_seconds = 0.05
     world.first.refresher.sleep = asyncio.sleep
     connection = await world.connect()
@@ -516,7 +515,7 @@ async def test_store_that_is_down_after_the_answer_gets_the_pair_when_it_is_back
 
 
 async def test_caller_that_goes_away_does_not_interrupt(world: World) -> None:
-    """A closed tab, or a timeout of the caller's own."""
+    """The caller may close a tab, or have a timeout of its own."""
     connection = await world.connect()
     world.expire()
     arrived, gone = asyncio.Event(), asyncio.Event()
@@ -539,7 +538,7 @@ async def test_caller_that_goes_away_does_not_interrupt(world: World) -> None:
 
 
 async def test_disconnect_erases_what_changed_under_its_hands(world: World) -> None:
-    """Somebody renews the tokens between its look and its blow."""
+    """Another process refreshes the tokens between this one's read and its write."""
     connection, other = await world.connect(), world.process()
     world.expire()
     world.first.store.meanwhile = lambda: other.token(connection)
@@ -550,7 +549,7 @@ async def test_disconnect_erases_what_changed_under_its_hands(world: World) -> N
 
 
 async def test_disconnect_by_two_is_told_once(world: World) -> None:
-    """The second finds nothing."""
+    """The second caller gets `NotConnected`."""
     connection, other = await world.connect(), world.process()
     told: list[str] = []
 
@@ -566,7 +565,7 @@ async def test_disconnect_by_two_is_told_once(world: World) -> None:
 
 
 async def test_reconnect_wins_over_a_refresh_that_is_under_way(world: World) -> None:
-    """Its tokens are the newer ones, whichever answer comes last."""
+    """The reconnect's tokens are the newer ones, even if the refresh finishes later."""
     connection = await world.connect()
     world.expire()
     held, going = asyncio.Event(), asyncio.Event()
@@ -587,7 +586,7 @@ async def test_reconnect_wins_over_a_refresh_that_is_under_way(world: World) -> 
 
 
 async def test_name_of_a_former_user_comes_too_late(world: World) -> None:
-    """Airtable said whose the old tokens were when others had taken their place."""
+    """Airtable identified the user of the old tokens after a reconnect had replaced them."""
     connection = await world.connect()
     before = await world.record(connection)
     else_ = User("usrNew")
@@ -605,7 +604,7 @@ async def test_name_of_a_former_user_comes_too_late(world: World) -> None:
 
 
 async def test_reconnect_is_stored_once_the_store_is_back(world: World) -> None:
-    """The code that it came from is spent."""
+    """The authorization code is spent, so the tokens must not be lost."""
     connection = await world.connect()
     tokens = world.grant()
     world.first.store.lost = {"replace"}
@@ -617,7 +616,7 @@ async def test_reconnect_is_stored_once_the_store_is_back(world: World) -> None:
 async def test_lost_reply_does_not_bring_spent_tokens_back(
     world: World, *, reconnects: bool
 ) -> None:
-    """Somebody renews the new tokens before the login's process hears that it stored them."""
+    """Another process refreshes the new tokens before the login learns that they were stored."""
     other = world.process()
     tokens = world.grant()
     connection = await world.connect() if reconnects else ""
@@ -644,7 +643,7 @@ async def test_lost_reply_does_not_bring_spent_tokens_back(
 
 
 async def test_notice_of_a_disconnect_survives_a_lost_reply(world: World) -> None:
-    """It was done, and the one who did it says so."""
+    """The disconnect took effect, so its event is emitted."""
     told: list[str] = []
 
     async def note(connection: Connection) -> None:
@@ -659,7 +658,7 @@ async def test_notice_of_a_disconnect_survives_a_lost_reply(world: World) -> Non
 
 
 async def test_notice_of_an_end_survives_a_lost_reply(world: World) -> None:
-    """The end is stored at the second try, and told once."""
+    """The end is stored at the second attempt, and its event is emitted once."""
     told: list[str] = []
 
     async def lose(_request: httpx.Request) -> None:
@@ -677,7 +676,7 @@ async def test_notice_of_an_end_survives_a_lost_reply(world: World) -> None:
 
 
 async def test_disconnect_is_finished_though_its_caller_goes_away(world: World) -> None:
-    """Else nobody would be told."""
+    """Otherwise no event would be emitted."""
     told: list[str] = []
 
     async def note(connection: Connection) -> None:
@@ -699,7 +698,7 @@ async def test_disconnect_is_finished_though_its_caller_goes_away(world: World) 
 
 
 async def test_drain_waits_for_what_begins_meanwhile(world: World) -> None:
-    """A refresh under way stores its pair in a task that does not exist yet, store down or not."""
+    """A running refresh may start another task, to store its pair once the store is back."""
     world.first.refresher.store_seconds = 0.01
     connection = await world.connect()
     world.expire()
@@ -725,7 +724,7 @@ async def test_drain_waits_for_what_begins_meanwhile(world: World) -> None:
 
 
 async def test_disconnect_wins_over_a_refresh_that_is_under_way(world: World) -> None:
-    """The tombstone cannot be undone."""
+    """A tombstone is final."""
     connection = await world.connect()
     world.expire()
 
@@ -741,7 +740,7 @@ async def test_disconnect_wins_over_a_refresh_that_is_under_way(world: World) ->
 
 @pytest.mark.parametrize("verb", ["replace", "add", "get", "discard"])
 async def test_lost_reply_of_the_store_loses_no_pair(world: World, verb: str) -> None:
-    """Whichever it is: our own pair in the store is success."""
+    """Finding its own pair in the store counts as success, whichever operation lost its reply."""
     connection = await world.connect()
     world.expire()
 
@@ -755,7 +754,7 @@ async def test_lost_reply_of_the_store_loses_no_pair(world: World, verb: str) ->
 
 
 async def test_lost_reply_to_the_marker_sends_nothing(world: World) -> None:
-    """The attempt counts as one of unknown outcome; the next one follows when its time has come."""
+    """It counts as an attempt of unknown outcome. The next one follows after the usual pause."""
     connection = await world.connect()
     world.expire()
     world.first.store.lost = {"replace"}
@@ -769,7 +768,7 @@ async def test_lost_reply_to_the_marker_sends_nothing(world: World) -> None:
 
 
 async def test_late_pair_overwrites_what_others_concluded(world: World) -> None:
-    """A slow answer is still the newest; only a tombstone or a newer generation wins."""
+    """A slow answer still has the newest pair. Only a tombstone or a newer generation wins."""
     connection = await world.connect()
     world.expire()
 
@@ -790,7 +789,7 @@ async def test_late_pair_overwrites_what_others_concluded(world: World) -> None:
 
 
 async def test_late_failure_leaves_a_later_attempt_alone(world: World) -> None:
-    """An attempt settles its own marker only."""
+    """An attempt changes only its own marker."""
     connection = await world.connect()
     world.expire()
     later = Marker(attempts=7, retry_at=world.clock() + 500)
@@ -810,7 +809,7 @@ async def test_late_failure_leaves_a_later_attempt_alone(world: World) -> None:
 
 
 async def test_invalid_grant_after_a_peer_won_is_no_end(world: World) -> None:
-    """A newer generation wins."""
+    """A newer generation overrides it."""
     connection = await world.connect()
     record = await world.record(connection)
     world.expire()
@@ -825,7 +824,7 @@ async def test_invalid_grant_after_a_peer_won_is_no_end(world: World) -> None:
         assert found is not None
         renewed = found.record.renewed(tokens, world.clock(), by_force=False)
         assert await records.replace(renewed, world.clock(), version=found.version)
-        world.clock.advance(11)  # the grace is over
+        world.clock.advance(11)  # past the ten seconds in which Airtable answers 409
 
     world.first.line.before = peer_wins
     assert world.works(await world.first.token(connection))
@@ -833,7 +832,7 @@ async def test_invalid_grant_after_a_peer_won_is_no_end(world: World) -> None:
 
 
 async def test_crash_in_the_middle_is_left_to_others_after_the_lease(world: World) -> None:
-    """A process that dies holds up the others no longer than its lease's term."""
+    """A crashed process blocks the others only until its lease expires."""
     connection = await world.connect()
     world.expire()
     crashed = world.process()
@@ -846,7 +845,7 @@ async def test_crash_in_the_middle_is_left_to_others_after_the_lease(world: Worl
     crashed.line.before = crash
     task = asyncio.ensure_future(crashed.token(connection))
     await stuck.wait()
-    crashed.store.down = True  # whatever it still tries
+    crashed.store.down = True  # the crashed process can no longer write
     began = world.clock()
     assert world.works(await world.first.token(connection))
     assert world.first.refresher.term <= world.clock() - began < 1.5 * world.first.refresher.term
@@ -855,7 +854,7 @@ async def test_crash_in_the_middle_is_left_to_others_after_the_lease(world: Worl
 
 
 async def test_term_outlives_the_call_and_its_writes(world: World) -> None:
-    """Else a second process would begin while the first one is still at it."""
+    """Otherwise a second process would start while the first is still busy."""
     refresher = world.first.refresher
     assert refresher.term >= refresher.token_endpoint.deadline + 6
 
@@ -864,7 +863,7 @@ async def test_term_outlives_the_call_and_its_writes(world: World) -> None:
 
 
 async def test_rejected_token_that_was_renewed_meanwhile_is_only_reloaded(world: World) -> None:
-    """A call in flight when the tokens rotate."""
+    """This happens to a request that is in flight during a refresh."""
     connection = await world.connect()
     used = await world.first.access_tokens.ensure_fresh(connection)
     world.clock.advance(3600 - 299)
@@ -874,7 +873,7 @@ async def test_rejected_token_that_was_renewed_meanwhile_is_only_reloaded(world:
 
 
 async def test_rejected_token_is_renewed_by_force_once(world: World) -> None:
-    """Whether that helped or not, the same minute sees no second time."""
+    """For a minute after a forced refresh there is no second one, whether or not it helped."""
     connection = await world.connect()
     used = await world.first.access_tokens.ensure_fresh(connection)
     calls = (world.first.access_tokens.ensure_fresh(connection, rejected=used) for _ in range(20))
@@ -890,7 +889,7 @@ async def test_rejected_token_is_renewed_by_force_once(world: World) -> None:
 
 
 async def test_token_that_worked_may_be_renewed_by_force_again(world: World) -> None:
-    """Its rejection is news, also for a process that did not see it work."""
+    """This also holds in a process that did not see the token work."""
     connection = await world.connect()
     used = await world.first.access_tokens.ensure_fresh(connection)
     forced = await world.first.access_tokens.ensure_fresh(connection, rejected=used)
@@ -901,7 +900,6 @@ async def test_token_that_worked_may_be_renewed_by_force_again(world: World) -> 
 
 
 async def test_rejected_token_of_a_revoked_grant_ends_the_connection(world: World) -> None:
-    """The user removed the integration in Airtable."""
     connection = await world.connect()
     used = await world.first.access_tokens.ensure_fresh(connection)
     world.simulator.vault.revoke_all()
@@ -911,7 +909,7 @@ async def test_rejected_token_of_a_revoked_grant_ends_the_connection(world: Worl
 
 
 async def test_rejected_token_does_not_serve_on(world: World) -> None:
-    """Even if its time is not over, when the refresh does not get through."""
+    """If the refresh fails, the rejected token is not used again, even before it expires."""
     connection = await world.connect()
     used = await world.first.access_tokens.ensure_fresh(connection)
     world.fault(status=500)
@@ -920,7 +918,7 @@ async def test_rejected_token_does_not_serve_on(world: World) -> None:
 
 
 async def test_short_lived_tokens_are_not_renewed_all_the_time(world: World) -> None:
-    """A server may give tokens of a minute; a tenth of that is left when they are renewed."""
+    """If a token lasts for a minute, it is refreshed when a tenth of its lifetime is left."""
     tokens = replace(world.grant(), expires_in=60)
     record = await world.first.lifecycle.create(owner="somebody", tokens=tokens)
     world.clock.advance(50)

@@ -1,7 +1,7 @@
 """Random interleavings of refresh, expiry, disconnect, outage, crash and restart.
 
-A connection that could be kept is kept, and no refresh token is sent twice unless the marker of an
-unknown attempt stood.
+A connection is lost only if its tokens never reached the store. A refresh token is sent twice only
+if a marker records an earlier attempt of unknown outcome.
 """
 
 import asyncio
@@ -31,18 +31,18 @@ FAULTS: list[dict[str, Any]] = [{"drop": True}, {"status": 500}, {"junk": "html"
 
 
 class VaultStates(RuleBasedStateMachine):
-    """Three processes, one connection, and everything that happens to them."""
+    """Three processes with one connection, and random events that affect them."""
 
     @initialize()
     def begin(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.time = VirtualTime()
         self.world = World(clock=self.time)
-        self.world.sleep = self.time.sleep  # type: ignore[method-assign] # time moves by rules only
+        self.world.sleep = self.time.sleep  # type: ignore[method-assign] # only rules advance the clock
         self.records = ConnectionRepository(self.world.store, "airtable")
         self.sent: Counter[str] = Counter()
         self.losses = 0
-        """Pairs that Airtable gave and that could not reach the store."""
+        """Token pairs that Airtable issued and that could not be stored."""
         self.revoked = self.disconnected = False
         self.commit_faults: list[Fault] = []
         self.calls: list[asyncio.Task[Any]] = []
@@ -53,7 +53,7 @@ class VaultStates(RuleBasedStateMachine):
         process = self.world.process()
         process.refresher.sleep = self.time.sleep
         process.line.before = self.watched(process)
-        process.line.gate = None  # type: ignore[attr-defined] # the test's own
+        process.line.gate = None  # type: ignore[attr-defined] # only this test has a gate
         return process
 
     def watched(self, process: Process) -> Callable[[httpx.Request], Awaitable[None]]:
@@ -63,7 +63,7 @@ class VaultStates(RuleBasedStateMachine):
             if found is not None and found.record.refresh_token == token:
                 marker = found.record.marker
                 assert marker is not None, "a refresh token is sent without a marker"
-                assert marker.attempts > self.sent[token], "it is sent again without reason"
+                assert marker.attempts > self.sent[token], "it is sent again without a new marker"
             self.sent[token] += 1
             gate = process.line.gate  # type: ignore[attr-defined]
             if gate is not None:
@@ -81,7 +81,7 @@ class VaultStates(RuleBasedStateMachine):
 
         self.run(turn())
 
-    # What happens
+    # Events
 
     @rule(process=PROCESSES, turns=st.integers(0, 40))
     def somebody_calls(self, process: int, turns: int) -> None:
@@ -150,13 +150,13 @@ class VaultStates(RuleBasedStateMachine):
 
     @rule(process=PROCESSES)
     def a_process_dies(self, process: int) -> None:
-        """As by `kill -9`: nothing of it reaches the store or Airtable any more."""
+        """Simulate `kill -9`: the process stops reaching the store and Airtable."""
         dying = self.processes[process]
-        if dying.refresher._running:  # noqa: SLF001 (whether a pair may be on its way to it)
+        if dying.refresher._running:  # noqa: SLF001 (a token pair may be in flight)
             self.losses += 1
         dying.store.down = True
         dying.line.cut = True
-        for task in list(dying.background._tasks):  # noqa: SLF001 (the machine it ran on)
+        for task in list(dying.background._tasks):  # noqa: SLF001 (its tasks end with it)
             task.cancel()
         self.spin(5)
         self.processes[process] = self.new_process()
@@ -175,7 +175,7 @@ class VaultStates(RuleBasedStateMachine):
             self.disconnected = True
             self.run(self.world.first.lifecycle.disconnect(self.id))
 
-    # What must be true in the end
+    # Invariants
 
     def teardown(self) -> None:
         if not hasattr(self, "loop"):
@@ -214,7 +214,7 @@ class VaultStates(RuleBasedStateMachine):
             if self.is_quiet():
                 break
             self.time.advance(0.5)
-        assert self.is_quiet(), "somebody waits for ever"
+        assert self.is_quiet(), "a call waits for ever"
         for call in self.calls:
             if not call.cancelled() and (error := call.exception()) is not None:
                 assert isinstance(error, AirtableOAuthError), error
@@ -224,7 +224,7 @@ class VaultStates(RuleBasedStateMachine):
         return not busy and all(call.done() for call in self.calls)
 
     def settled(self) -> Any:
-        """What a call gets once everything works again: a record, or a definite error."""
+        """The result of a call once everything works again: a record, or a definite error."""
         for _ in range(30):
             self.time.advance(700)
             call = self.loop.create_task(self.call())
@@ -236,10 +236,10 @@ class VaultStates(RuleBasedStateMachine):
                 return call.result()
             if isinstance(error, NotConnected | ReconnectRequired):
                 return error
-        raise AssertionError("it never becomes definite")
+        raise AssertionError("the outcome never becomes definite")
 
     async def call(self) -> StoredConnection:
-        """Use the Web API: with the token that there is, or after a 401 with a newer one."""
+        """Use the Web API with the current token, or after a 401 with a newer one."""
         access_tokens = self.processes[0].access_tokens
         used = await access_tokens.ensure_fresh(self.id)
         if self.world.works(used.access_token):
@@ -254,7 +254,7 @@ class VaultStates(RuleBasedStateMachine):
 
 
 def test_no_connection_is_lost_that_could_be_kept() -> None:
-    """Whatever happens, in whatever order."""
+    """This holds for every event, in any order."""
     run_state_machine_as_test(
         VaultStates,
         settings=settings(

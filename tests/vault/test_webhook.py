@@ -1,4 +1,4 @@
-"""Events for hosts that are not Python."""
+"""Webhooks, which deliver events to hosts that are not written in Python."""
 
 import asyncio
 import base64
@@ -31,7 +31,7 @@ SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
 @dataclass
 class Receiver:
-    """The host's end, which answers as it is told."""
+    """The host's endpoint. It returns prepared answers."""
 
     answers: list[httpx.Response | Exception] = field(default_factory=list)
     seen: list[httpx.Request] = field(default_factory=list)
@@ -81,7 +81,7 @@ async def connect(airtable: AirtableOAuth, simulator: Simulator) -> str:
 async def test_event_is_signed_and_tells_no_token(
     airtable: AirtableOAuth, simulator: Simulator, receiver: Receiver, clock: FakeClock
 ) -> None:
-    """As Standard Webhooks says, so that its libraries verify it."""
+    """The signature follows Standard Webhooks, so existing libraries can verify it."""
     connection_id = await connect(airtable, simulator)
     await airtable.disconnect(connection_id)
     await airtable.aclose()
@@ -114,7 +114,7 @@ async def test_event_is_signed_and_tells_no_token(
 
 @pytest.fixture
 def listener() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A receiver on a real socket: its URL, and the events that it got."""
+    """A receiver on a real socket: its URL and the events that it received."""
     events: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -124,7 +124,7 @@ def listener() -> Iterator[tuple[str, list[dict[str, Any]]]]:
             self.end_headers()
 
         def log_message(self, *_arguments: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = Thread(target=server.serve_forever)
@@ -143,7 +143,7 @@ async def test_event_carries_the_status_that_it_reports(
     clock: FakeClock,
     listener: tuple[str, list[dict[str, Any]]],
 ) -> None:
-    """Over a real socket: a receiver may copy the status into its own table."""
+    """A receiver may copy the status into its own table."""
     url, events = listener
     airtable = AirtableOAuth(
         make_settings(webhook_url=url, webhook_secret=SECRET),
@@ -170,7 +170,7 @@ async def test_event_carries_the_status_that_it_reports(
 async def test_event_says_whether_access_was_granted_again(
     airtable: AirtableOAuth, simulator: Simulator, receiver: Receiver
 ) -> None:
-    """A receiver need not keep a table to tell a first connection from a reconnection."""
+    """A receiver can tell a reconnection from a first connection without a table of its own."""
     first = await connect(airtable, simulator)
     assert await connect(airtable, simulator) == first
     await airtable.aclose()
@@ -183,7 +183,7 @@ async def test_event_says_whether_access_was_granted_again(
 async def test_event_is_sent_again_until_it_is_taken(
     airtable: AirtableOAuth, simulator: Simulator, receiver: Receiver
 ) -> None:
-    """Under the same id; a redirect is no success and is not followed."""
+    """Every attempt has the same id. A redirect counts as a failure and is not followed."""
     receiver.answers = [
         httpx.Response(500),
         httpx.ConnectError("refused"),
@@ -202,7 +202,7 @@ async def test_event_that_nobody_takes_costs_nothing(
     receiver: Receiver,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is given up, and logged without what it was about."""
+    """After four attempts the event is dropped. The log line does not contain its data."""
     receiver.answers = [httpx.Response(500) for _ in range(9)]
     connection_id = await connect(airtable, simulator)
     assert await airtable.access_token(connection_id)
@@ -216,7 +216,7 @@ async def test_event_that_nobody_takes_costs_nothing(
 async def test_end_of_a_connection_is_told_once(
     airtable: AirtableOAuth, simulator: Simulator, receiver: Receiver, clock: FakeClock
 ) -> None:
-    """With the reason."""
+    """The event has the reason."""
     connection_id = await connect(airtable, simulator)
     simulator.vault.revoke_all()
     clock.advance(3600)
@@ -236,7 +236,7 @@ async def test_event_under_way_does_not_hold_up_the_end(
     receiver: Receiver,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is given up, and that is logged."""
+    """The event is dropped, and the log says so."""
     waiting = asyncio.Event()
 
     async def sleep(seconds: float) -> None:
