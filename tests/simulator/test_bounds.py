@@ -1,4 +1,4 @@
-"""What the simulator remembers, and for how long: it may run for weeks."""
+"""The simulator may run for weeks, so everything it stores is bounded."""
 
 import httpx
 import pytest
@@ -11,7 +11,7 @@ from tests.simulator.test_oauth import AUTHORIZATION, client_of, connect, refres
 
 
 def test_full_dict_forgets_what_is_spent_before_what_is_old() -> None:
-    """A tenth makes room."""
+    """It drops spent entries, then the oldest, until a tenth of the space is free."""
     entries: Bounded[int] = Bounded(10, lambda entry: entry == 5)
     for number in range(10):
         entries[str(number)] = number
@@ -24,7 +24,7 @@ def test_full_dict_forgets_what_is_spent_before_what_is_old() -> None:
 
 
 async def test_tokens_are_bounded_and_the_idle_connection_still_works() -> None:
-    """Spent tokens go first, however many refreshes others have made since."""
+    """Spent tokens are dropped first, however often other connections refresh."""
     now = [1_000_000.0]
     integration = Integration("test-client", (REDIRECT_URI,), SCOPES, "test-secret")
     simulator = Simulator([integration], clock=Clock(lambda: now[0]))
@@ -45,7 +45,7 @@ async def test_tokens_are_bounded_and_the_idle_connection_still_works() -> None:
 
 
 async def test_consent_pages_that_are_left_open_are_bounded() -> None:
-    """Each one opened makes an entry."""
+    """Each open page is one entry."""
     simulator = make_simulator()
     server = simulator.authorization_server
     async with client_of(simulator) as person:
@@ -57,7 +57,7 @@ async def test_consent_pages_that_are_left_open_are_bounded() -> None:
 
 
 async def test_listings_that_are_not_read_to_the_end_are_bounded() -> None:
-    """An offset that was forgotten gets Airtable's 422."""
+    """An offset that was dropped is answered with Airtable's 422."""
     simulator = make_simulator()
     async with client_of(simulator) as person:
         tokens = await connect(person)
@@ -76,7 +76,7 @@ async def test_listings_that_are_not_read_to_the_end_are_bounded() -> None:
 
 @pytest.mark.parametrize("header", ["Basic dGVzdDpé", "Basic é", "Basic ====", "Basic"])
 async def test_authorization_that_is_not_base64_is_refused(header: str) -> None:
-    """As `invalid_client`, whatever its bytes."""
+    """The error is `invalid_client`, whatever bytes the header has."""
     async with client_of(make_simulator()) as person:
         answer = await person.post(
             "/oauth2/v1/token",

@@ -1,4 +1,4 @@
-"""The simulator's dark side, in process."""
+"""Faults that a test can plan, without sockets."""
 
 import gzip
 import time
@@ -34,7 +34,7 @@ async def person(simulator: Simulator) -> AsyncIterator[httpx.AsyncClient]:
 async def test_fault_fires_as_often_as_planned(
     person: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """And only below its path."""
+    """It applies only to requests under its path."""
     fault = simulator.faults.add(Fault(status=503, body="busy", times=2))
     assert (await person.get("/v0/meta/whoami")).status_code == 401
     for _ in range(2):
@@ -47,7 +47,7 @@ async def test_fault_fires_as_often_as_planned(
 async def test_fault_without_commit_spends_nothing(
     person: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """The code is still good; the request was seen all the same."""
+    """The code is still valid. The request is recorded nevertheless."""
     code = await new_code(person)
     simulator.faults.add(Fault(status=500))
     assert (await send(person, exchange_form(code))).status_code == 500
@@ -58,7 +58,7 @@ async def test_fault_without_commit_spends_nothing(
 async def test_fault_after_the_commit_spends_the_token(
     person: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """The new pair exists, and nobody has it."""
+    """Airtable has issued a new pair that no client received."""
     tokens = await connect(person)
     simulator.faults.add(Fault(status=502, commit=True))
     assert (await send(person, refresh_form(tokens))).status_code == 502
@@ -67,7 +67,7 @@ async def test_fault_after_the_commit_spends_the_token(
 
 
 async def test_dropped_connection(person: httpx.AsyncClient, simulator: Simulator) -> None:
-    """There is no answer."""
+    """The client gets no answer."""
     simulator.faults.add(Fault(drop=True))
     with pytest.raises(httpx.ReadError):
         await send(person, exchange_form("c"))
@@ -75,14 +75,14 @@ async def test_dropped_connection(person: httpx.AsyncClient, simulator: Simulato
 
 @pytest.mark.parametrize("name", JUNK)
 async def test_junk(person: httpx.AsyncClient, simulator: Simulator, name: str) -> None:
-    """Under a 200, as the real thing would."""
+    """The status is 200, so only the body shows the fault."""
     simulator.faults.add(Fault(junk=name))
     answer = await send(person, exchange_form("c"))
     assert (answer.status_code, answer.content) == (200, JUNK[name])
 
 
 async def test_gzip_bomb(person: httpx.AsyncClient, simulator: Simulator) -> None:
-    """Small on the wire."""
+    """The answer is small on the wire."""
     simulator.faults.add(Fault(junk="megabytes", gzip=True))
     async with person.stream("POST", "/oauth2/v1/token") as answer:
         raw = b"".join([chunk async for chunk in answer.aiter_raw()])
@@ -91,14 +91,14 @@ async def test_gzip_bomb(person: httpx.AsyncClient, simulator: Simulator) -> Non
 
 
 async def test_redirect(person: httpx.AsyncClient, simulator: Simulator) -> None:
-    """Headers are the fault's."""
+    """A fault may set headers."""
     simulator.faults.add(Fault(status=307, headers=[("Location", "https://evil.example")]))
     answer = await send(person, exchange_form("c"))
     assert answer.headers["location"] == "https://evil.example"
 
 
 async def test_latency_and_dripping(person: httpx.AsyncClient, simulator: Simulator) -> None:
-    """Both take their time; latency leaves the answer as it is."""
+    """Both take time. Latency does not change the answer."""
     simulator.faults.add(Fault(delay=0.05))
     simulator.faults.add(Fault(body="x" * 10, drip=0.005))
     started = time.monotonic()
@@ -108,7 +108,7 @@ async def test_latency_and_dripping(person: httpx.AsyncClient, simulator: Simula
 
 
 async def test_revoked_grant(person: httpx.AsyncClient, simulator: Simulator) -> None:
-    """Both tokens are dead at once."""
+    """Both tokens become invalid at once."""
     tokens = await connect(person)
     await person.post(f"{CONTROL}/revocation")
     assert await whoami(person, tokens["access_token"]) == 401
@@ -119,7 +119,7 @@ async def test_revoked_grant(person: httpx.AsyncClient, simulator: Simulator) ->
 async def test_refreshing_too_often_ends_the_grant(
     person: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """More than ten a second with one token."""
+    """The limit is ten refreshes a second with one token."""
     old = await connect(person)
     new = (await send(person, refresh_form(old))).json()
     for _ in range(9):
@@ -131,10 +131,10 @@ async def test_refreshing_too_often_ends_the_grant(
 
 
 async def test_enterprise_that_forbids_the_integration(person: httpx.AsyncClient) -> None:
-    """The browser comes back with `access_denied`, until that ends."""
+    """Airtable redirects with `access_denied` until the refusal is removed."""
     await person.post(f"{CONTROL}/refusal", json={})
     answer = await person.get("/oauth2/v1/authorize", params=AUTHORIZATION)
-    assert answer.status_code == 200, "an empty refusal is none"
+    assert answer.status_code == 200, "an empty refusal refuses nothing"
     refusal = {"error": "access_denied", "error_description": "Forbidden by your enterprise."}
     await person.post(f"{CONTROL}/refusal", json=refusal)
     answer = await person.get("/oauth2/v1/authorize", params=AUTHORIZATION)
@@ -147,7 +147,7 @@ async def test_enterprise_that_forbids_the_integration(person: httpx.AsyncClient
 async def test_base_takes_five_requests_a_second(
     person: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """Past that it is closed for thirty seconds; other bases are not."""
+    """Past that, the base answers 429 for thirty seconds. Other bases do not."""
     tokens = await connect(person)
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     first, second, _ = (base.id for base in simulator.bases)
@@ -163,7 +163,7 @@ async def test_base_takes_five_requests_a_second(
 
 
 async def test_user_may_have_a_limit_too() -> None:
-    """Over all bases."""
+    """The limit applies over all bases."""
     simulator = make_simulator(user_limit=3)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(simulator.app), base_url=AIRTABLE
@@ -177,7 +177,7 @@ async def test_user_may_have_a_limit_too() -> None:
 async def test_control_api_plans_faults(
     person: httpx.AsyncClient, simulator: Simulator, body: dict[str, Any]
 ) -> None:
-    """It says what it does not know, counts what fired, and forgets on demand."""
+    """The API rejects unknown fields, counts how often a fault fired, and removes faults."""
     assert (await person.post(f"{CONTROL}/faults", json=body)).status_code == 422
     await person.post(f"{CONTROL}/faults", json={"status": 500})
     await send(person, exchange_form("c"))
@@ -201,7 +201,7 @@ async def test_control_api_plans_faults(
 async def test_control_api_says_what_it_does_not_understand(
     person: httpx.AsyncClient, path: str, body: Any
 ) -> None:
-    """422, and nothing breaks."""
+    """The status is 422, and the simulator still works."""
     answer = await person.post(f"{CONTROL}/{path}", json=body)
     assert answer.status_code == 422
     assert answer.json()["error"]
@@ -210,7 +210,7 @@ async def test_control_api_says_what_it_does_not_understand(
 async def test_lifetimes_and_access_of_one_grant(
     person: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """For tests whose service lives in real time."""
+    """Tests whose service runs in real time need short lifetimes."""
     await person.post(f"{CONTROL}/lifetimes", json={"access_token": 5, "grace": 1})
     code = await new_code(person)
     tokens = (await send(person, exchange_form(code))).json()
@@ -229,7 +229,7 @@ async def test_lifetimes_and_access_of_one_grant(
 async def test_fault_may_hit_one_token_only(
     person: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """And wait after the commit."""
+    """A fault may also delay the answer after the commit."""
     first, second = await connect(person), await connect(person)
     fault = Fault(only=first["refresh_token"], commit=True, hold=0.05, status=500)
     simulator.faults.add(fault)

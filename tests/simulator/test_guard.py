@@ -1,4 +1,4 @@
-"""Who may use the control API, and what it shows: over real sockets, as a browser would send it."""
+"""Who may use the control API, and what it shows: over real sockets, with a browser's headers."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    """A simulator on all addresses of this machine."""
+    """A simulator that listens on all addresses of this machine."""
     port = free_port()
     directory = tmp_path_factory.mktemp("simulator")
     arguments = ["simulator", "--host", "0.0.0.0", "--port", str(port)]  # noqa: S104
@@ -41,7 +41,7 @@ def ask(
     content: bytes | None = None,
     headers: dict[str, str] | None = None,
 ) -> int:
-    """The status of one request with exactly these headers."""
+    """Send one request with exactly these headers and return its status."""
     url = f"http://{address[0]}:{address[1]}{path}"
     host = f"localhost:{address[1]}" if host is None else host.format(port=address[1])
     sent = {name: value.format(port=address[1]) for name, value in (headers or {}).items()}
@@ -52,7 +52,7 @@ def ask(
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"])
 def test_this_machine_may_use_the_control_api(address: tuple[str, int], name: str) -> None:
-    """By any of its names, from a script or from the simulator's own page."""
+    """This holds for each of its names, for scripts and for the simulator's own page."""
     own = {"Origin": f"http://{name.lower()}:{{port}}", "Sec-Fetch-Site": "same-origin"}
     for headers in ({}, own):
         assert ask(address, host=f"{name}:{{port}}", headers=headers) == 200
@@ -75,7 +75,7 @@ def test_this_machine_may_use_the_control_api(address: tuple[str, int], name: st
 def test_name_that_leads_here_by_dns_rebinding_is_refused(
     address: tuple[str, int], host: str
 ) -> None:
-    """A hostile page's own domain may resolve to 127.0.0.1."""
+    """The domain of a hostile page may resolve to 127.0.0.1."""
     assert ask(address, host=host) == 403
     assert ask(address, "GET", "/_simulator/requests", host=host) == 403
 
@@ -93,7 +93,7 @@ def test_name_that_leads_here_by_dns_rebinding_is_refused(
     ],
 )
 def test_other_website_is_refused(address: tuple[str, int], headers: dict[str, str]) -> None:
-    """A form or a script of its page needs no answer to do harm."""
+    """A form or script of another website can do harm without reading the answer."""
     assert ask(address, "POST", "/_simulator/revocation", headers=headers) == 403
     body = b'{"advance": 1}'
     assert ask(address, "POST", "/_simulator/clock", content=body, headers=headers | JSON) == 403
@@ -104,7 +104,7 @@ def test_other_website_is_refused(address: tuple[str, int], headers: dict[str, s
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]
 )
 def test_body_must_be_json(address: tuple[str, int], kind: str) -> None:
-    """No HTML form can send that."""
+    """An HTML form cannot send JSON."""
     body = b'{"advance": 1}'
     headers = {"Content-Type": kind}
     assert ask(address, "POST", "/_simulator/clock", content=body, headers=headers) == 415
@@ -112,7 +112,7 @@ def test_body_must_be_json(address: tuple[str, int], kind: str) -> None:
 
 
 def test_body_is_capped(address: tuple[str, int]) -> None:
-    """64 KiB for the control API, 8 MiB for Airtable's routes."""
+    """The limit is 64 KiB for the control API and 8 MiB for Airtable's routes."""
     large = b" " * 70_000
     assert ask(address, "POST", "/_simulator/clock", content=large, headers=JSON) == 413
     assert ask(address, "POST", "/oauth2/v1/token", content=large) == 400
@@ -122,7 +122,7 @@ def test_body_is_capped(address: tuple[str, int]) -> None:
 def test_other_machine_may_use_the_control_api_by_a_name_that_was_configured(
     address: tuple[str, int],
 ) -> None:
-    """The name alone does not help a client that claims to be localhost."""
+    """A remote client that sends `Host: localhost` is still refused."""
     elsewhere = own_address()
     if elsewhere is None:
         pytest.skip("this machine has loopback addresses only")
@@ -134,10 +134,10 @@ def test_other_machine_may_use_the_control_api_by_a_name_that_was_configured(
 
 
 def own_address() -> str | None:
-    """An address of this machine that is not loopback."""
+    """An address of this machine that is not loopback, if it has one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing
+            probe.connect(("192.0.2.1", 9))  # a UDP socket sends nothing here
         except OSError:
             return None
         address: str = probe.getsockname()[0]
@@ -162,18 +162,18 @@ def own_address() -> str | None:
 def test_control_request_that_makes_no_sense_is_422(
     address: tuple[str, int], path: str, body: Any
 ) -> None:
-    """And not a failure of a later request."""
+    """Otherwise a later request would fail."""
     content = json.dumps(body).encode()
     assert ask(address, "POST", f"/_simulator/{path}", content=content, headers=JSON) == 422
     content = b"[" * 50_000
     assert ask(address, "POST", f"/_simulator/{path}", content=content, headers=JSON) == 422
 
 
-# What it records
+# The recorded requests
 
 
 async def test_secrets_of_requests_are_masked() -> None:
-    """Those of a login, a call and a refresh; what the requests were about can still be read."""
+    """Secrets of a login, a call and a refresh are masked. Other parameters stay readable."""
     simulator = Simulator([INTEGRATION])
     secret = "CANARY-0123456789-secret"
     async with client_of(simulator) as person:
@@ -202,7 +202,7 @@ async def test_secrets_of_requests_are_masked() -> None:
 
 
 async def test_secrets_are_recorded_for_those_who_ask() -> None:
-    """Tests of where secrets go compare them."""
+    """Tests that check where secrets go need to compare them."""
     simulator = make_simulator()
     async with client_of(simulator) as person:
         await person.post("/oauth2/v1/token", data={"code": "the-code"})
@@ -210,7 +210,7 @@ async def test_secrets_are_recorded_for_those_who_ask() -> None:
 
 
 async def test_log_is_bounded() -> None:
-    """In requests, in bytes of a body, and in bytes of all."""
+    """The number of requests, the size of one body and the total size are bounded."""
     simulator = make_simulator()
     async with client_of(simulator) as person:
         await person.post("/oauth2/v1/token", content=b"x" * 1_000_000)
@@ -228,7 +228,7 @@ async def test_log_is_bounded() -> None:
 
 
 async def test_planned_faults_are_bounded() -> None:
-    """Those that have fired make room; a thousand that have not are enough."""
+    """Faults that have fired are dropped first. At most a thousand others can be planned."""
     simulator = make_simulator()
     for _ in range(1000):
         simulator.faults.add(Fault(fired=1))

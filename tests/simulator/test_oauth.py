@@ -77,7 +77,7 @@ def assert_refused(answer: httpx.Response, status: int, error: str) -> None:
 
 
 async def test_consent_page_shows_what_is_asked_for(person: httpx.AsyncClient) -> None:
-    """The integration, the scopes in words, the bases."""
+    """The page lists the integration, the scopes in words, and the bases."""
     page = await ask(person, *AUTHORIZATION.items())
     assert page.status_code == 200
     for text in ("Demo integration", "See the data in records", "Product launch", "Deny"):
@@ -85,13 +85,13 @@ async def test_consent_page_shows_what_is_asked_for(person: httpx.AsyncClient) -
 
 
 async def test_consent_brings_code_and_state(person: httpx.AsyncClient) -> None:
-    """And nothing else."""
+    """The redirect has no other parameters."""
     url = httpx.URL("/oauth2/v1/authorize", params=AUTHORIZATION)
     assert set(await decide(person, str(url))) == {"code", "state"}
 
 
 async def test_denial_brings_an_error(person: httpx.AsyncClient) -> None:
-    """With description and state."""
+    """The redirect has a description and the state."""
     url = httpx.URL("/oauth2/v1/authorize", params=AUTHORIZATION)
     parameters = await decide(person, str(url), decision="deny")
     assert set(parameters) == {"error", "error_description", "state"}
@@ -99,7 +99,7 @@ async def test_denial_brings_an_error(person: httpx.AsyncClient) -> None:
 
 
 async def test_consent_page_works_once(person: httpx.AsyncClient) -> None:
-    """Its form is not to be replayed."""
+    """Its form cannot be submitted twice."""
     page = await ask(person, *AUTHORIZATION.items())
     consent = page.text.partition('name="consent" value="')[2].partition('"')[0]
     form = {"consent": consent, "decision": "grant"}
@@ -121,7 +121,7 @@ async def test_consent_page_works_once(person: httpx.AsyncClient) -> None:
 async def test_unknown_client_or_redirect_uri_never_comes_back(
     person: httpx.AsyncClient, changes: dict[str, str | None]
 ) -> None:
-    """An error page; the redirect URI is compared byte for byte."""
+    """The user sees an error page. The redirect URI is compared byte for byte."""
     wanted = {name: value for name, value in (AUTHORIZATION | changes).items() if value}
     page = await ask(person, *wanted.items())
     assert page.status_code == 400
@@ -153,7 +153,7 @@ async def test_unknown_client_or_redirect_uri_never_comes_back(
 async def test_faulty_request_comes_back_with_an_error(
     person: httpx.AsyncClient, changes: dict[str, str | None], error: str
 ) -> None:
-    """And with the state, if one was sent."""
+    """The redirect has the state, if the request had one."""
     wanted = {name: value for name, value in (AUTHORIZATION | changes).items() if value is not None}
     answer = await ask(person, *wanted.items())
     assert answer.status_code == 302
@@ -164,7 +164,6 @@ async def test_faulty_request_comes_back_with_an_error(
 
 @pytest.mark.parametrize("name", ["response_type", "scope", "state", "code_challenge"])
 async def test_repeated_parameter_is_refused(person: httpx.AsyncClient, name: str) -> None:
-    """Each exactly once."""
     answer = await ask(person, *AUTHORIZATION.items(), (name, AUTHORIZATION[name]))
     assert query_of(answer.headers["location"])["error"] == "invalid_request"
 
@@ -173,7 +172,7 @@ async def test_repeated_parameter_is_refused(person: httpx.AsyncClient, name: st
 async def test_repeated_client_or_redirect_uri_is_an_error_page(
     person: httpx.AsyncClient, name: str
 ) -> None:
-    """Where to go back to is not clear then."""
+    """The redirect target is ambiguous then."""
     assert (await ask(person, *AUTHORIZATION.items(), (name, "x"))).status_code == 400
 
 
@@ -181,7 +180,7 @@ async def test_repeated_client_or_redirect_uri_is_an_error_page(
 
 
 async def test_tokens_of_a_code(person: httpx.AsyncClient) -> None:
-    """All fields of the reference."""
+    """The answer has every field of Airtable's reference."""
     tokens = await connect(person)
     assert tokens["access_token"]
     assert tokens["refresh_token"]
@@ -191,7 +190,7 @@ async def test_tokens_of_a_code(person: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 async def test_basic_in_either_alphabet(encode: Any) -> None:
-    """The reference says base64url, Airtable's own example sends base64."""
+    """The reference says base64url, but Airtable's own example sends base64."""
     simulator = make_simulator(client_secret="s??>>")
     async with client_of(simulator) as person:
         header = f"Basic {encode(b'test-client:s??>>').decode()}"
@@ -218,13 +217,13 @@ async def test_basic_in_either_alphabet(encode: Any) -> None:
 async def test_client_with_a_secret_must_authenticate(
     person: httpx.AsyncClient, options: dict[str, Any]
 ) -> None:
-    """The secret in the body does not count."""
+    """A secret in the body does not count."""
     form = exchange_form("c", client_id="test-client", client_secret="test-secret")
     assert_refused(await send(person, form, **options), 401, "invalid_client")
 
 
 async def test_client_without_a_secret_must_not_authenticate() -> None:
-    """It names itself in the body."""
+    """Such a client sends its id in the body."""
     async with client_of(make_simulator(client_secret="")) as person:
         form = exchange_form(await new_code(person), client_id="test-client")
         refused = await send(person, form, auth=("test-client", ""))
@@ -253,21 +252,19 @@ async def test_client_without_a_secret_must_not_authenticate() -> None:
 async def test_code_is_burned_by_a_failed_attempt(
     person: httpx.AsyncClient, changes: dict[str, str], error: str
 ) -> None:
-    """The first attempt, whatever was wrong with it."""
+    """The code is spent whatever was wrong with the first attempt."""
     code = await new_code(person)
     assert_refused(await send(person, exchange_form(code, **changes)), 400, error)
     assert_refused(await send(person, exchange_form(code)), 400, "invalid_grant")
 
 
 async def test_code_is_good_once(person: httpx.AsyncClient) -> None:
-    """The second attempt fails."""
     code = await new_code(person)
     assert (await send(person, exchange_form(code))).status_code == 200
     assert_refused(await send(person, exchange_form(code)), 400, "invalid_grant")
 
 
 async def test_code_lives_ten_minutes(person: httpx.AsyncClient, simulator: Simulator) -> None:
-    """Not a second longer."""
     young, old = await new_code(person), await new_code(person)
     simulator.clock.advance(599)
     assert (await send(person, exchange_form(young))).status_code == 200
@@ -276,25 +273,25 @@ async def test_code_lives_ten_minutes(person: httpx.AsyncClient, simulator: Simu
 
 
 async def test_missing_code(person: httpx.AsyncClient) -> None:
-    """A parameter that is required."""
+    """`code` is required."""
     assert_refused(await send(person, exchange_form("")), 400, "invalid_request")
 
 
 async def test_only_forms_are_read(person: httpx.AsyncClient) -> None:
-    """Content-Type is always required."""
+    """A body of another Content-Type is refused."""
     answer = await person.post("/oauth2/v1/token", json=exchange_form("c"), auth=BASIC)
     assert_refused(answer, 400, "invalid_request")
 
 
 async def test_repeated_field_is_refused(person: httpx.AsyncClient) -> None:
-    """RFC 6749, section 3.2."""
+    """See RFC 6749, section 3.2."""
     form = exchange_form("c") | {"code": ["c", "d"]}
     assert_refused(await send(person, form), 400, "invalid_request")
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
 async def test_token_endpoint_is_for_servers(person: httpx.AsyncClient, method: str) -> None:
-    """POST only, and no CORS headers: a browser cannot call it."""
+    """It accepts POST only and sends no CORS headers, so a browser cannot call it."""
     answer = await person.request(
         method,
         "/oauth2/v1/token",
@@ -313,7 +310,7 @@ async def whoami(person: httpx.AsyncClient, token: str) -> int:
 
 
 async def test_refresh_kills_the_old_pair_at_once(person: httpx.AsyncClient) -> None:
-    """Both the refresh token and the access token."""
+    """Both the refresh token and the access token become invalid."""
     old = await connect(person)
     answer = await send(person, refresh_form(old))
     assert answer.status_code == 200
@@ -324,7 +321,7 @@ async def test_refresh_kills_the_old_pair_at_once(person: httpx.AsyncClient) -> 
 async def test_used_refresh_token_is_a_conflict_then_invalid(
     person: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """409 for ten seconds: a peer has the new pair."""
+    """It is answered 409 for ten seconds, because another process may have the new pair."""
     old = await connect(person)
     await send(person, refresh_form(old))
     simulator.clock.advance(9)
@@ -336,7 +333,6 @@ async def test_used_refresh_token_is_a_conflict_then_invalid(
 async def test_refresh_token_lives_sixty_days(
     person: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """Then the user must connect again."""
     young, old = await connect(person), await connect(person)
     simulator.clock.advance(60 * 86400 - 1)
     assert (await send(person, refresh_form(young))).status_code == 200
@@ -345,7 +341,6 @@ async def test_refresh_token_lives_sixty_days(
 
 
 async def test_access_token_lives_an_hour(person: httpx.AsyncClient, simulator: Simulator) -> None:
-    """Then it is 401."""
     tokens = await connect(person)
     simulator.clock.advance(3599)
     assert await whoami(person, tokens["access_token"]) == 200
@@ -354,7 +349,7 @@ async def test_access_token_lives_an_hour(person: httpx.AsyncClient, simulator: 
 
 
 async def test_refresh_for_fewer_scopes(person: httpx.AsyncClient) -> None:
-    """A subset is fine, anything else is not."""
+    """A refresh may ask for a subset of the scopes, and for nothing else."""
     tokens = await connect(person)
     more = refresh_form(tokens, scope="data.records:write")
     assert_refused(await send(person, more), 400, "invalid_request")
@@ -364,6 +359,6 @@ async def test_refresh_for_fewer_scopes(person: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("token", ["", "unknown"])
 async def test_unknown_refresh_token(person: httpx.AsyncClient, token: str) -> None:
-    """Missing is a malformed request, unknown an invalid grant."""
+    """A missing token is `invalid_request`, an unknown one `invalid_grant`."""
     answer = await send(person, {"grant_type": "refresh_token", "refresh_token": token})
     assert_refused(answer, 400, "invalid_grant" if token else "invalid_request")

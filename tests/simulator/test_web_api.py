@@ -1,4 +1,4 @@
-"""The Web API, as far as it is simulated."""
+"""The part of the Web API that is simulated."""
 
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ def assert_error(answer: httpx.Response, status: int, kind: str) -> None:
 
 
 async def test_whoami(api: httpx.AsyncClient) -> None:
-    """Id and scopes; the address with `user.email:read`."""
+    """The answer has id and scopes, and the email address with `user.email:read`."""
     assert await get(api, "/v0/meta/whoami") == {
         "id": "usrEhBi2lISp8sNGt",
         "scopes": list(SCOPES),
@@ -49,7 +49,7 @@ async def test_whoami(api: httpx.AsyncClient) -> None:
 
 
 async def test_three_bases(api: httpx.AsyncClient) -> None:
-    """All that were granted."""
+    """The list has every base that was granted."""
     bases = (await get(api, "/v0/meta/bases"))["bases"]
     assert [base["name"] for base in bases] == [
         "Product launch",
@@ -60,7 +60,7 @@ async def test_three_bases(api: httpx.AsyncClient) -> None:
 
 
 async def test_tables_have_fields_of_many_types(api: httpx.AsyncClient) -> None:
-    """As the reference describes them."""
+    """Their structure follows Airtable's reference."""
     types = set()
     for base in (await get(api, "/v0/meta/bases"))["bases"]:
         for table in (await get(api, f"/v0/meta/bases/{base['id']}/tables"))["tables"]:
@@ -70,7 +70,7 @@ async def test_tables_have_fields_of_many_types(api: httpx.AsyncClient) -> None:
 
 
 async def test_records_come_in_pages(api: httpx.AsyncClient) -> None:
-    """A hundred at most, with an offset that continues."""
+    """A page has at most a hundred records. Its offset leads to the next page."""
     table = await table_of(api, "Inventory and orders", "Orders")
     first = await get(api, table)
     second = await get(api, table, offset=first["offset"])
@@ -81,7 +81,7 @@ async def test_records_come_in_pages(api: httpx.AsyncClient) -> None:
 
 
 async def test_record_leaves_out_empty_cells(api: httpx.AsyncClient) -> None:
-    """And unchecked ones."""
+    """A record also leaves out checkboxes that are not checked."""
     table = await table_of(api, "Product launch", "Tasks")
     records = (await get(api, table))["records"]
     assert all(
@@ -92,7 +92,7 @@ async def test_record_leaves_out_empty_cells(api: httpx.AsyncClient) -> None:
 
 
 async def test_listing_sorts_limits_and_selects(api: httpx.AsyncClient) -> None:
-    """The parameters that need no formula."""
+    """These parameters need no formula."""
     table = await table_of(api, "Inventory and orders", "Products")
     parameters = {
         "sort[0][field]": "Price",
@@ -118,28 +118,28 @@ async def test_listing_sorts_limits_and_selects(api: httpx.AsyncClient) -> None:
 async def test_faulty_listing(
     api: httpx.AsyncClient, parameters: dict[str, str], kind: str
 ) -> None:
-    """422 with Airtable's type."""
+    """The answer is 422 with Airtable's error type."""
     table = await table_of(api, "Inventory and orders", "Orders")
     assert_error(await api.get(table, params=parameters), 422, kind)
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic eDp5"])
 async def test_no_token_is_401(api: httpx.AsyncClient, header: str) -> None:
-    """On every path."""
+    """This holds on every path."""
     for path in ("/v0/meta/whoami", "/v0/meta/bases", "/v0/appX/tblX"):
         answer = await api.get(path, headers={"Authorization": header})
         assert_error(answer, 401, "AUTHENTICATION_REQUIRED")
 
 
 async def test_what_was_not_granted_is_403(api: httpx.AsyncClient) -> None:
-    """A base, a table or a record that is not there looks the same."""
+    """An unknown base, table or record gets the same answer."""
     table = await table_of(api, "Product launch", "Tasks")
     for path in ("/v0/appUnknown/tblX", table[:-1], f"{table}/recUnknown"):
         assert_error(await api.get(path), 403, "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND")
 
 
 async def test_scope_that_was_not_granted_is_403() -> None:
-    """Only what the consent page listed."""
+    """Only the scopes that the consent page listed are granted."""
     simulator = make_simulator(scopes=("user.email:read",))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(simulator.app), base_url=AIRTABLE
@@ -152,7 +152,7 @@ async def test_scope_that_was_not_granted_is_403() -> None:
 
 
 async def test_browsers_may_call_the_api(api: httpx.AsyncClient) -> None:
-    """CORS for every origin, with the headers that a SPA needs."""
+    """CORS allows every origin, with the headers that a single-page app needs."""
     preflight = await api.options(
         "/v0/meta/whoami",
         headers={
@@ -166,12 +166,12 @@ async def test_browsers_may_call_the_api(api: httpx.AsyncClient) -> None:
 
 
 async def test_every_answer_sets_a_cookie(api: httpx.AsyncClient) -> None:
-    """As Airtable does; nobody should send it on."""
+    """Airtable does this too. The service must not pass the cookie on."""
     assert (await api.get("/v0/meta/whoami")).headers["set-cookie"].startswith("brw=")
 
 
 async def test_control_api(api: httpx.AsyncClient, simulator: Simulator) -> None:
-    """What was seen, and a clock to move."""
+    """The control API lists requests and advances the clock."""
     assert {"/oauth2/v1/authorize", "/oauth2/v1/token"} <= {
         seen.path for seen in simulator.requests
     }
@@ -203,7 +203,7 @@ async def products(writer: httpx.AsyncClient) -> str:
 
 
 async def test_record_is_created_changed_and_deleted(writer: httpx.AsyncClient) -> None:
-    """One at a time."""
+    """Each request changes one record."""
     table = await products(writer)
     made = (await writer.post(table, json={"fields": {"Product": "Vase", "Price": 12}})).json()
     assert made["fields"] == {"Product": "Vase", "Price": 12}
@@ -212,13 +212,13 @@ async def test_record_is_created_changed_and_deleted(writer: httpx.AsyncClient) 
     assert changed.json()["fields"] == {"Product": "Vase", "In stock": 3}
     replaced = await writer.put(path, json={"fields": {"Product": "Bowl", "Discontinued": False}})
     assert replaced.json()["fields"] == {"Product": "Bowl"}
-    await writer.post(f"{CONTROL}/clock", json={"advance": 2})  # five requests a second
+    await writer.post(f"{CONTROL}/clock", json={"advance": 2})  # stay below five requests a second
     assert (await writer.delete(path)).json() == {"id": made["id"], "deleted": True}
     assert (await writer.get(path)).status_code == 403
 
 
 async def test_ten_records_at_a_time(writer: httpx.AsyncClient) -> None:
-    """Not eleven."""
+    """A request may change ten records, but not more."""
     table = await products(writer)
     records = [{"fields": {"Product": f"Item {number}"}} for number in range(10)]
     made = (await writer.post(table, json={"records": records})).json()["records"]
@@ -234,7 +234,7 @@ async def test_ten_records_at_a_time(writer: httpx.AsyncClient) -> None:
 
 
 async def test_upsert_merges_on_fields(writer: httpx.AsyncClient) -> None:
-    """What is there is changed, what is not is made."""
+    """An upsert updates the records that match and creates the others."""
     table = await products(writer)
     before = len((await get(writer, table))["records"])
     body = {
@@ -282,13 +282,13 @@ async def test_upsert_merges_on_fields(writer: httpx.AsyncClient) -> None:
 async def test_change_that_makes_no_sense_is_422(
     writer: httpx.AsyncClient, method: str, body: Any, kind: str
 ) -> None:
-    """With Airtable's type."""
+    """The answer has Airtable's error type."""
     table = await products(writer)
     assert_error(await writer.request(method, table, json=body), 422, kind)
 
 
 async def test_endless_number_in_a_listing_is_no_failure(api: httpx.AsyncClient) -> None:
-    """An offset gets Airtable's 422; a limit beyond every table limits nothing."""
+    """A bad offset is answered with Airtable's 422. A huge `maxRecords` has no effect."""
     table = await table_of(api, "Inventory and orders", "Orders")
     first = await get(api, table, maxRecords="9" * 5000)
     assert len(first["records"]) == 100
@@ -298,7 +298,7 @@ async def test_endless_number_in_a_listing_is_no_failure(api: httpx.AsyncClient)
 
 
 async def test_record_that_a_request_names_twice_is_422(writer: httpx.AsyncClient) -> None:
-    """And nothing is changed or deleted."""
+    """The request changes and deletes nothing."""
     table = await products(writer)
     first = (await get(writer, table))["records"][0]
     twice = [("records[]", first["id"])] * 2
@@ -310,7 +310,7 @@ async def test_record_that_a_request_names_twice_is_422(writer: httpx.AsyncClien
 
 
 async def test_faulty_record_among_others_changes_nothing(writer: httpx.AsyncClient) -> None:
-    """A request is carried out as a whole, or not at all."""
+    """A request is carried out completely or not at all."""
     table = await products(writer)
     before = await get(writer, table)
     faulty: list[dict[str, Any]] = [{"fields": {"Product": "Vase"}}, {"fields": {"Nonsense": 1}}]
@@ -328,19 +328,18 @@ async def test_faulty_record_among_others_changes_nothing(writer: httpx.AsyncCli
 async def test_body_that_no_answer_could_repeat_is_422(
     writer: httpx.AsyncClient, content: bytes
 ) -> None:
-    """Too deep, infinite, or not text."""
+    """Here it is too deeply nested, or has an infinite number or a lone surrogate."""
     answer = await writer.post(await products(writer), content=content)
     assert_error(answer, 422, "INVALID_REQUEST_BODY")
 
 
 async def test_typecast_takes_what_does_not_fit(writer: httpx.AsyncClient) -> None:
-    """As asked."""
     body = {"fields": {"Price": "cheap"}, "typecast": True}
     assert (await writer.post(await products(writer), json=body)).status_code == 200
 
 
 async def test_writing_needs_its_scope(api: httpx.AsyncClient) -> None:
-    """And a body that can be read."""
+    """A body that is not JSON is answered 422."""
     table = await table_of(api, "Inventory and orders", "Products")
     answer = await api.post(table, json={"fields": {}})
     assert_error(answer, 403, "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND")
@@ -348,7 +347,7 @@ async def test_writing_needs_its_scope(api: httpx.AsyncClient) -> None:
 
 
 async def test_consent_page_asks_who_is_signed_in() -> None:
-    """Where there are several."""
+    """The page asks only if the simulator has several users."""
     simulator = Simulator(
         [Integration("test-client", (REDIRECT_URI,), SCOPES, "test-secret")], users=some_users(3)
     )
@@ -365,7 +364,7 @@ async def test_consent_page_asks_who_is_signed_in() -> None:
 
 
 async def test_long_listing_is_asked_for_by_post(api: httpx.AsyncClient) -> None:
-    """`listRecords` takes the parameters of a listing as JSON."""
+    """`listRecords` accepts the parameters of a listing as JSON."""
     table = await table_of(api, "Product launch", "Tasks")
     sort = [{"field": "Task", "direction": "desc"}]
     body = {"pageSize": 2, "fields": ["Task", "Due"], "sort": sort, "maxRecords": 3}
@@ -381,7 +380,7 @@ async def test_long_listing_is_asked_for_by_post(api: httpx.AsyncClient) -> None
 
 
 async def test_file_is_uploaded(writer: httpx.AsyncClient) -> None:
-    """It appears in the record, and can be downloaded; the answer has ids for names."""
+    """The record has the attachment, which can be downloaded. The answer uses field ids."""
     table = await products(writer)
     schema = (await get(writer, f"/v0/meta/bases/{table.split('/')[2]}/tables"))["tables"]
     fields = next(each["fields"] for each in schema if each["name"] == "Products")
@@ -398,7 +397,7 @@ async def test_file_is_uploaded(writer: httpx.AsyncClient) -> None:
     downloaded = await writer.get(uploaded["url"])
     assert (downloaded.content, downloaded.status_code) == (b"<b>", 200)
     assert downloaded.headers["content-type"] == "application/octet-stream"
-    await writer.post("/_simulator/clock", json={"advance": 2})  # five requests a second
+    await writer.post("/_simulator/clock", json={"advance": 2})  # stay below five requests a second
     changed = await get(writer, f"{table}/{record['id']}")
     assert changed["fields"]["Photos"][-1]["id"] == uploaded["id"]
 
@@ -417,7 +416,7 @@ async def test_file_is_uploaded(writer: httpx.AsyncClient) -> None:
 async def test_upload_that_makes_no_sense_is_refused(
     writer: httpx.AsyncClient, field: str, change: dict[str, Any], kind: str
 ) -> None:
-    """Unknown or unsuitable fields, and files that are malformed or too large."""
+    """The field is unknown or unsuitable, or the file is malformed or too large."""
     table = await products(writer)
     record = (await get(writer, table, pageSize=1))["records"][0]["id"]
     file = {"contentType": "text/plain", "file": "", "filename": "a"} | change
@@ -430,7 +429,6 @@ async def test_upload_that_makes_no_sense_is_refused(
 
 
 async def test_upload_needs_the_scope_for_writing(api: httpx.AsyncClient) -> None:
-    """As every change does."""
     table = await products(api)
     path = f"{table.rpartition('/')[0]}/recX/Photos/uploadAttachment"
     refused = await api.post(path, json={})
