@@ -1,4 +1,4 @@
-"""What Airtable's own errors become in a host's route."""
+"""How errors of Airtable's Web API reach a host's route."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from airtable_oauth.errors import Action, UpstreamError, UpstreamTimeout, WebApi
 from airtable_oauth.testing import AirtableSimulator, Fault
 
 SECRET = "patSecret.0123456789"
-"""Stands for what must not be quoted: Airtable's sentences may repeat what was sent."""
+"""A secret that no answer may quote: Airtable's messages may repeat parts of the request."""
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def host(airtable_simulator: AirtableSimulator) -> AsyncIterator[httpx.Asy
 
 
 async def test_success_passes(host: httpx.AsyncClient) -> None:
-    """The response comes back, to be read."""
+    """The caller can read the response body afterwards."""
     assert len((await host.get("/bases")).json()["bases"]) == 3
 
 
@@ -66,7 +66,7 @@ async def test_error_of_airtable_is_the_routes_answer(
     answer: int,
     kind: str,
 ) -> None:
-    """Its status if it is the request's fault, else 502; nothing of its sentence."""
+    """A 4xx keeps its status, a 5xx becomes 502, and Airtable's message is not quoted."""
     body = json.dumps({"error": {"type": kind, "message": f"Invalid value: {SECRET}"}})
     airtable_simulator.faults.add(
         Fault("/v0/meta/bases", status=status, body=body, headers=(("Retry-After", "7"),))
@@ -81,7 +81,7 @@ async def test_error_of_airtable_is_the_routes_answer(
 async def test_token_that_airtable_still_refuses_is_401(
     host: httpx.AsyncClient, airtable_simulator: AirtableSimulator
 ) -> None:
-    """After one renewal; the user may connect again."""
+    """This happens after one forced refresh. The user may reconnect."""
     body = '{"error": {"type": "AUTHENTICATION_REQUIRED", "message": "Authentication required"}}'
     airtable_simulator.faults.add(Fault("/v0/meta/bases", status=401, body=body, times=2))
     got = await host.get("/bases")
@@ -93,7 +93,7 @@ async def test_token_that_airtable_still_refuses_is_401(
 async def test_status_decides_where_the_body_was_not_read(
     host: httpx.AsyncClient, airtable_simulator: AirtableSimulator
 ) -> None:
-    """A stream is not read to its end for an error."""
+    """The body of a streamed response is not read to find the error code."""
     airtable_simulator.faults.add(Fault("/v0/meta/bases", status=404, body='{"error": "X"}'))
     got = await host.get("/stream")
     assert (got.status_code, got.json()["detail"][:22]) == (404, "Airtable answered 404.")
@@ -101,7 +101,7 @@ async def test_status_decides_where_the_body_was_not_read(
 
 @asynccontextmanager
 async def api_that_sends(answer: bytes, *, hang: bool = False) -> AsyncIterator[str]:
-    """The URL of a Web API that sends these bytes, then closes the connection or does nothing."""
+    """The URL of a Web API that sends these bytes, then closes the connection or hangs."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -127,7 +127,7 @@ async def api_that_sends(answer: bytes, *, hang: bool = False) -> AsyncIterator[
 async def test_body_that_breaks_off_is_our_error(
     airtable_simulator: AirtableSimulator, answer: bytes
 ) -> None:
-    """A route answers 502 then; an exception of httpx's would be a 500."""
+    """A route then answers 502. An exception of httpx would become a 500."""
     async with api_that_sends(answer) as url:
         airtable = AirtableOAuth(airtable_simulator.settings(airtable_api_url=url))
         async with airtable.lifespan():
@@ -138,7 +138,7 @@ async def test_body_that_breaks_off_is_our_error(
 
 
 async def test_body_that_stops_is_504(airtable_simulator: AirtableSimulator) -> None:
-    """After `UPSTREAM_TIMEOUT` without a byte."""
+    """The timeout is `UPSTREAM_TIMEOUT` seconds without a byte."""
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"
     async with api_that_sends(answer, hang=True) as url:
         settings = airtable_simulator.settings(airtable_api_url=url, upstream_timeout=0.2)
@@ -174,7 +174,7 @@ def error_of(status: int, body: str | bytes = b"", **headers: str) -> WebApiErro
     ],
 )
 def test_error_code_is_airtables_type(body: str | bytes, kind: str) -> None:
-    """In each of the shapes that Airtable uses; anything else is named by its status."""
+    """Airtable uses several shapes of error body. Anything else is named after its status."""
     error = error_of(422, body)
     assert error.error == kind
     assert SECRET not in error.description
@@ -193,12 +193,12 @@ def test_error_code_is_airtables_type(body: str | bytes, kind: str) -> None:
     ],
 )
 def test_action_says_what_to_do(status: int, kind: str, action: Action) -> None:
-    """Waiting helps against a rate limit, and not against a month's allowance."""
+    """Retrying helps against a rate limit, but not against a used-up monthly allowance."""
     assert error_of(status, json.dumps({"error": {"type": kind}})).action is action
 
 
 def test_airtables_sentence_is_for_the_host_alone() -> None:
-    """It may quote data: it is an attribute, and neither the answer nor what is logged."""
+    """The message may quote data, so no answer and no log line contains it."""
     error = error_of(422, json.dumps({"error": {"type": "X", "message": f"Unknown: {SECRET}"}}))
     assert error.message == f"Unknown: {SECRET}"
     assert SECRET not in f"{error} {error!r} {error.detail} {error.headers}"
@@ -206,5 +206,5 @@ def test_airtables_sentence_is_for_the_host_alone() -> None:
 
 @pytest.mark.parametrize("value", ["", "soon", "-1", "9" * 5000, "Wed, 21 Oct 2026 07:28:00 GMT"])
 def test_retry_after_that_is_no_number_of_seconds_is_left_out(value: str) -> None:
-    """A caller gets a number, or nothing."""
+    """`retry_after` is a number of seconds or None."""
     assert error_of(503, **{"Retry-After": value}).retry_after is None

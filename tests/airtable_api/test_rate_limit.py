@@ -1,4 +1,4 @@
-"""Five requests a second for each base, shared fairly: by connections and by processes."""
+"""The limit of five requests a second for each base, shared fairly by connections and processes."""
 
 import asyncio
 from collections import Counter
@@ -25,7 +25,7 @@ WINDOW = 1.1
 
 
 class CountingStore(FaultyStore):
-    """Counts round trips."""
+    """Counts round trips to the store."""
 
     trips = 0
 
@@ -35,15 +35,15 @@ class CountingStore(FaultyStore):
 
 
 class World:
-    """Processes on one store, in a time that the test moves."""
+    """Processes that share a store and a clock, which the test advances."""
 
     def __init__(self) -> None:
         self.time = VirtualTime()
         self.store = CountingStore(MemoryStore(clock=self.time))
         self.sent: list[tuple[float, str]] = []
-        """When which connection sent a request."""
+        """When each request was sent, and for which connection."""
         self.refused: list[tuple[float, str, int]] = []
-        """When which connection was refused, and its `Retry-After`."""
+        """When each request was refused, for which connection, and its `Retry-After`."""
 
     def process(self, *, store: Store | None = None, patience: float = 2.0) -> RateLimiter:
         store = store or self.store
@@ -58,7 +58,7 @@ class World:
         status: int = 200,
         seconds: float = 0,
     ) -> None:
-        """A request that Airtable answers with this status, after so long."""
+        """Send a request that Airtable answers with this status after `seconds`."""
         try:
             async with limiter.turn(base, connection):
                 self.sent.append((self.time(), connection))
@@ -74,7 +74,7 @@ class World:
         return started
 
     async def pause(self, limiter: RateLimiter, base: str = BASE) -> None:
-        """Airtable has answered 429; the store may need a moment to be told."""
+        """Record a 429. Storing the pause may take a moment."""
         (recorded,) = await self.start(limiter.record_429(base))
         while not recorded.done():
             await self.run(0.01)
@@ -85,12 +85,12 @@ class World:
             await settle()
 
     def count(self) -> Counter[str]:
-        """How many requests each connection sent."""
+        """How many requests were sent for each connection."""
         return Counter(connection for _, connection in self.sent)
 
 
 async def settle() -> None:
-    """Let every task go on until it waits for time."""
+    """Let every task run until it waits for the clock."""
     for _ in range(30):
         await asyncio.sleep(0)
 
@@ -108,7 +108,7 @@ def world() -> World:
 
 
 async def test_five_requests_are_sent_at_once_and_the_sixth_waits(world: World) -> None:
-    """Other bases are not held up."""
+    """Requests to other bases are not delayed."""
     limiter, began = world.process(), world.time()
     await world.start(*(world.ask(limiter, "ann") for _ in range(6)))
     assert len(world.sent) == 5
@@ -120,7 +120,7 @@ async def test_five_requests_are_sent_at_once_and_the_sixth_waits(world: World) 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
 async def test_no_second_has_more_than_five_requests(world: World, processes: int) -> None:
-    """However requests arrive, and in however many processes; and the limit is used well."""
+    """This holds for any timing and number of processes, and the limit is nearly used up."""
     random = Random(processes)  # noqa: S311 (the same each time)
     limiters = [world.process() for _ in range(processes)]
     for _ in range(100):
@@ -134,7 +134,7 @@ async def test_no_second_has_more_than_five_requests(world: World, processes: in
 
 
 async def test_request_that_would_wait_for_too_long_is_refused(world: World) -> None:
-    """With the seconds until those before it are sent."""
+    """`Retry-After` is the time until the requests ahead of it are sent."""
     limiter, began = world.process(), world.time()
     await world.start(*(world.ask(limiter, f"user{number}") for number in range(30)))
     await world.run(3)
@@ -145,7 +145,7 @@ async def test_request_that_would_wait_for_too_long_is_refused(world: World) -> 
 
 
 async def test_no_request_waits_for_longer_than_the_patience(world: World) -> None:
-    """Also while others are served all the time."""
+    """This holds even while other requests are served all the time."""
     limiter = world.process()
     waited = []
 
@@ -163,12 +163,12 @@ async def test_no_request_waits_for_longer_than_the_patience(world: World) -> No
 
 
 async def test_caller_that_leaves_gives_its_turn_to_the_next(world: World) -> None:
-    """While it waits, and at the very moment when it gets its turn."""
+    """It may leave while it waits, or at the moment when it gets its turn."""
     leaving: list[asyncio.Task[None]] = []
 
     async def sleep(seconds: float) -> None:
         await world.time.sleep(seconds)
-        for task in leaving:  # after the turn was handed out, before its task goes on
+        for task in leaving:  # after the turn was granted, before its task resumes
             asyncio.get_running_loop().call_soon(task.cancel)
 
     limiter = RateLimiter(world.store, "airtable", world.time, sleep, 1.15)
@@ -185,7 +185,7 @@ async def test_caller_that_leaves_gives_its_turn_to_the_next(world: World) -> No
 
 
 async def test_connections_take_turns(world: World) -> None:
-    """A flood of one delays only itself."""
+    """A flood of requests for one connection delays only that connection."""
     limiter = world.process()
     await world.start(*(world.ask(limiter, "flood") for _ in range(30)))
     await world.start(world.ask(limiter, "ann"), world.ask(limiter, "bob"))
@@ -195,7 +195,7 @@ async def test_connections_take_turns(world: World) -> None:
 
 
 async def test_ten_requests_of_a_connection_wait_at_most(world: World) -> None:
-    """More could not be sent in time. Those whose callers have left do not count."""
+    """More could not be sent in time. Requests whose callers have left do not count."""
     limiter = world.process()
     await world.start(*(world.ask(limiter, "ann") for _ in range(5)))
     waiting = await world.start(*(world.ask(limiter, "flood") for _ in range(12)))
@@ -207,7 +207,7 @@ async def test_ten_requests_of_a_connection_wait_at_most(world: World) -> None:
 
 
 async def test_connection_without_access_holds_up_nobody_else(world: World) -> None:
-    """It gets one turn in a window, over all processes, and only while no other request waits."""
+    """It gets one turn per window over all processes, and only if no other request waits."""
     limiters = [world.process() for _ in range(4)]
     for limiter in limiters:
         limiter.record_answer(BASE, "mallory", 403)
@@ -227,7 +227,7 @@ async def test_connection_without_access_holds_up_nobody_else(world: World) -> N
 
 
 async def test_refused_connection_waits_behind_the_others_at_once(world: World) -> None:
-    """Its requests that wait already wait behind the others as soon as Airtable has answered."""
+    """Its queued requests, too, go behind the others as soon as Airtable refuses one."""
     limiter = world.process(patience=5)
     limiter.record_answer(BASE, "ann", 200)
     asked = (world.ask(limiter, "mallory", status=404, seconds=1) for _ in range(5))
@@ -241,7 +241,7 @@ async def test_refused_connection_waits_behind_the_others_at_once(world: World) 
 
 
 async def test_errors_that_prove_no_access_do_not_count_as_access(world: World) -> None:
-    """Airtable may find fault with a body before it checks permissions. A 401 says nothing."""
+    """Airtable may reject a body before it checks permissions. A 401 says nothing about them."""
     limiter = world.process()
     limiter.record_answer(BASE, "mallory", 403)
     for status in (301, 401, 422, 429, 500):
@@ -251,7 +251,7 @@ async def test_errors_that_prove_no_access_do_not_count_as_access(world: World) 
 
 
 async def test_one_refusal_does_not_outweigh_a_recent_success(world: World) -> None:
-    """A record that is not there is a 404, too. After ten minutes only the refusal is known."""
+    """A missing record is also a 404. The success is forgotten after ten minutes."""
     limiter = world.process()
     limiter.record_answer(BASE, "ann", 200)
     world.time.advance(599)
@@ -265,7 +265,7 @@ async def test_one_refusal_does_not_outweigh_a_recent_success(world: World) -> N
 
 
 async def test_new_connection_has_one_request_under_way(world: World) -> None:
-    """In each process, until Airtable has answered it: so one without access gets few turns."""
+    """In each process its second request waits for the first answer, in case it has no access."""
     limiters = [world.process() for _ in range(2)]
     for limiter in limiters:
         asked = (world.ask(limiter, "ann", seconds=0.5) for _ in range(3))
@@ -282,7 +282,7 @@ async def test_new_connection_has_one_request_under_way(world: World) -> None:
 async def test_request_without_a_telling_answer_lets_the_next_one_go(
     world: World, end: str
 ) -> None:
-    """One at a time, however it ended."""
+    """Only one request is sent at a time, whether the one before failed or was cancelled."""
     limiter = world.process()
 
     async def fail() -> None:
@@ -305,7 +305,7 @@ async def test_request_without_a_telling_answer_lets_the_next_one_go(
 
 
 async def test_new_connection_is_released_if_its_caller_leaves_at_the_turn(world: World) -> None:
-    """At the very moment when the request could be sent."""
+    """The caller leaves at the moment when its request could be sent."""
     limiter = world.process()
     leaving, staying = (asyncio.create_task(world.ask(limiter, "ann")) for _ in range(2))
     while not limiter._bases or not limiter._known(BASE).under_way:  # noqa: SLF001
@@ -318,7 +318,7 @@ async def test_new_connection_is_released_if_its_caller_leaves_at_the_turn(world
 
 
 async def test_request_behind_a_slow_answer_is_refused_in_time(world: World) -> None:
-    """It waits no longer than its patience, and it waits no longer if the process ends."""
+    """It waits at most for the configured patience, or until the process ends."""
     limiter = world.process()
     await world.start(*(world.ask(limiter, "ann", seconds=60) for _ in range(2)))
     await world.run(2.01)
@@ -330,7 +330,7 @@ async def test_request_behind_a_slow_answer_is_refused_in_time(world: World) -> 
 
 
 async def test_known_and_new_connections_alternate(world: World) -> None:
-    """New ones may be many and without access; known ones may be busy all the time."""
+    """There may be many new connections without access, and known ones may be busy all the time."""
     limiter = world.process()
     for name in ("ann", "bob", "cat"):
         limiter.record_answer(BASE, name, 200)
@@ -342,7 +342,7 @@ async def test_known_and_new_connections_alternate(world: World) -> None:
 
 
 async def test_busy_process_does_not_starve_another(world: World) -> None:
-    """A process reserves one turn in advance, so processes take turns as well."""
+    """A process reserves only one turn in advance, so processes take turns as well."""
     busy, other = world.process(), world.process()
     for number in range(60):
         await world.start(*(world.ask(busy, f"user{each}") for each in range(4)))
@@ -354,7 +354,7 @@ async def test_busy_process_does_not_starve_another(world: World) -> None:
 
 
 async def test_eight_busy_processes_all_get_turns(world: World) -> None:
-    """Although the turns that they reserve reach as far ahead as requests wait."""
+    """The turns that they reserve reach as far ahead as a request may wait."""
 
     async def use(limiter: RateLimiter, connection: str) -> None:
         while world.time() < end:
@@ -375,7 +375,7 @@ async def test_eight_busy_processes_all_get_turns(world: World) -> None:
 
 
 async def test_pause_refuses_the_requests_that_wait(world: World) -> None:
-    """In the process that got the 429 at once, in the others before they send anything."""
+    """The process that got the 429 refuses them at once, the others before they would send them."""
     here, there = world.process(), world.process()
     await world.start(*(world.ask(here, "ann") for _ in range(7)))
     await world.start(*(world.ask(there, "bob") for _ in range(2)))
@@ -407,7 +407,7 @@ async def test_request_in_a_known_pause_costs_no_round_trip(world: World) -> Non
 
 
 async def test_request_waits_for_the_end_of_a_short_pause(world: World) -> None:
-    """Of the last second of one, say."""
+    """For example, it waits if the pause ends within a second."""
     limiter, other = world.process(), world.process()
     await world.pause(limiter)
     world.time.advance(29)
@@ -418,7 +418,7 @@ async def test_request_waits_for_the_end_of_a_short_pause(world: World) -> None:
 
 
 async def test_pause_that_could_not_be_stored_is_stored_later(world: World) -> None:
-    """Its own process keeps it all the same."""
+    """Until then, the process that got the 429 observes the pause alone."""
     here, there = world.process(), world.process()
     await world.start(world.ask(here, "ann"))
     world.store.down = True
@@ -436,7 +436,7 @@ async def test_pause_that_could_not_be_stored_is_stored_later(world: World) -> N
 
 
 async def test_without_a_store_a_process_keeps_the_limit_alone(world: World) -> None:
-    """Also when the store works again, and has forgotten everything."""
+    """It also observes the limit when the store is back and has lost its data."""
     limiter = world.process()
     await world.start(world.ask(limiter, "ann"))
     world.store.down = True
@@ -451,7 +451,7 @@ async def test_without_a_store_a_process_keeps_the_limit_alone(world: World) -> 
 
 
 async def test_without_a_store_from_the_start_requests_are_sent(world: World) -> None:
-    """Five at a time."""
+    """The process still limits itself to five at a time."""
     world.store.down = True
     limiter = world.process()
     await world.start(*(world.ask(limiter, "ann") for _ in range(6)))
@@ -459,7 +459,7 @@ async def test_without_a_store_from_the_start_requests_are_sent(world: World) ->
 
 
 async def test_quiet_base_costs_one_round_trip(world: World) -> None:
-    """Whether one process uses it or several, one after the other or at once."""
+    """This holds for one process or several, one after the other or at once."""
     limiters = [world.process() for _ in range(3)]
     for pause in (0, 1, 2, 5, 20):
         await world.run(pause)
@@ -473,7 +473,7 @@ async def test_quiet_base_costs_one_round_trip(world: World) -> None:
 async def test_hot_base_costs_little_more_than_one_round_trip_for_each_request(
     world: World, processes: int, trips: float, names: str, pause: float
 ) -> None:
-    """One to reserve a turn. The others find that no turn is free soon, or that no pause began."""
+    """One trip reserves a turn. The few others look for a free turn or a new pause."""
     limiters = [world.process() for _ in range(processes)]
     for _ in range(round(10 / pause)):
         await world.start(*(world.ask(each, name) for each in limiters for name in names))
@@ -484,7 +484,7 @@ async def test_hot_base_costs_little_more_than_one_round_trip_for_each_request(
 
 
 async def test_request_that_waits_alone_costs_two_round_trips(world: World) -> None:
-    """The second asks whether a pause has begun since the turn was reserved."""
+    """The second checks whether a pause has begun since the turn was reserved."""
     limiter, other = world.process(), world.process()
     await world.start(*(world.ask(limiter, "ann") for _ in range(5)))
     await world.start(world.ask(other, "bob"))
@@ -495,9 +495,9 @@ async def test_request_that_waits_alone_costs_two_round_trips(world: World) -> N
 
 @pytest.mark.parametrize("differing", [0.0, 0.09])
 async def test_far_store_does_not_bunch_requests(world: World, differing: float) -> None:
-    """A turn counts from the moment when the store has answered, not from when it was asked.
+    """A turn counts from the store's reply, not from the request for it.
 
-    The ways there and back may differ by up to a tenth of a second each.
+    The delays of request and reply may each vary by up to a tenth of a second.
     """
     stores = [SlowStore(world.store.store, world.time, differing) for _ in range(2)]
     limiters = [world.process(store=store) for store in stores]
@@ -510,7 +510,7 @@ async def test_far_store_does_not_bunch_requests(world: World, differing: float)
 
 
 class SlowStore(FaultyStore):
-    """A store that is 100 ms away, and at times farther."""
+    """A store whose round trip takes 100 ms, or up to `differing` more each way."""
 
     def __init__(self, store: Store, time: VirtualTime, differing: float) -> None:
         super().__init__(store)
@@ -529,7 +529,7 @@ class SlowStore(FaultyStore):
 
 
 async def test_clock_that_was_wrong_blocks_no_base(world: World) -> None:
-    """The store's clock was an hour ahead, and was then set back."""
+    """The store's clock was an hour ahead, and was then corrected."""
     clock = FakeClock()
     store = MemoryStore(clock=clock)
     limiter, other = world.process(store=store), world.process(store=store)
@@ -541,13 +541,13 @@ async def test_clock_that_was_wrong_blocks_no_base(world: World) -> None:
 
 
 async def test_nothing_is_stored_where_everything_is_encrypted(world: World) -> None:
-    """`keys rotate` reads all that is below the integration's name."""
+    """`keys rotate` decrypts the integration's namespace, so turns are stored outside it."""
     await world.start(world.ask(world.process(), "ann"))
     assert [key async for key in world.store.scan("airtable")] == []
 
 
 async def test_error_that_a_store_should_not_raise_reaches_the_callers(world: World) -> None:
-    """None of them waits for ever, and the next request is served."""
+    """No caller waits for ever, and the next request is served."""
 
     class Broken(MemoryStore):
         works = False
@@ -569,7 +569,7 @@ async def test_error_that_a_store_should_not_raise_reaches_the_callers(world: Wo
 
 
 async def test_requests_that_wait_are_refused_when_the_process_ends(world: World) -> None:
-    """Closing does not wait for their turns. A limiter that was closed works again."""
+    """Closing does not wait for their turns. A closed limiter can be used again."""
     limiter = world.process()
     await world.start(*(world.ask(limiter, "ann") for _ in range(6)))
     await limiter.close()
@@ -581,7 +581,7 @@ async def test_requests_that_wait_are_refused_when_the_process_ends(world: World
 
 
 async def test_bases_of_the_past_are_forgotten(world: World) -> None:
-    """Those that are paused are not."""
+    """Paused bases are not forgotten."""
     limiter = world.process()
     await world.pause(limiter, "appPaused")
     for number in range(3000):
@@ -601,14 +601,14 @@ async def test_bases_of_the_past_are_forgotten(world: World) -> None:
 
 
 async def test_flood_in_one_process_does_not_starve_another_over_redis(redis_url: str) -> None:
-    """Three seconds of real time: a user of the other process asks every half second."""
+    """Three seconds of real time: a user of the other process sends a request every half second."""
     stores = [RedisStore(redis_url) for _ in range(2)]
     busy, other = (RateLimiter(store, "real") for store in stores)
     loop = asyncio.get_running_loop()
     end = loop.time() + 3
 
     async def ask(limiter: RateLimiter, connection: str, pause: float) -> list[float]:
-        """How long each request waited."""
+        """How long each request waited, in seconds."""
         waited = []
         while (began := loop.time()) < end:
             async with limiter.turn(BASE, connection):
@@ -635,14 +635,14 @@ async def test_flood_in_one_process_does_not_starve_another_over_redis(redis_url
 
 
 class Upstream:
-    """An Airtable that answers as it is told, byte by byte."""
+    """An Airtable that sends prepared answers byte for byte."""
 
     def __init__(self) -> None:
         self.arrived: list[tuple[float, str]] = []
-        """When a request for which path arrived."""
+        """When each request arrived, and its path."""
         self.answers: list[bytes] = []
         self.body = asyncio.Event()
-        """Set: the rest of an answer follows its head at once."""
+        """While set, the rest of an answer follows its head at once."""
         self.body.set()
         self.url = ""
 
@@ -685,7 +685,7 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 @pytest.fixture
 async def clients(upstream: Upstream) -> AsyncIterator[list[httpx.AsyncClient]]:
-    """The same connection in two processes that share a store."""
+    """Clients of the same connection in two processes that share a store."""
     store = MemoryStore()
     settings = make_settings(airtable_api_url=upstream.url)
     async with AsyncExitStack() as stack:
@@ -706,7 +706,7 @@ async def clients(upstream: Upstream) -> AsyncIterator[list[httpx.AsyncClient]]:
 async def test_every_path_about_a_base_counts(
     upstream: Upstream, clients: list[httpx.AsyncClient]
 ) -> None:
-    """Records, structure, webhooks and uploads share the five requests of a second."""
+    """Records, structure, webhooks and uploads share the limit of five requests a second."""
     paths = [
         "/v0/appX/Tasks",
         "/v0/appX/Tasks/listRecords",
@@ -755,7 +755,7 @@ def test_base_of_a_path(path: str, base: str | None) -> None:
 async def test_429_without_a_readable_body_begins_a_pause(
     upstream: Upstream, clients: list[httpx.AsyncClient], broken: bytes
 ) -> None:
-    """In all processes."""
+    """The pause applies to all processes."""
     upstream.answers = [broken]
     for client in (*clients, *clients):
         with pytest.raises(RateLimited) as refused:
@@ -767,7 +767,7 @@ async def test_429_without_a_readable_body_begins_a_pause(
 async def test_request_that_waits_is_not_sent_into_a_pause(
     upstream: Upstream, clients: list[httpx.AsyncClient]
 ) -> None:
-    """Of eight requests, five are sent at once; the answer to one of them is 429."""
+    """Of eight requests, five are sent at once. One of them is answered 429."""
     limited = answer("429 Too Many Requests", LIMITED)
     upstream.answers = [ANSWER] * 4 + [limited]
     calls = [client.get("/v0/appX/Tasks") for client in clients for _ in range(4)]
@@ -780,7 +780,7 @@ async def test_request_that_waits_is_not_sent_into_a_pause(
 async def test_pause_begins_although_the_caller_has_left(
     upstream: Upstream, clients: list[httpx.AsyncClient]
 ) -> None:
-    """It left between the head of the 429 and its body."""
+    """The caller leaves between the head of the 429 and its body."""
     upstream.answers = [answer("429 Too Many Requests", LIMITED)]
     upstream.body.clear()
     call = asyncio.ensure_future(clients[0].get("/v0/appX/Tasks"))

@@ -1,4 +1,4 @@
-"""The transport to Airtable, over real sockets: what it sends, and which answers it accepts."""
+"""The HTTP transport to Airtable over real sockets: what it sends, and which answers it accepts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +16,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 @asynccontextmanager
 async def serve(answer: Answer) -> AsyncIterator[str]:
-    """A server on a real socket; each connection is closed when `answer` returns."""
+    """A server on a real socket. It closes each connection when `answer` returns."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -45,7 +45,7 @@ async def get(transport: httpx.AsyncBaseTransport, url: str) -> bytes:
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
-    """Head and body of a request; a chunked body stays in its chunks."""
+    """Read the head and body of a request. A chunked body is not decoded."""
     head = await reader.readuntil(b"\r\n\r\n")
     if b"transfer-encoding: chunked" in head.lower():
         return head + await reader.readuntil(b"0\r\n\r\n")
@@ -61,7 +61,7 @@ async def test_request_on_a_dropped_connection_is_sent_once(
     kept_alive: bool,  # noqa: FBT001 (a parameter of the test)
     reads: bool,  # noqa: FBT001 (a parameter of the test)
 ) -> None:
-    """Its outcome is unknown. To repeat it could carry it out twice."""
+    """Its outcome is unknown, so a retry might carry it out twice."""
     arrived = 0
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -90,7 +90,7 @@ async def test_request_on_a_dropped_connection_is_sent_once(
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 async def test_request_on_a_connection_that_closes_in_order_is_sent_once(method: str) -> None:
-    """A server that ends without an answer, by FIN instead of RST."""
+    """The server closes the connection with FIN instead of RST, without an answer."""
     arrived = 0
 
     async def answer(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -127,7 +127,7 @@ async def test_request_on_a_connection_that_closes_in_order_is_sent_once(method:
     ],
 )
 async def test_answer_that_is_not_an_http_answer_is_an_error(head: bytes) -> None:
-    """Such an answer can be neither relayed nor understood."""
+    """The service can neither relay nor parse such an answer."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
@@ -143,7 +143,7 @@ async def test_answer_that_is_not_an_http_answer_is_an_error(head: bytes) -> Non
 
 @pytest.mark.parametrize("phrase", [b"\xfcber", b"\xff\xfe", "größer".encode(), b""])
 async def test_reason_phrase_is_ignored(phrase: bytes) -> None:
-    """RFC 9112, section 4: it may hold any bytes, and clients should ignore it."""
+    """RFC 9112, section 4: a reason phrase may hold any bytes, and clients should ignore it."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
@@ -168,7 +168,7 @@ async def test_reason_phrase_is_ignored(phrase: bytes) -> None:
     ],
 )
 async def test_body_that_breaks_off_is_an_error(rest: bytes) -> None:
-    """Half an answer is never taken for a whole one."""
+    """A truncated answer must not pass for a complete one."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)

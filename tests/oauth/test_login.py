@@ -56,7 +56,7 @@ def state_of(login: BegunLogin) -> str:
 
 
 async def test_login_ends_with_tokens(logins: Logins, simulator: Simulator) -> None:
-    """And with the place that the user came from."""
+    """The result also has the page to return to."""
     login = await logins.begin("/bases")
     finished = await logins.finish(await granted(simulator, login), login.browser_secret)
     assert finished.tokens.scope == " ".join(SCOPES)
@@ -67,7 +67,7 @@ async def test_login_ends_with_tokens(logins: Logins, simulator: Simulator) -> N
 async def test_login_without_a_slot_in_time_is_as_it_was(
     logins: Logins, simulator: Simulator, end: str
 ) -> None:
-    """Too many others are being finished. Nothing is spent, and the caller may try again."""
+    """All slots are busy with other logins. Nothing is spent, and the caller may try again."""
     login = await logins.begin()
     callback = await granted(simulator, login)
     slots = Slots(1, patience=0.01)
@@ -90,7 +90,7 @@ async def test_login_without_a_slot_in_time_is_as_it_was(
 async def test_slot_of_a_login_that_fails_is_given_back(
     logins: Logins, simulator: Simulator
 ) -> None:
-    """Else a few failures would keep everybody out."""
+    """Otherwise a few failures would block all logins."""
     slots = Slots(1, patience=0.01)
     busy = replace(logins, token_endpoint=replace(logins.token_endpoint, login_slots=slots))
     for _ in range(2):
@@ -109,7 +109,7 @@ async def test_slot_of_a_login_that_fails_is_given_back(
 async def test_browser_without_the_secret_finds_nothing_and_burns_nothing(
     logins: Logins, simulator: Simulator
 ) -> None:
-    """The state alone is no proof; it passes through URLs (CVE-2025-68158)."""
+    """The state alone proves nothing, because it appears in URLs (CVE-2025-68158)."""
     login = await logins.begin()
     other = await logins.begin()
     callback = await granted(simulator, login)
@@ -123,7 +123,7 @@ async def test_browser_without_the_secret_finds_nothing_and_burns_nothing(
 async def test_of_fifty_parallel_finishes_one_reaches_airtable(
     logins: Logins, simulator: Simulator
 ) -> None:
-    """The code is spent once; the others learn that the login is over."""
+    """The code is spent once. The other calls raise `LoginNotFound`."""
     login = await logins.begin()
     callback = await granted(simulator, login)
     ends = await asyncio.gather(
@@ -137,7 +137,7 @@ async def test_of_fifty_parallel_finishes_one_reaches_airtable(
 async def test_login_ends_with_its_time(
     logins: Logins, simulator: Simulator, clock: FakeClock
 ) -> None:
-    """Airtable's code may still be good; the login is not."""
+    """The login expires even if Airtable's code is still valid."""
     login = await logins.begin()
     callback = await granted(simulator, login)
     clock.advance(600)
@@ -161,7 +161,7 @@ async def test_every_redirect_spends_the_state(
     callback: dict[str, str],
     error: str,
 ) -> None:
-    """A redirect without a code never reaches Airtable, and starts again."""
+    """A redirect without a code sends no token request, and the user must start again."""
     login = await logins.begin("/here")
     with pytest.raises(AuthorizationError) as caught:
         await logins.finish(Callback(state_of(login), **callback), login.browser_secret)
@@ -174,7 +174,7 @@ async def test_every_redirect_spends_the_state(
 
 
 async def test_failed_exchange_spends_the_state(store: MemoryStore) -> None:
-    """The code may be spent as well, so the only way on is a new login."""
+    """The code may be spent too, so the user must start again."""
     logins = make_logins(store, httpx.MockTransport(lambda _: httpx.Response(502)))
     login = await logins.begin("/here")
     callback = Callback(state_of(login), code="c")
@@ -188,7 +188,7 @@ async def test_failed_exchange_spends_the_state(store: MemoryStore) -> None:
 async def test_store_holds_neither_state_nor_browser_secret(
     logins: Logins, store: MemoryStore
 ) -> None:
-    """Keys are hashes: whoever reads the store cannot finish a login."""
+    """Storage keys are hashes, so read access to the store is not enough to finish a login."""
     login = await logins.begin()
     keys = [key async for key in store.scan("airtable:login")]
     assert len(keys) == 1
@@ -200,7 +200,7 @@ async def test_store_holds_neither_state_nor_browser_secret(
 
 
 async def test_verifier_stays_with_us(logins: Logins, simulator: Simulator) -> None:
-    """It is first seen by Airtable, in the token request."""
+    """Airtable first sees it in the token request."""
     login = await logins.begin()
     await logins.finish(await granted(simulator, login), login.browser_secret)
     verifier = simulator.token_requests()[0].form["code_verifier"]
@@ -211,7 +211,7 @@ async def test_verifier_stays_with_us(logins: Logins, simulator: Simulator) -> N
 async def test_flood_does_not_break_a_login_begun_before(
     logins: Logins, simulator: Simulator
 ) -> None:
-    """The store is full, new logins are refused, the earlier one finishes."""
+    """A full store refuses new logins, and the earlier one can still finish."""
     login = await logins.begin()
     for _ in range(99):
         await logins.begin()
@@ -221,7 +221,7 @@ async def test_flood_does_not_break_a_login_begun_before(
 
 
 async def test_crash_while_keeping_ends_the_login(logins: Logins, simulator: Simulator) -> None:
-    """A repeat hears of it at once, instead of waiting for somebody who is gone."""
+    """A retry gets the error at once, instead of waiting for a process that has given up."""
     login = await logins.begin("/bases")
     callback = await granted(simulator, login)
 
@@ -238,7 +238,7 @@ async def test_crash_while_keeping_ends_the_login(logins: Logins, simulator: Sim
 
 
 async def nothing() -> None:
-    """No hooks."""
+    """Stands for hooks that do nothing."""
 
 
 def key_of(login: BegunLogin) -> str:
@@ -260,7 +260,7 @@ PENDING = b'{"v": 1, "return_to": "/bases", "code_verifier": "%s"}' % (b"v" * 43
 async def test_login_of_another_version_is_finished(
     store: MemoryStore, stored: bytes, way: str
 ) -> None:
-    """Written before records had a version, by this version, or by a somewhat newer one."""
+    """The login was stored before records had a version, by this version, or by a newer one."""
     logins = make_logins(store, httpx.MockTransport(answer_with_tokens))
     login = await logins.begin()
     await store.put(key_of(login), stored, 600)
@@ -283,7 +283,7 @@ async def test_login_of_another_version_is_finished(
 async def test_login_that_another_version_completed_is_done(
     logins: Logins, store: MemoryStore, stored: bytes
 ) -> None:
-    """A repeat gets the same connection, and only its owner does."""
+    """A retry by its owner gets the same connection. Any other caller gets `LoginNotFound`."""
     login = await logins.begin()
     await store.put(key_of(login), stored, 600)
     callback = Callback(state_of(login), code="c")
@@ -296,7 +296,7 @@ async def test_login_that_another_version_completed_is_done(
 async def test_login_that_another_version_saw_fail_has_failed(
     logins: Logins, store: MemoryStore
 ) -> None:
-    """With the same error."""
+    """A retry raises the same error."""
     login = await logins.begin()
     failure = b'{"status": 502, "error": "airtable_error", "action": "restart_login",'
     failure += b' "description": "Junk."}'
@@ -314,7 +314,7 @@ async def test_login_that_another_version_saw_fail_has_failed(
 async def test_login_of_a_new_format_is_left_alone(
     logins: Logins, store: MemoryStore, way: str
 ) -> None:
-    """A process that knows the format may finish it."""
+    """A newer process, which knows the format, may still finish it."""
     login = await logins.begin()
     stored = b'{"v": 2, "anything": true}'
     await store.put(key_of(login), stored, 600)
@@ -331,7 +331,7 @@ async def test_login_of_a_new_format_is_left_alone(
 
 
 async def test_claim_whose_process_died_says_to_begin_again(store: MemoryStore) -> None:
-    """After waiting for it, with the place that the user came from."""
+    """The caller first waits for the claim. The error has the page to return to."""
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -350,7 +350,7 @@ async def test_claim_whose_process_died_says_to_begin_again(store: MemoryStore) 
 
 
 async def test_sessions_that_begin_at_once_are_all_counted(store: MemoryStore) -> None:
-    """Another process counts one between this one's reading and writing."""
+    """Another process counts a session between this one's read and write."""
     others = make_logins(store, httpx.MockTransport(answer_with_tokens))
     faulty = FaultyStore(store)
     logins = replace(others, store=faulty)
@@ -365,7 +365,7 @@ async def test_sessions_that_begin_at_once_are_all_counted(store: MemoryStore) -
 
 
 async def test_slow_login_can_be_asked_for_again(store: MemoryStore) -> None:
-    """The store works and the login goes on: the answer says so, and a repeat finds it done."""
+    """The error says to retry, and a retry finds the completed login."""
     logins = make_logins(store, httpx.MockTransport(answer_with_tokens), deadline=0.05)
     logins = replace(logins, store_seconds=0.05)
     slow = asyncio.Event()
@@ -387,7 +387,7 @@ async def test_slow_login_can_be_asked_for_again(store: MemoryStore) -> None:
 
 
 async def test_slow_store_is_reported_as_such(store: MemoryStore) -> None:
-    """And not as a slow Airtable."""
+    """The error blames the store, not Airtable."""
     faulty = FaultyStore(store)
     logins = make_logins(store, httpx.MockTransport(answer_with_tokens), deadline=0.05)
     logins = replace(logins, store=faulty, store_seconds=0.05)
@@ -406,13 +406,13 @@ async def test_slow_store_is_reported_as_such(store: MemoryStore) -> None:
 
 
 async def test_answer_waits_for_what_comes_afterwards(store: MemoryStore) -> None:
-    """Hooks have their own limit, ten seconds, which comes on top of the login's."""
+    """Hooks have their own limit of ten seconds, in addition to the login's."""
     logins = make_logins(store, httpx.MockTransport(answer_with_tokens), deadline=0.01)
     logins = replace(logins, store_seconds=0.01)
     called: list[bool] = []
 
     async def hook() -> None:
-        await asyncio.sleep(0.1)  # longer than the login's own limit
+        await asyncio.sleep(0.1)  # longer than the login's limit
         called.append(True)
 
     async def keep_with_hook(_tokens: TokenSet, _purpose: LoginContext) -> StoredTokens:

@@ -1,4 +1,4 @@
-"""A store that carries out a verb and loses its reply while a login ends."""
+"""The store carries out an operation of a login, but its reply is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -68,13 +68,13 @@ async def keep(_tokens: TokenSet, _purpose: LoginContext) -> StoredTokens:
 
 
 async def nothing() -> None:
-    """No hooks."""
+    """Stands for hooks that do nothing."""
 
 
 async def test_lost_reply_to_the_claim_spends_the_code_once(
     logins: Logins, line: Line, simulator: Simulator
 ) -> None:
-    """The caller reads the login again, finds its own claim, and goes on."""
+    """The caller reads the login again, finds its own claim, and continues."""
     login = await logins.begin("/bases")
     callback = await granted(simulator, login.authorization_url)
     line.way.lost_reply = b'"claim"'
@@ -88,7 +88,7 @@ async def test_lost_reply_to_the_claim_spends_the_code_once(
 async def test_claim_during_an_outage_is_completed_afterwards(
     logins: Logins, line: Line, simulator: Simulator
 ) -> None:
-    """The caller is told to ask again; when it does, the login is complete."""
+    """The error says to retry, and a retry completes the login."""
     login = await logins.begin()
     callback = await granted(simulator, login.authorization_url)
     line.way.lost_reply = b'"claim"'
@@ -107,10 +107,10 @@ async def test_claim_during_an_outage_is_completed_afterwards(
 async def test_lost_reply_to_taking_a_login_says_to_begin_again(
     logins: Logins, line: Line, simulator: Simulator
 ) -> None:
-    """Its verifier is gone with the reply. The code is not spent."""
+    """The verifier was in the lost reply. The code is not spent."""
     login = await logins.begin("/bases")
     callback = await granted(simulator, login.authorization_url)
-    line.way.lost_reply = b'"code_verifier"'  # the version that is removed
+    line.way.lost_reply = b'"code_verifier"'  # part of the removed entry
     with pytest.raises(StoreUnavailable) as caught:
         await logins.finish(callback, login.browser_secret)
     assert line.way.lost == 1
@@ -123,12 +123,12 @@ async def test_lost_reply_to_taking_a_login_says_to_begin_again(
 async def test_lost_reply_to_taking_an_unbound_login_says_to_begin_again(
     line: Line, simulator: Simulator
 ) -> None:
-    """As for a login that is bound to its browser."""
+    """The same holds for a login that is not bound to a browser."""
     unbound = UnboundLogins(
         store=line.store, token_endpoint=airtable(simulator), name="airtable", ttl=600, random=bytes
     )
     state = query_of(await unbound.begin())["state"]
-    line.way.lost_reply = pkce.code_verifier(bytes).encode()  # the version that is removed
+    line.way.lost_reply = pkce.code_verifier(bytes).encode()  # part of the removed entry
     with pytest.raises(StoreUnavailable) as caught:
         await unbound.take(state)
     assert caught.value.action is Action.RESTART_LOGIN

@@ -46,20 +46,20 @@ def parse(body: Any, status: int = 200, grant_type: str = "refresh_token") -> To
 
 
 def test_confidential_client_authenticates_with_basic() -> None:
-    """Airtable: required with a secret. RFC 6749, section 2.3.1, says how."""
+    """Airtable requires it of a client with a secret. RFC 6749, section 2.3.1, defines it."""
     header = client("s3cret").token_headers()["Authorization"]
     assert base64.b64decode(header.removeprefix("Basic ")) == b"an-id:s3cret"
 
 
 def test_public_client_sends_no_authorization() -> None:
-    """Airtable: forbidden without a secret; the client id goes into the body instead."""
+    """Airtable forbids the header without a secret. The client id is in the body instead."""
     assert "Authorization" not in client("").token_headers()
     assert client("").refresh_form(refresh_token="r")["client_id"] == "an-id"
     assert client("").exchange_form(code="c", code_verifier="v")["client_id"] == "an-id"
 
 
 def test_forms_hold_what_the_rfc_names() -> None:
-    """RFC 6749, sections 4.1.3 and 6; RFC 7636, section 4.5."""
+    """See RFC 6749, sections 4.1.3 and 6, and RFC 7636, section 4.5."""
     assert client().exchange_form(code="c", code_verifier="v") == {
         "grant_type": "authorization_code",
         "code": "c",
@@ -72,7 +72,6 @@ def test_forms_hold_what_the_rfc_names() -> None:
 
 
 def test_tokens_are_read() -> None:
-    """A whole answer of Airtable's."""
     assert parse(TOKENS) == TokenSet("oaa.1", "oar.1", "data.records:read", 3600, 5184000)
 
 
@@ -80,12 +79,12 @@ def test_tokens_are_read() -> None:
     "token_type", ["Bearer", "Bearer ", "bearer", "BEARER", "Bearer\n", None, 1]
 )
 def test_bearer_is_normalised(token_type: object) -> None:
-    """Airtable's reference shows a trailing space; the RFC ignores case."""
+    """Airtable's reference shows a trailing space, and RFC 6749 ignores case."""
     assert parse(TOKENS | {"token_type": token_type}).token_type == "Bearer"
 
 
 def test_standard_server_may_leave_things_out() -> None:
-    """An absent scope means as requested, an absent refresh_expires_in that nobody knows."""
+    """A missing scope means the requested one. Without refresh_expires_in the end is unknown."""
     answer = {key: TOKENS[key] for key in TOKENS if key not in ("scope", "refresh_expires_in")}
     assert parse(answer) == TokenSet("oaa.1", "oar.1", "as:requested", 3600, None)
 
@@ -102,7 +101,7 @@ NOT_FINITE = [float("nan"), float("inf"), float("-inf")]
 def test_life_of_an_access_token_that_cannot_be_used_counts_as_short(
     value: object, seconds: int
 ) -> None:
-    """The tokens are good: the refresh token that they cost is spent."""
+    """The refresh token is spent, so the new tokens must be used in spite of the bad field."""
     assert parse(TOKENS | {"expires_in": value}) == TokenSet(
         "oaa.1", "oar.1", "data.records:read", seconds, 5184000
     )
@@ -117,7 +116,7 @@ def test_life_of_an_access_token_that_cannot_be_used_counts_as_short(
     ],
 )
 def test_life_of_a_refresh_token_is_optional(value: object, seconds: int | None) -> None:
-    """Airtable sends sixty days. More than a year reads as a year."""
+    """Airtable sends sixty days. More than a year counts as one year."""
     assert parse(TOKENS | {"refresh_expires_in": value}).refresh_expires_in == seconds
 
 
@@ -134,19 +133,19 @@ def test_life_of_a_refresh_token_is_optional(value: object, seconds: int | None)
     ],
 )
 def test_scope_is_read_as_far_as_it_can_be(value: object, scope: str) -> None:
-    """It costs no tokens."""
+    """A malformed scope must not discard the tokens."""
     assert parse(TOKENS | {"scope": value}).scope == scope
 
 
 @pytest.mark.parametrize("status", [201, 203])
 def test_tokens_are_read_with_any_status_of_success(status: int) -> None:
-    """A proxy on the way may change it."""
+    """A proxy in between may change the status."""
     assert parse(TOKENS, status).access_token == "oaa.1"
 
 
 @pytest.mark.parametrize("value", [None, "", 1, ["r"]])
 def test_refresh_without_a_new_refresh_token_keeps_the_old_one(value: object) -> None:
-    """RFC 6749, section 6. A code that brings none is refused: the connection could not last."""
+    """RFC 6749, section 6. A code exchange without one fails: the connection could not last."""
     body = json.dumps(TOKENS | {"refresh_token": value}).encode()
     sent = {"grant_type": "refresh_token", "requested_scope": "s"}
     kept = parse_token_response(200, body, sent_refresh_token="oar.0", **sent)
@@ -157,7 +156,7 @@ def test_refresh_without_a_new_refresh_token_keeps_the_old_one(value: object) ->
 
 @pytest.mark.parametrize("value", ["two words", "non-ascii-ü", " padded "])
 def test_refresh_token_is_any_text(value: str) -> None:
-    """It is sent as a form field, and returned exactly as it came."""
+    """It is sent as a form field, exactly as it was received."""
     assert parse(TOKENS | {"refresh_token": value}).refresh_token == value
 
 
@@ -193,7 +192,6 @@ def test_refresh_token_is_any_text(value: str) -> None:
     ],
 )
 def test_200_that_is_no_token_answer_is_an_upstream_error(body: bytes) -> None:
-    """Nothing trusts it."""
     with pytest.raises(UpstreamError):
         parse(body)
 
@@ -225,20 +223,20 @@ def test_200_that_is_no_token_answer_is_an_upstream_error(body: bytes) -> None:
     ],
 )
 def test_error_answers(status: int, body: Any, error: type[AirtableOAuthError]) -> None:
-    """Only what the specification names means something; the rest is an upstream error."""
+    """Only errors that RFC 6749 defines have a meaning. Others are upstream errors."""
     with pytest.raises(error) as caught:
         parse(body, status)
     assert type(caught.value) is error
 
 
 def test_conflict_is_known_of_refreshes_only() -> None:
-    """Airtable documents 409 for nothing else."""
+    """Airtable documents 409 for refresh requests only."""
     with pytest.raises(UpstreamError):
         parse({"error": "invalid_request"}, 409, "authorization_code")
 
 
 def test_errors_quote_nothing() -> None:
-    """Not in their text, and not in what they were raised from."""
+    """Neither the error's text nor its cause quotes the answer."""
     for status in (200, 400):
         with pytest.raises(UpstreamError) as caught:
             parse({"error": 1, "access_token": "CANARY two words"}, status)
@@ -247,7 +245,7 @@ def test_errors_quote_nothing() -> None:
 
 
 def test_callback_with_a_code() -> None:
-    """RFC 6749, section 4.1.2."""
+    """See RFC 6749, section 4.1.2."""
     assert authorization_code(Callback("st", code="c")) == "c"
 
 
@@ -263,14 +261,14 @@ def test_callback_with_a_code() -> None:
     ],
 )
 def test_callback_with_an_error_that_airtable_documents(error: str, action: Action) -> None:
-    """RFC 6749, section 4.1.2.1: the code is passed on."""
+    """See RFC 6749, section 4.1.2.1. The error code is passed on."""
     with pytest.raises(AuthorizationError) as caught:
         authorization_code(Callback("st", error=error))
     assert (caught.value.error, caught.value.action) == (error, action)
 
 
 def test_callback_with_an_error_of_somebody_elses_making() -> None:
-    """It is not repeated."""
+    """It is not quoted."""
     with pytest.raises(AuthorizationError) as caught:
         authorization_code(Callback("st", error="CANARY"))
     assert caught.value.error == "invalid_request"

@@ -45,7 +45,7 @@ def airtable(
 
 @asynccontextmanager
 async def upstream(answer: Answer, *, deadline: float = 5.0) -> AsyncIterator[TokenEndpoint]:
-    """The real transport, and a server on a real socket that answers as told."""
+    """The real transport, connected to a server on a real socket that runs `answer`."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -75,7 +75,7 @@ def answering(head: str, body: bytes = b"") -> Answer:
 
 
 def test_authorization_url_carries_each_parameter_once() -> None:
-    """RFC 6749, section 4.1.1, and RFC 7636, section 4.3."""
+    """See RFC 6749, section 4.1.1, and RFC 7636, section 4.3."""
     url = airtable(new_transport()).authorization_url(state="st", code_challenge="ch")
     assert url.startswith("https://airtable.com/oauth2/v1/authorize?")
     assert query_of(url) == {
@@ -90,7 +90,7 @@ def test_authorization_url_carries_each_parameter_once() -> None:
 
 
 async def test_exchange_is_one_form_post_with_basic() -> None:
-    """Each parameter once, in the body; nothing in the URL; no cookie, nothing compressed."""
+    """Each parameter is in the body once. The URL has none, and the request has no cookie."""
     async with respx.MockRouter(assert_all_called=True) as router:
         route = router.post(f"{AIRTABLE}/oauth2/v1/token").respond(content=TOKENS)
         await airtable(httpx.MockTransport(router.async_handler)).exchange(
@@ -113,7 +113,7 @@ async def test_exchange_is_one_form_post_with_basic() -> None:
 
 
 async def test_public_client_has_no_authorization_header() -> None:
-    """Airtable forbids it without a secret."""
+    """Airtable forbids the header without a secret."""
     async with respx.MockRouter() as router:
         route = router.post(f"{AIRTABLE}/oauth2/v1/token").respond(content=TOKENS)
         subject = airtable(httpx.MockTransport(router.async_handler), client_secret="")
@@ -128,7 +128,7 @@ async def test_public_client_has_no_authorization_header() -> None:
 
 @pytest.mark.parametrize("status", [500, 503, 429, 307])
 async def test_nothing_is_retried_or_followed(status: int) -> None:
-    """A second request with the same code or refresh token would end more than it mends."""
+    """Sending a code or refresh token a second time may end the connection."""
     async with respx.MockRouter() as router:
         route = router.post(f"{AIRTABLE}/oauth2/v1/token").respond(
             status, headers={"Location": f"{AIRTABLE}/elsewhere"}
@@ -139,7 +139,7 @@ async def test_nothing_is_retried_or_followed(status: int) -> None:
 
 
 async def test_error_answer_is_what_the_protocol_says() -> None:
-    """The body of a 400 is read as well."""
+    """The body of a 400 is parsed."""
     body = b'{"error": "invalid_grant"}'
     async with upstream(answering("400 Bad Request", body)) as subject:
         with pytest.raises(InvalidGrant):
@@ -147,7 +147,7 @@ async def test_error_answer_is_what_the_protocol_says() -> None:
 
 
 async def test_redirect_is_not_followed_over_the_wire() -> None:
-    """A 307 would take the client secret to wherever it points."""
+    """A 307 would send the client secret to another address."""
     connections = 0
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -163,7 +163,7 @@ async def test_redirect_is_not_followed_over_the_wire() -> None:
 
 
 async def test_connection_dropped_after_the_request_is_not_retried() -> None:
-    """Its fate is unknown: it may have been carried out."""
+    """Its outcome is unknown, because Airtable may have carried it out."""
     requests = 0
 
     async def answer(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -189,7 +189,7 @@ async def test_refused_connection_is_known_as_not_sent() -> None:
 
 
 async def test_dripping_answer_ends_with_the_deadline() -> None:
-    """A byte now and then satisfies a read timeout for ever; the deadline covers the whole."""
+    """A byte now and then never triggers a read timeout. The deadline covers the whole answer."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -205,8 +205,6 @@ async def test_dripping_answer_ends_with_the_deadline() -> None:
 
 
 async def test_silence_ends_with_the_deadline() -> None:
-    """So does no answer at all."""
-
     async def answer(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read(100_000)
         await asyncio.sleep(5)
@@ -226,7 +224,7 @@ async def test_silence_ends_with_the_deadline() -> None:
     ],
 )
 async def test_body_that_is_too_large_or_unreadable_is_refused(head: str, body: bytes) -> None:
-    """The cap holds for what is decompressed, too."""
+    """The size limit also applies to the decompressed body."""
     async with upstream(answering(head, body)) as subject:
         with pytest.raises(UpstreamError):
             await subject.exchange(code="c", code_verifier="v")
@@ -239,7 +237,7 @@ async def test_body_that_is_too_large_or_unreadable_is_refused(head: str, body: 
 async def test_tokens_that_come_compressed_are_kept(
     encoding: str, compress: Callable[[bytes], bytes]
 ) -> None:
-    """Nobody asked for that, and the refresh token is spent."""
+    """The request asks for no compression, but the refresh token is spent, so the tokens count."""
     head = f"200 OK\r\nContent-Encoding: {encoding}"
     async with upstream(answering(head, compress(TOKENS))) as subject:
         assert (await subject.refresh(refresh_token="r")).access_token == "a"
@@ -247,7 +245,7 @@ async def test_tokens_that_come_compressed_are_kept(
 
 @pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": on}) for on in (False, True)])
 async def test_answer_that_arrived_while_the_process_stood_still_is_read() -> None:
-    """A blocked event loop, here; a suspended process or machine behaves in the same way."""
+    """Here the event loop is blocked. A suspended process or machine has the same effect."""
     received, blocked = threading.Event(), threading.Event()
 
     def serve(listener: socket.socket) -> None:
@@ -268,14 +266,14 @@ async def test_answer_that_arrived_while_the_process_stood_still_is_read() -> No
         while not received.is_set():
             await asyncio.sleep(0.01)
         blocked.set()
-        time.sleep(1)  # the loop stands still beyond the deadline
+        time.sleep(1)  # blocks the loop beyond the deadline
         assert (await refresh).access_token == "a"
         await subject.aclose()
         thread.join()
 
 
 async def test_cookies_are_not_kept() -> None:
-    """By host name: cookie jars ignore addresses."""
+    """This uses a host name, because cookie jars ignore IP addresses."""
     seen: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -293,7 +291,7 @@ async def test_cookies_are_not_kept() -> None:
 
 
 async def test_errors_hold_nothing_that_was_sent() -> None:
-    """Not even in the exception that they come from, which a traceback would print."""
+    """A traceback prints the exception's cause too, so that must not hold it either."""
     async with upstream(answering("200 OK", b'{"access_token": "CANARY"}')) as subject:
         with pytest.raises(AirtableError) as caught:
             await subject.exchange(code="CANARY", code_verifier="CANARY")
@@ -302,17 +300,17 @@ async def test_errors_hold_nothing_that_was_sent() -> None:
 
 
 async def test_secrets_do_not_show_in_repr() -> None:
-    """A frame that somebody prints holds these objects."""
+    """Error reports print the variables of each frame, which include these objects."""
     subject = airtable(httpx.MockTransport(lambda _: httpx.Response(500)), client_secret="CANARY")
     assert "CANARY" not in repr(subject)
-    assert "YW4taWQ6Q0FOQVJZ" not in repr(subject)  # the same in base64
+    assert "YW4taWQ6Q0FOQVJZ" not in repr(subject)  # base64 of "an-id:CANARY"
 
 
 @pytest.mark.parametrize(
     "answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"]
 )
 async def test_answer_that_is_no_http_is_an_upstream_error(answer: bytes) -> None:
-    """Nothing of the HTTP library's own gets through."""
+    """No exception of the HTTP library reaches the caller."""
 
     async def write(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1000)
