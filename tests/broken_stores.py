@@ -1,7 +1,7 @@
-"""Real stores that do not work, each with the cause that the log must name.
+"""Real stores that fail, each with the cause that the log must name.
 
-A broken store is made from a working one, whose URL is passed in. The caller must own the Redis,
-because all of it is broken. In PostgreSQL roles and databases are added, and others may use it too.
+Each is made from a working store, whose URL the caller passes. Breaking Redis affects the whole
+server, so the caller needs a separate one. In PostgreSQL only new roles and databases are affected.
 """
 
 import os
@@ -24,18 +24,18 @@ from airtable_oauth.stores.sql import SqlStore, entries
 from tests.helpers import free_port
 
 SECRET = "canary-of-the-store"
-"""A password that no log, error or answer may show."""
+"""A password that no log line, error or answer may contain."""
 
 _BY_TIME = next(index for index in entries.indexes if str(index.name).endswith("_by_time"))
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenStore:
-    """A store that cannot be used."""
+    """A store that fails."""
 
     url: str
     causes: tuple[str, ...]
-    """What `cause_of` may say of a write that fails."""
+    """What `cause_of` may return for a failed write."""
     is_read_only: bool = False
     """Whether reads still succeed."""
 
@@ -45,28 +45,28 @@ Broken = AbstractContextManager[BrokenStore]
 
 @contextmanager
 def redis_with_another_password(url: str) -> Iterator[BrokenStore]:
-    """The server wants another password than the URL has."""
+    """The server has another password than the URL."""
     with _configured(url, requirepass="another"):
         yield BrokenStore(_with_user(url, f":{SECRET}"), ("redis.AuthenticationError WRONGPASS",))
 
 
 @contextmanager
 def redis_without_the_password(url: str) -> Iterator[BrokenStore]:
-    """The server wants a password and the URL has none."""
+    """The server requires a password, and the URL has none."""
     with _configured(url, requirepass="another"):
         yield BrokenStore(url, ("redis.AuthenticationError NOAUTH",))
 
 
 @contextmanager
 def full_redis(url: str) -> Iterator[BrokenStore]:
-    """The memory that it may use is used up, and its policy evicts nothing."""
+    """Redis has reached its memory limit, and its policy evicts nothing."""
     with _configured(url, maxmemory="1", **{"maxmemory-policy": "noeviction"}):
         yield BrokenStore(url, ("redis.OutOfMemoryError OOM",), is_read_only=True)
 
 
 @contextmanager
 def redis_replica(url: str) -> Iterator[BrokenStore]:
-    """A replica, which refuses writes. Its primary is away; it serves what it has."""
+    """A replica, which refuses writes. Its primary is down, but it still answers reads."""
     with Redis.from_url(url) as client:
         client.execute_command("REPLICAOF", "127.0.0.1", free_port())
         try:
@@ -77,14 +77,14 @@ def redis_replica(url: str) -> Iterator[BrokenStore]:
 
 @contextmanager
 def redis_without_replicas(url: str) -> Iterator[BrokenStore]:
-    """A primary that refuses writes as long as it has no replica."""
+    """A primary that refuses writes while it has no replica."""
     with _configured(url, **{"min-replicas-to-write": "1"}):
         yield BrokenStore(url, ("redis.ResponseError NOREPLICAS",), is_read_only=True)
 
 
 @contextmanager
 def redis_without_permission(url: str) -> Iterator[BrokenStore]:
-    """The user of the URL may connect and read, and nothing else."""
+    """The URL's user may only connect and read."""
     with Redis.from_url(url) as client:
         client.execute_command(
             *("ACL", "SETUSER", "reader", "reset", "on", f">{SECRET}"),
@@ -108,11 +108,11 @@ REDIS: dict[str, Callable[[str], Broken]] = {
     "no replicas": redis_without_replicas,
     "no permission": redis_without_permission,
 }
-"""By name; each breaks the Redis at this URL, and mends it afterwards."""
+"""By name. Each breaks the Redis at a URL and repairs it afterwards."""
 
 
 async def postgres_with_another_password(url: str) -> BrokenStore:
-    """The role of the URL has another password."""
+    """The URL's role has another password."""
     await _create_role(url, "locked_out", "PASSWORD 'another'")
     await _require_passwords_of(url, "locked_out")
     return BrokenStore(
@@ -121,12 +121,12 @@ async def postgres_with_another_password(url: str) -> BrokenStore:
 
 
 async def postgres_without_its_database(url: str) -> BrokenStore:
-    """The database of the URL does not exist."""
+    """The URL's database does not exist."""
     return BrokenStore(_with_database(url, "nowhere"), ("asyncpg.InvalidCatalogNameError 3D000",))
 
 
 async def postgres_without_the_right_to_create(url: str) -> BrokenStore:
-    """The database has no table yet, and the role of the URL may not create one."""
+    """The database has no table yet, and the URL's role may not create one."""
     await _create_role(url, "visitor")
     await _execute(url, "DROP DATABASE IF EXISTS bare WITH (FORCE)", "CREATE DATABASE bare")
     return BrokenStore(
@@ -136,14 +136,14 @@ async def postgres_without_the_right_to_create(url: str) -> BrokenStore:
 
 
 async def postgres_without_a_grant(url: str) -> BrokenStore:
-    """The table exists, and the role of the URL may not use it."""
+    """The table exists, but the URL's role has no privilege on it."""
     await _create_table(url)
     await _create_role(url, "ungranted")
     return BrokenStore(_with_user(url, "ungranted"), ("asyncpg.InsufficientPrivilegeError 42501",))
 
 
 async def postgres_that_is_read_only(url: str) -> BrokenStore:
-    """The role of the URL may use the table, but only read, as on a standby."""
+    """The URL's role may only read the table, as on a standby."""
     await _create_table(url)
     await _create_role(url, "reader")
     await _execute(
@@ -165,19 +165,19 @@ POSTGRES: dict[str, Callable[[str], Awaitable[BrokenStore]]] = {
     "no grant": postgres_without_a_grant,
     "read only": postgres_that_is_read_only,
 }
-"""By name; each makes what it needs next to what others use in the PostgreSQL at this URL."""
+"""By name. Each adds what it needs to the PostgreSQL at a URL, without affecting other tests."""
 
 
 @contextmanager
 def sqlite_on_a_full_disk() -> Iterator[BrokenStore]:
-    """The table fits on the disk, and nothing else does. Only root can mount such a disk."""
+    """A disk with room for the table only. Mounting it requires root."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount a small disk")
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", directory], check=True)
         try:
             file = Path(directory) / "store.db"
-            with closing(sqlite3.connect(file)) as other:  # the files that all connections share
+            with closing(sqlite3.connect(file)) as other:  # creates the files that all share
                 other.execute("PRAGMA journal_mode=WAL")
                 for element in (CreateTable(entries), CreateIndex(_BY_TIME)):
                     other.execute(str(element.compile(dialect=sqlite.dialect())))
@@ -191,7 +191,7 @@ def sqlite_on_a_full_disk() -> Iterator[BrokenStore]:
 
 @contextmanager
 def sqlite_without_a_folder() -> Iterator[BrokenStore]:
-    """The folder of the file does not exist."""
+    """The file's directory does not exist."""
     with tempfile.TemporaryDirectory() as directory:
         yield BrokenStore(f"sqlite:///{directory}/nowhere/store.db", ("FileNotFoundError ENOENT",))
 
@@ -203,7 +203,7 @@ SQLITE: dict[str, Callable[[], Broken]] = {
 
 
 def unreachable(scheme: str) -> dict[str, BrokenStore]:
-    """A name that does not exist and a port that nothing listens on; `scheme` as in a URL."""
+    """Stores with an unknown host name or a closed port. `scheme` is that of the URL."""
     path = "/postgres" if scheme == "postgresql" else ""
     return {
         "no such name": BrokenStore(
@@ -226,7 +226,7 @@ def _with_database(url: str, name: str) -> str:
 
 @contextmanager
 def _configured(url: str, **values: str) -> Iterator[None]:
-    """Change settings of a Redis for a while, over one connection: it needs no password."""
+    """Change settings of a Redis for a while. One connection does both, so it needs no password."""
     with Redis.from_url(url) as client:
         before = {name: client.config_get(name)[name] for name in values}
         for name, value in values.items():
@@ -248,7 +248,7 @@ async def _execute(url: str, *statements: str) -> None:
 
 
 async def _create_role(url: str, name: str, options: str = "") -> None:
-    """The first caller creates it, so that several tests may use one database."""
+    """Create a role unless it exists, so that several tests may use one database."""
     connection = await asyncpg.connect(url)
     try:
         known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name)
@@ -259,7 +259,7 @@ async def _create_role(url: str, name: str, options: str = "") -> None:
 
 
 async def _require_passwords_of(url: str, role: str) -> None:
-    """Put a line for this role before the others of `pg_hba.conf`, which trust everybody."""
+    """Require this role's password, by a line in `pg_hba.conf` before the one for all roles."""
     connection = await asyncpg.connect(url)
     try:
         file = Path(await connection.fetchval("SHOW hba_file"))

@@ -1,4 +1,4 @@
-"""Certificates that no client trusts."""
+"""Self-signed certificates."""
 
 import socket
 import ssl
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def self_signed_certificate(directory: Path) -> Path:
-    """A file with a key and a certificate for 127.0.0.1 and localhost that is signed with it."""
+    """Create a file with a key and a self-signed certificate for 127.0.0.1 and localhost."""
     file = directory / "certificate.pem"
     subprocess.run(
         [
@@ -28,7 +28,7 @@ def self_signed_certificate(directory: Path) -> Path:
 
 @contextmanager
 def https_server(certificate: Path) -> Iterator[str]:
-    """A server that begins TLS with this certificate and answers nothing; its URL."""
+    """Serve TLS handshakes with this certificate, and nothing else. Yields the URL."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -38,7 +38,7 @@ def https_server(certificate: Path) -> Iterator[str]:
 
 
 def _shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
-    with suppress(OSError):  # the listener was shut down
+    with suppress(OSError):  # until the listener is shut down
         while True:
             client, _ = listener.accept()
             with closing(client), suppress(OSError):

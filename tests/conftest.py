@@ -1,4 +1,4 @@
-"""Fixtures that every test may ask for."""
+"""Fixtures for all tests."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +18,7 @@ from tests.stores.backends import ICU_LOCALE, postgres_server, redis_server
 
 pytest_plugins = ["airtable_oauth.testing"]
 
-# The same examples every time. `scripts/test --thorough` chooses the second profile.
+# The examples are the same in every run. `scripts/test --thorough` selects the second profile.
 settings.register_profile(
     "everyday", max_examples=100, deadline=None, derandomize=True, database=None
 )
@@ -27,9 +27,9 @@ settings.load_profile("everyday")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let TLS clients, here and in the processes under test, trust one certificate.
+    """Make TLS clients, here and in the processes under test, trust a single certificate.
 
-    Each HTTP client loads the system's hundred and more, which takes longer than most tests.
+    Otherwise each HTTP client loads the system's certificates, which takes longer than most tests.
     """
     directory = TemporaryDirectory()
     config.add_cleanup(directory.cleanup)
@@ -38,25 +38,25 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Asyncio is the loop that the service runs on."""
+    """The service runs on asyncio."""
     return "asyncio"
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """A clock that stands still until it is moved."""
+    """A clock that moves only when a test advances it."""
     return FakeClock()
 
 
 @pytest.fixture
 def simulator() -> Simulator:
-    """An Airtable of one's own."""
+    """A separate simulator."""
     return make_simulator()
 
 
 @pytest.fixture
 def store(clock: FakeClock) -> MemoryStore:
-    """The embedded store, on the fake clock."""
+    """The in-memory store, on the fake clock."""
     return MemoryStore(limits={"airtable:login": 100}, clock=clock)
 
 
@@ -64,7 +64,7 @@ def store(clock: FakeClock) -> MemoryStore:
 async def browser(
     simulator: Simulator, store: MemoryStore, clock: FakeClock
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with a cookie jar, talking to the service, which talks to the simulator."""
+    """A client with a cookie jar for a service that uses the simulator as Airtable."""
     app = create_app(
         make_settings(),
         store=store,
@@ -79,26 +79,26 @@ async def browser(
 
 @pytest.fixture
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For processes that are weighed, or that are many: they run without coverage."""
+    """Turn coverage off in processes, because they are measured or there are many of them."""
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis for this run."""
+    """A Redis for the whole run."""
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A PostgreSQL for this run, which orders text by bytes."""
+    """A PostgreSQL for the whole run, which sorts text by bytes."""
     with postgres_server() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def icu_postgres_url() -> Iterator[str]:
-    """A PostgreSQL for this run, which orders text as people do."""
+    """A PostgreSQL for the whole run, which sorts text by language rules."""
     with postgres_server(ICU_LOCALE) as url:
         yield url

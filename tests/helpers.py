@@ -1,4 +1,4 @@
-"""What the tests build their scenes from."""
+"""Helpers that many tests share."""
 
 import os
 import socket
@@ -19,12 +19,12 @@ REDIRECT_URI = "http://localhost:4200/auth-callback"
 ORIGIN = "http://localhost:4200"
 AIRTABLE = "https://airtable.com"
 CONTROL = "http://localhost:4300/_simulator"
-"""The control API of a simulator in this process, which answers its own host alone."""
+"""The control API of a simulator in this process, which accepts only its own host name."""
 CSRF = {"X-CSRF": "1"}
 
 
 class FakeClock:
-    """Seconds that pass only when told."""
+    """A clock that moves only when a test advances it."""
 
     def __init__(self) -> None:
         self.now = time.time()
@@ -33,12 +33,12 @@ class FakeClock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move the clock forward."""
         self.now += seconds
 
 
 def make_settings(**overrides: Any) -> Settings:
-    """Valid settings, whatever the environment holds for those that tests care about."""
+    """Valid settings. The environment cannot change those that tests rely on."""
     values: dict[str, Any] = {
         "client_id": "test-client",
         "client_secret": "test-secret",
@@ -51,13 +51,13 @@ def make_settings(**overrides: Any) -> Settings:
 
 
 def settings_of(environment: Mapping[str, str]) -> Settings:
-    """What a process with these variables would read, and nothing else."""
+    """The settings of a process that has these variables and no others."""
     values: Any = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items()}
     return Settings(_env_file=None, **values)
 
 
 def make_simulator(*, user_limit: int | None = None, users: int = 1, **overrides: Any) -> Simulator:
-    """A simulator that knows the client of `make_settings`."""
+    """A simulator with the client of `make_settings`."""
     values: dict[str, Any] = {
         "client_id": "test-client",
         "client_secret": "test-secret",
@@ -77,10 +77,10 @@ _next_port = count(os.getpid())
 
 
 def free_port() -> int:
-    """A port that nothing listens on.
+    """A port that no process listens on.
 
-    Each process of a parallel run has a range of its own below those that the system gives out, and
-    goes through it in turn, so that no two servers are given the same port.
+    Each worker of a parallel run uses its own range, below the ports that the system assigns. It
+    counts upwards, so that two servers never get the same port.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
@@ -93,14 +93,14 @@ def free_port() -> int:
 
 
 def query_of(url: str) -> dict[str, str]:
-    """The query parameters of a URL, each of which must be there once."""
+    """The query parameters of a URL. Each must occur once."""
     parameters = parse_qs(urlsplit(url).query, keep_blank_values=True, strict_parsing=True)
     assert all(len(values) == 1 for values in parameters.values()), "a parameter is repeated"
     return {name: values[0] for name, values in parameters.items()}
 
 
 async def begin(browser: httpx.AsyncClient, **parameters: str) -> str:
-    """Begin a login; the authorization URL."""
+    """Begin a login and return the authorization URL."""
     response = await browser.get("/authorization-url", params=parameters)
     assert response.status_code == 200, response.text
     url: str = response.json()["authorizationUrl"]
@@ -110,7 +110,7 @@ async def begin(browser: httpx.AsyncClient, **parameters: str) -> str:
 async def consent(
     simulator: Simulator, authorization_url: str, *, decision: str = "grant", user: str = ""
 ) -> dict[str, str]:
-    """Open the consent page and decide; the parameters of the redirect."""
+    """Open the consent page, decide, and return the parameters of the redirect."""
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(simulator.app), base_url=AIRTABLE
     ) as person:
@@ -125,9 +125,10 @@ async def decide(
     user: str = "",
     without: str = "",
 ) -> dict[str, str]:
-    """The same over any client that reaches a simulator, as this user if there are several.
+    """Decide on the consent page of any simulator that `person` reaches.
 
-    `without`: the id of a base to which no access is granted.
+    `user`: the id of the signed-in user, if there are several. `without`: the id of a base to which
+    no access is granted.
     """
     page = await person.get(authorization_url)
     assert page.status_code == 200, page.text

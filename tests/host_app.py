@@ -1,4 +1,4 @@
-"""An app that embeds the library, for tests that need one as a process."""
+"""An app that embeds the library, for tests that run it as a process."""
 
 import os
 import time
@@ -12,9 +12,9 @@ from tests.world import FaultyStore
 
 
 def create_app() -> FastAPI:
-    """An app whose users say who they are, and whose event loop can be blocked.
+    """An app whose users name themselves in a header, and whose event loop can be blocked.
 
-    Its store's clock is `CLOCK_AHEAD` seconds ahead.
+    The clock of its store is `CLOCK_AHEAD` seconds ahead.
     """
     settings = Settings()
     store = FaultyStore(open_store(settings), ahead=float(os.environ.get("CLOCK_AHEAD", "0")))
@@ -28,6 +28,6 @@ def create_app() -> FastAPI:
 
     @app.post("/block")
     async def block(seconds: float) -> None:
-        time.sleep(seconds)  # a mistake that hosts make
+        time.sleep(seconds)  # blocking the loop, as some hosts do by mistake
 
     return app

@@ -11,7 +11,7 @@ from airtable_oauth.logs import logging_config
 
 
 class Lines:
-    """What was logged since the beginning."""
+    """The lines logged so far."""
 
     def __init__(self) -> None:
         self.stream = io.StringIO()
@@ -27,13 +27,13 @@ class Lines:
         return [line for line in self if line["event"] == "request"]
 
     def incidents(self) -> list[dict[str, Any]]:
-        """The lines that say that a part does not work."""
+        """The lines that report a failure of a part."""
         return [line for line in self if "does not work" in line["event"]]
 
 
 @contextmanager
 def log_lines(log_format: str = "json", level: int = logging.INFO) -> Iterator[Lines]:
-    """Log as `airtable-oauth serve` does, to memory."""
+    """Log to memory in the way `airtable-oauth serve` does."""
     lines = Lines()
     handler = logging.StreamHandler(lines.stream)
     handler.setFormatter(line_formatter(log_format))

@@ -1,7 +1,7 @@
-"""What becomes of a connection when something goes wrong in the middle of a refresh.
+"""What happens to a connection when something fails during a refresh.
 
-Real processes, real stores, one fault each. `scripts/matrix` runs all of it and prints the table of
-`docs/architecture.md`.
+Real processes, real stores. A cell is one fault with one store. `scripts/matrix` runs every cell
+and prints the table of `docs/architecture.md`.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from tests.stores.backends import postgres_server, redis_server
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 SEALED = b"\x01" + hashlib.sha256(b"airtable-oauth key id\0" + decode_key(KEY)).digest()[:8]
-"""How a value begins that this key has encrypted."""
+"""The first bytes of every value that is encrypted with this key."""
 REDIRECT_URI = "http://localhost:4200/auth-callback"
 UPSTREAM_TIMEOUT = 3.0
 DAY = 24 * 3600
@@ -47,19 +47,19 @@ _PATIENCE_SECONDS = 90.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is true afterwards."""
+    """The result of a cell."""
 
     meanwhile: str
-    """What the caller in trouble gets."""
+    """What the affected caller gets."""
     afterwards: str
-    """`kept`, or why the connection must be reconnected."""
+    """`kept`, or the reason why the user must reconnect."""
     refreshes: int
-    """How many refresh requests Airtable saw, those of the test as a peer included."""
+    """How many refresh requests Airtable saw, including those of the test as a peer."""
 
 
 @dataclass
 class Node:
-    """One process of the service, and the ways from it to the store and to Airtable."""
+    """A process of the service, with its proxies to the store and to Airtable."""
 
     url: str
     process: Popen[bytes]
@@ -69,7 +69,7 @@ class Node:
 
 @dataclass
 class Stage:
-    """A store, an Airtable, and two processes that nothing happens to."""
+    """A store, an Airtable, and two processes that no fault affects."""
 
     kind: str
     store_url: str
@@ -81,20 +81,20 @@ class Stage:
     host: Node = field(init=False)
     """A process of an app that embeds the library."""
     patient: Node = field(init=False)
-    """A process that waits for Airtable for a minute."""
+    """A process that waits a minute for Airtable."""
     blocked_host: Node = field(init=False)
     """A process of that app whose event loop is blocked."""
     host_ahead: Node = field(init=False)
     """A process of that app whose store's clock is two months ahead."""
     supervised: Node = field(init=False)
-    """Two workers and their supervisor."""
+    """A supervisor with two workers."""
     spare: list[Node] = field(default_factory=list)
-    """Processes to do something to, one for each cell that does."""
+    """Processes for the cells that damage one. Each such cell uses up one."""
     store: Store = field(init=False)
-    """What the test does as a process of its own."""
+    """The store as the test itself uses it, in the role of another process."""
 
     def start(self, *options: str, **settings: str) -> Node:
-        """One more process of the service."""
+        """Start another process of the service."""
 
         def serve(port: int) -> list[str]:
             at = ("--host", "localhost", "--port", str(port))
@@ -103,7 +103,7 @@ class Stage:
         return self._start(serve, settings)
 
     def start_host(self, **variables: str) -> Node:
-        """One more process of an app that embeds the library, see `tests/host_app.py`."""
+        """Start another process of an app that embeds the library, see `tests/host_app.py`."""
 
         def serve(port: int) -> list[str]:
             at = ("--host", "localhost", "--port", str(port))
@@ -144,7 +144,7 @@ class Stage:
 
     @contextmanager
     def store_down_for(self, node: Node) -> Iterator[None]:
-        """Nothing can be written; with SQLite that is so for every process."""
+        """Block all writes of this process; with SQLite, of every process."""
         if node.way is not None:
             node.way.black_hole()
             try:
@@ -162,14 +162,14 @@ class Stage:
             lock.close()
 
     async def control(self, method: str, path: str, json: Any = None) -> Any:
-        """Pull a string of the simulator's."""
+        """Send a request to the simulator's control API."""
         async with httpx.AsyncClient(base_url=self.airtable, timeout=30) as client:
             answer = await client.request(method, f"/_simulator/{path}", json=json)
             assert answer.status_code < 300, answer.text
             return answer.json() if answer.content else None
 
     async def log_in(self) -> "Login":
-        """A session whose access token Airtable does not accept any more."""
+        """Log in, and make Airtable reject the session's access token."""
         answer, code = await self._finish_login(self.healthy, {})
         cookie = answer.headers["set-cookie"].partition(";")[0]
         return Login(self, self.healthy, code, {"Cookie": cookie})
@@ -196,11 +196,11 @@ class Stage:
 
 @dataclass
 class Login:
-    """A browser that is logged in, and what happens to its connection."""
+    """A logged-in browser and its connection."""
 
     stage: Stage
     witness: Node
-    """A process that nothing happens to: what it says is true."""
+    """A process that no fault affects, so its answers are reliable."""
     code: str
     headers: dict[str, str] = field(repr=False)
 
@@ -210,12 +210,12 @@ class Login:
         return tokens
 
     async def fault(self, **fields: Any) -> None:
-        """Plan a fault of this connection's refresh."""
+        """Plan a fault for this connection's refresh."""
         only = (await self.tokens())[-1]
         await self.stage.control("POST", "faults", {"only": only, **fields})
 
     async def fired(self) -> None:
-        """Wait until it has struck."""
+        """Wait until the planned fault has fired."""
         only = (await self.tokens())[0]
         for _ in range(600):
             planned = await self.stage.control("GET", "faults")
@@ -225,14 +225,14 @@ class Login:
         raise AssertionError("the fault did not fire")
 
     async def call(self, node: Node) -> httpx.Response | None:
-        """Use the Web API through a process; None if it goes away meanwhile."""
+        """Call the Web API through a process. Returns None if the process ends during the call."""
         async with httpx.AsyncClient(base_url=node.url, timeout=60) as client:
             with suppress(httpx.TransportError):
                 return await client.get("/airtable/v0/meta/whoami", headers=self.headers)
         return None
 
     async def said(self, node: Node) -> str:
-        """What a caller gets."""
+        """The status that a caller gets, or `nothing`."""
         answer = await self.call(node)
         return "nothing" if answer is None else str(answer.status_code)
 
@@ -260,7 +260,7 @@ class Login:
         return Outcome(meanwhile, afterwards, len(refreshes))
 
     async def refresh_as_a_peer(self) -> dict[str, Any]:
-        """What another process of the service does, or somebody with the same token."""
+        """Send the refresh request that another holder of the same token would send."""
         form = {"grant_type": "refresh_token", "refresh_token": (await self.tokens())[-1]}
         async with httpx.AsyncClient(base_url=self.stage.airtable, timeout=30) as client:
             answer = await client.post(
@@ -270,7 +270,7 @@ class Login:
         return tokens
 
     async def store_as_a_peer(self, tokens: dict[str, Any]) -> None:
-        """The other half of it."""
+        """Store the new tokens as another process would."""
         records = ConnectionRepository(self.stage.store, "airtable")
         pair = TokenSet(**{name: tokens[name] for name in tokens if name != "token_type"})
         now = await self.stage.store.now()
@@ -291,7 +291,7 @@ Cell = Callable[[Stage], Awaitable[Outcome]]
 
 
 def answered(**fault: Any) -> Cell:
-    """The token endpoint, or the way from it, does this once."""
+    """A cell in which the token endpoint, or the connection to it, fails once in this way."""
 
     async def cell(stage: Stage) -> Outcome:
         login = await stage.log_in()
@@ -323,7 +323,7 @@ async def conflict_without_a_peer(stage: Stage) -> Outcome:
 
 
 async def peer_won(stage: Stage) -> Outcome:
-    """A request is held up until a peer has refreshed and stored, however long that takes."""
+    """The request is held until a peer has refreshed and stored, however long that takes."""
     login, node = await stage.log_in(), stage.patient
     await login.fault(held=True, status=400, body='{"error": "invalid_grant"}')
     call = asyncio.ensure_future(login.said(node))
@@ -375,7 +375,7 @@ async def sigterm(stage: Stage) -> Outcome:
 
 
 async def killed_with_the_lease(stage: Stage) -> Outcome:
-    """The test is the process that dies: it takes the lease and nothing else."""
+    """The test acts as the process that crashes: it acquires the lease and does nothing else."""
     login = await stage.log_in()
     key = storage_key("airtable", "lease", "refresh", await login.connection_id())
     assert await Lease(stage.store, key, UPSTREAM_TIMEOUT + 9).acquire()
@@ -393,7 +393,7 @@ async def killed_before_it_is_sent(stage: Stage) -> Outcome:
 
 
 def killed(**fault: Any) -> Cell:
-    """Once the request has arrived."""
+    """A cell in which the process is killed after Airtable has received the request."""
 
     async def cell(stage: Stage) -> Outcome:
         login, node = await stage.log_in(), stage.spare.pop()
@@ -420,7 +420,7 @@ async def killed_before_it_is_stored(stage: Stage) -> Outcome:
 
 
 def suspended(seconds: float) -> Cell:
-    """The process stands still while Airtable answers, as in a frozen container or machine."""
+    """A cell in which the process is suspended while Airtable answers, like a frozen container."""
 
     async def cell(stage: Stage) -> Outcome:
         login, node = await stage.log_in(), stage.spare.pop()
@@ -436,7 +436,7 @@ def suspended(seconds: float) -> Cell:
 
 
 async def suspended_until_another_gave_up(stage: Stage) -> Outcome:
-    """Another process takes the lease over, and Airtable tells it `invalid_grant`."""
+    """Another process acquires the lease, and Airtable answers it `invalid_grant`."""
     login, node = await stage.log_in(), stage.spare.pop()
     await login.fault(delay=1.5)
     call = asyncio.ensure_future(login.said(node))
@@ -455,7 +455,7 @@ async def suspended_until_another_gave_up(stage: Stage) -> Outcome:
 
 
 async def blocked(stage: Stage) -> Outcome:
-    """Something else in the host's process holds up the event loop for longer than the deadline."""
+    """Other code in the host's process blocks the event loop for longer than the deadline."""
     login, node = await stage.connect_user("blocked"), stage.blocked_host
     await login.fault(delay=1)
     call = asyncio.ensure_future(login.said(node))
@@ -466,7 +466,7 @@ async def blocked(stage: Stage) -> Outcome:
 
 
 async def silent_worker(stage: Stage) -> Outcome:
-    """A supervisor asks its workers whether they live, and would kill those that do not answer."""
+    """A supervisor pings its workers, and by default kills those that do not answer in time."""
     login, node = await stage.log_in(), stage.supervised
     await login.fault(delay=1.5)
     call = asyncio.ensure_future(login.said(node))
@@ -489,7 +489,7 @@ async def clock_jumps(stage: Stage) -> Outcome:
 
 
 async def claim_without_reply(stage: Stage) -> Outcome:
-    """The store marks a login as claimed, and the process never hears of it."""
+    """The store marks a login as claimed, but its reply is lost."""
     node = stage.spare.pop()
     assert node.way is not None
     async with (
@@ -497,7 +497,7 @@ async def claim_without_reply(stage: Stage) -> Outcome:
         httpx.AsyncClient(timeout=30) as person,
     ):
         parameters = await decide(person, await begin(browser))
-        node.way.lost_reply = SEALED  # the claim is the first that this process stores
+        node.way.lost_reply = SEALED  # the claim is the first value that this process stores
         answer = await browser.post(f"{node.url}/session", json=parameters, headers=CSRF)
     assert node.way.lost == 1
     cookie = answer.headers["set-cookie"].partition(";")[0]
@@ -575,9 +575,9 @@ CELLS: dict[str, tuple[Cell, Outcome]] = {
 
 _SPARE = 11
 _SILENT_SECONDS = 8.0
-"""uvicorn's supervisor waits for five."""
+"""uvicorn's supervisor waits for five seconds by default."""
 _LOCK_SQLITE = {store_down_before, store_down_after, killed_before_it_is_stored}
-"""With SQLite these lock everybody out."""
+"""With SQLite these cells block every process."""
 _NEED_A_PEER = {
     *_LOCK_SQLITE,
     *(not_sent, conflict_with_a_peer, peer_won, sigterm),
@@ -588,13 +588,14 @@ _NEED_A_PEER = {
 
 _NEED_A_NETWORK = {claim_without_reply}
 _HURT = ("`kill -9`", "suspended")
-"""Cells that do something to a spare process begin with these words."""
+"""Cells whose names begin with these words damage a spare process."""
 
 
 def reachable(kind: str) -> list[str]:
-    """The cells that make sense with this store.
+    """The cells that apply to this store.
 
-    A process alone dies with its memory. No network can lose a reply of SQLite's.
+    With `memory` there is a single process, whose data ends with it. SQLite has no network that
+    could lose a reply.
     """
     names = [
         name for name, (cell, _) in CELLS.items() if cell not in _NEED_A_NETWORK or _is_remote(kind)
@@ -611,7 +612,7 @@ def _is_remote(kind: str) -> bool:
 
 @asynccontextmanager
 async def stage(kind: str) -> AsyncIterator[Stage]:
-    """Start what a store's cells share."""
+    """Start what the cells of a store share."""
     with ExitStack() as exits:
         directory = Path(exits.enter_context(tempfile.TemporaryDirectory()))
         made = await asyncio.to_thread(_stage, kind, directory, exits)
@@ -661,7 +662,7 @@ def _store_url(kind: str, directory: Path, exits: ExitStack) -> str:
 
 
 async def run(kind: str) -> dict[str, Outcome | BaseException]:
-    """Every cell of a store; an exception where one does not come to its end."""
+    """Run every cell of a store. A cell that fails has its exception as outcome."""
     async with stage(kind) as made:
         names = reachable(kind)
         alone = [n for n in names if kind == "sqlite" and CELLS[n][0] in _LOCK_SQLITE]
@@ -676,7 +677,7 @@ async def run(kind: str) -> dict[str, Outcome | BaseException]:
 
 
 def table() -> str:
-    """The expectations, as `docs/architecture.md` has them."""
+    """The expected outcomes, as the table in `docs/architecture.md`."""
     lines = [
         "| what happens in the middle of a refresh | the caller gets | afterwards | requests |",
         "|---|---|---|---|",
@@ -690,7 +691,7 @@ def table() -> str:
 @click.command(help=__doc__)
 @click.argument("kinds", nargs=-1, type=click.Choice(KINDS))
 def main(kinds: tuple[str, ...]) -> None:
-    """Run the cells of each store and say where one differs."""
+    """Run the cells of each store and report those with another outcome."""
     wrong = 0
     for kind in kinds or KINDS:
         outcomes = asyncio.run(run(kind))

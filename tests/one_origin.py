@@ -1,4 +1,4 @@
-"""Service and pages as one origin, behind a real nginx with `deploy/nginx.conf`."""
+"""Service and pages on one origin, behind a real nginx with `deploy/nginx.conf`."""
 
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass
 class Origin:
-    """Where a browser finds all of it."""
+    """The origin's URL, its service, and the directory of nginx's logs."""
 
     url: str
     logs: Path
@@ -27,9 +27,9 @@ class Origin:
 
 @contextmanager
 def one_origin(directory: Path, host: str = "", **options: str) -> Iterator[Origin]:
-    """Start all of it, with the deployed configuration moved to this machine.
+    """Start everything, with the deployed configuration adapted to this machine.
 
-    With a `host` it is https://host:port, and `certificate.pem` is in the directory.
+    If there is a `host`, the URL is https://host:port and `directory` holds `certificate.pem`.
     """
     port = free_port()
     url = f"https://{host}:{port}" if host else f"http://localhost:{port}"
@@ -50,7 +50,7 @@ def one_origin(directory: Path, host: str = "", **options: str) -> Iterator[Orig
 def nginx(
     directory: Path, port: int, service: str, *, airtable: str = "", tls: bool = False
 ) -> Iterator[None]:
-    """Nginx with the deployed configuration, in front of what answers at the URL `service`."""
+    """Run nginx with the deployed configuration in front of the server at the URL `service`."""
     file = directory / "certificate.pem"
     certificate = f"ssl_certificate {file}; ssl_certificate_key {file};"
     configuration = moved(

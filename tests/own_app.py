@@ -1,4 +1,4 @@
-"""The README's app of one's own, on a development server of its own."""
+"""The app that the README tells readers to write, on a development server."""
 
 import re
 import textwrap
@@ -17,7 +17,7 @@ _INDEX = '<!doctype html><div id="app"></div><script type="module" src="/src/mai
 
 @contextmanager
 def own_app(directory: Path, api_url: str) -> Iterator[str]:
-    """Serve what the README says to write, for a service at `api_url`; the app's origin."""
+    """Serve the README's app for a service at `api_url`. Yields the app's origin."""
     section = (_ROOT / "README.md").read_text().partition("### Your own app against the demo")[2]
     (code,) = re.findall(r"   ```js\n(.*?)   ```", section.partition("\n## ")[0], re.DOTALL)
     source = directory / "src"
@@ -35,7 +35,7 @@ def own_app(directory: Path, api_url: str) -> Iterator[str]:
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Answers the app's routes with its page, as development servers do."""
+    """Answers every route of the app with its page, as development servers do."""
 
     def do_GET(self) -> None:
         if not self.path.startswith("/src/"):
@@ -43,4 +43,4 @@ class _Handler(SimpleHTTPRequestHandler):
         super().do_GET()
 
     def log_message(self, *_arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""The real commands as real processes, on ports of their own."""
+"""The real commands as real processes, each on its own port."""
 
 import multiprocessing
 import os
@@ -33,13 +33,13 @@ class Stack:
     api: str
     pages: str
     airtable: str
-    """On 127.0.0.1: another site than localhost, as airtable.com is."""
+    """On 127.0.0.1, which is another site than localhost, as airtable.com is."""
     tokens: str
-    """Where the pages have tokens kept."""
+    """Where the pages store tokens."""
     environment: dict[str, str] = field(default_factory=dict)
-    """The service's variables."""
+    """The service's environment variables."""
     process: subprocess.Popen[bytes] = field(init=False)
-    """The service's."""
+    """The service."""
     command: Sequence[str] = (sys.executable, "-m", "airtable_oauth")
 
     @property
@@ -47,16 +47,16 @@ class Stack:
         return f"{self.pages}/auth-callback"
 
     def token_requests(self) -> int:
-        """How many token requests the simulator saw."""
+        """How many token requests the simulator received."""
         return sum(request["path"] == "/oauth2/v1/token" for request in self.seen())
 
     def seen(self) -> list[dict[str, Any]]:
-        """The requests that the simulator saw, oldest first."""
+        """The requests that the simulator received, oldest first."""
         requests: list[dict[str, Any]] = httpx.get(f"{self.airtable}/_simulator/requests").json()
         return requests
 
     def advance_clock(self, seconds: float) -> None:
-        """Let time pass at Airtable."""
+        """Advance Airtable's clock."""
         httpx.post(f"{self.airtable}/_simulator/clock", json={"advance": seconds})
 
 
@@ -69,7 +69,7 @@ def stack(
     tokens: str = "server",
     **settings: str,
 ) -> Iterator[Stack]:
-    """Start all three; what they log goes to files in `directory`."""
+    """Start all three. They log to files in `directory`."""
     api_port, pages_port, airtable_port = free_port(), free_port(), free_port()
     made = Stack(
         api=f"http://localhost:{api_port}",
@@ -85,7 +85,7 @@ def stack(
         "ALLOWED_ORIGINS": made.pages,
         "PUBLIC_URL": made.api,
         "AIRTABLE_URL": made.airtable,
-        # By name: a cookie jar would ignore an address.
+        # By name, because a cookie jar ignores IP addresses.
         "AIRTABLE_API_URL": made.airtable.replace("127.0.0.1", "localhost"),
         "AIRTABLE_CONTENT_URL": made.airtable.replace("127.0.0.1", "localhost"),
     } | settings
@@ -114,7 +114,7 @@ def stack(
 def command(
     arguments: list[str], directory: Path, settings: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """`airtable-oauth …` as a process, ended with SIGTERM; its output goes to a file."""
+    """Run `airtable-oauth …` as a process. It logs to a file and is ended with SIGTERM."""
     with process([*Stack.command, *arguments], directory, settings) as running:
         yield running
 
@@ -126,9 +126,9 @@ def process(
     settings: Mapping[str, str] | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with these settings of the service and these other variables.
+    """Run a process with these settings of the service and these other variables.
 
-    SIGINT reaches it although a shell that started the tests in the background ignores it.
+    SIGINT works even if the shell that runs the tests in the background ignores it.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment |= {PREFIX + name: value for name, value in (settings or {}).items()}
@@ -153,10 +153,10 @@ def process(
 
 @contextmanager
 def peer(arguments: list[str], directory: Path) -> Iterator[None]:
-    """`airtable-oauth …` beside the process under test; its output goes to a file.
+    """Run `airtable-oauth …` beside the process under test. It logs to a file.
 
-    It is forked from a process that has imported everything, which saves a second of work. What
-    is measured for coverage is started as a command.
+    It is forked from a process that has imported everything, which saves a second of CPU time. With
+    coverage it is started as a command instead.
     """
     if "COVERAGE_PROCESS_CONFIG" in os.environ:
         with command(arguments, directory):
@@ -182,7 +182,7 @@ def _run_peer(arguments: list[str], directory: Path) -> None:
 
 
 def wait_for(url: str) -> None:
-    """Return once something answers there."""
+    """Wait until a server answers at a URL."""
     parts = urlsplit(url)
     assert parts.port is not None
     wait_until(partial(listens, parts.port))
@@ -199,10 +199,10 @@ def listens(port: int) -> bool:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Return once a condition holds that another process brings about."""
+    """Wait until another process has made a condition true."""
     deadline = time.monotonic() + _START_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.01)
 
 

@@ -1,4 +1,4 @@
-"""A way to a server that can be cut: between the service under test and its store."""
+"""A TCP proxy that can fail, between the service under test and a server."""
 
 import asyncio
 import threading
@@ -10,18 +10,18 @@ from tests.helpers import free_port
 
 
 class Proxy:
-    """Forwards bytes to a port on this machine, from a thread of its own."""
+    """Forwards bytes to a port on this machine, in its own thread."""
 
     def __init__(self, target: int) -> None:
         self.port = free_port()
         self.delay = 0.0
-        """Seconds that each request takes to the server: a round trip of that many, or more."""
+        """Delay of each request, in seconds."""
         self.lost_reply: bytes | None = None
-        """The next request that contains this is carried out, and its reply is lost."""
+        """Forward the next request that contains these bytes, but drop its reply."""
         self.lost = 0
-        """How many replies were."""
+        """How many replies were dropped."""
         self.refuses_afterwards = False
-        """Whether a lost reply is followed by an outage, until `mend`."""
+        """Whether the proxy refuses connections after a lost reply, until `mend`."""
         self._target = target
         self._passing = threading.Event()
         self._passing.set()
@@ -30,15 +30,15 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
 
     def black_hole(self) -> None:
-        """Take connections and bytes, and answer nothing."""
+        """Accept connections and bytes, but forward and answer nothing."""
         self._passing.clear()
 
     def refuse(self) -> None:
-        """Cut every connection and take no new ones."""
+        """Cut every connection and refuse new ones."""
         self._run(self._close)
 
     def mend(self) -> None:
-        """Work again."""
+        """Forward bytes again."""
         self._run(self._close)
         self.refuses_afterwards = False
         self._passing.set()
@@ -102,7 +102,7 @@ class Proxy:
 
 @contextmanager
 def proxy(target: int) -> Iterator[Proxy]:
-    """A proxy that works, until told otherwise."""
+    """Run a proxy, which at first forwards everything."""
     made = Proxy(target)
 
     def run(loop: asyncio.AbstractEventLoop, *_: Any) -> None:

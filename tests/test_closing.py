@@ -1,4 +1,4 @@
-"""An integration that is closed lets go of everything, whatever fails."""
+"""Closing an integration releases everything, even if some of it fails."""
 
 import asyncio
 import logging
@@ -17,28 +17,25 @@ TOKENS = TokenSet("access", "refresh", " ".join(SCOPES), 3600, 86400)
 
 
 class Stuck(httpx.AsyncBaseTransport):
-    """A transport that counts how often it is closed, and fails each time."""
+    """A transport that fails each time it is closed, and counts the attempts."""
 
     def __init__(self) -> None:
         self.closed = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Fail."""
         raise httpx.ConnectError("CANARY", request=request)
 
     async def aclose(self) -> None:
-        """Fail."""
         self.closed += 1
         raise ConnectionResetError("CANARY")
 
 
 class Noted(MemoryStore):
-    """A store that knows whether it was closed."""
+    """A store that records whether it was closed."""
 
     closed = False
 
     async def close(self) -> None:
-        """Note it."""
         self.closed = True
 
 
@@ -54,7 +51,7 @@ def make(store: Noted, transport: Stuck, webhook: Stuck) -> AirtableOAuth:
 async def test_what_fails_to_close_keeps_nothing_else_open(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Each failure is one log line with its type, and without its message."""
+    """Each failure is logged once, with its type and without its message."""
     store, transport, webhook = Noted(), Stuck(), Stuck()
     with caplog.at_level(logging.ERROR):
         async with make(store, transport, webhook).lifespan():
@@ -66,7 +63,7 @@ async def test_what_fails_to_close_keeps_nothing_else_open(
 
 
 async def test_close_that_is_cancelled_while_tasks_run_closes_all_the_same() -> None:
-    """A host that stops waiting for hooks must not leave connections open."""
+    """A host that stops waiting for its hooks must not leave connections open."""
     store = Noted()
     airtable = make(store, Stuck(), Stuck())
     called, released = asyncio.Event(), asyncio.Event()
@@ -89,7 +86,7 @@ async def test_close_that_is_cancelled_while_tasks_run_closes_all_the_same() -> 
 
 
 async def test_no_refresh_begins_while_it_closes(clock: FakeClock) -> None:
-    """It could be cut off after Airtable's commit. Used again, it works as before."""
+    """Closing could cut it off after Airtable's commit. The integration can be used again later."""
     simulator = make_simulator()
     airtable = AirtableOAuth(
         make_settings(),

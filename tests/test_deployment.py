@@ -1,4 +1,4 @@
-"""What is deployed: locked, as nobody, and without secrets."""
+"""What is deployed: dependencies are locked, users unprivileged, secrets kept out."""
 
 import json
 import os
@@ -32,9 +32,9 @@ def services() -> Any:
 
 @pytest.mark.parametrize("name", ["service", "dev"])
 def test_every_dependency_is_locked_with_hashes(name: str) -> None:
-    """And no line names a registry or a way around it."""
+    """No line names a registry or allows another source."""
     text = (ROOT / f"requirements/{name}.txt").read_text()
-    pins = re.split(r"\n(?=[a-z])", text[re.search(r"^[a-z]", text, re.MULTILINE).start() :])  # type: ignore[union-attr] # there are some
+    pins = re.split(r"\n(?=[a-z])", text[re.search(r"^[a-z]", text, re.MULTILINE).start() :])  # type: ignore[union-attr] # there is a pin
     assert len(pins) > 30
     for pin in pins:
         assert re.match(r"[a-z0-9.-]+(\[[a-z,]+\])?==\S+", pin), pin
@@ -43,7 +43,7 @@ def test_every_dependency_is_locked_with_hashes(name: str) -> None:
 
 
 def test_image_installs_what_is_locked() -> None:
-    """Hashes are required, and nothing is resolved again."""
+    """The installation requires hashes and resolves nothing."""
     installs = [line for line in instructions() if "pip install" in line]
     assert len(installs) == 2
     assert "--require-hashes -r requirements/service.txt" in installs[0]
@@ -51,7 +51,7 @@ def test_image_installs_what_is_locked() -> None:
 
 
 def test_image_runs_as_nobody_in_particular() -> None:
-    """A number, which an orchestrator can check; the last stage sets it after its last copy."""
+    """It is a numeric user, which an orchestrator can verify."""
     last_stage = instructions()[
         max(n for n, line in enumerate(instructions()) if line.startswith("FROM")) :
     ]
@@ -62,7 +62,7 @@ def test_image_runs_as_nobody_in_particular() -> None:
 
 
 def test_image_reads_no_environment_file_that_its_user_could_write() -> None:
-    """The service reads `.env` in its working directory, which belongs to root."""
+    """The service reads `.env` in its working directory, where only root can write."""
     last_stage = instructions()[
         max(n for n, line in enumerate(instructions()) if line.startswith("FROM")) :
     ]
@@ -73,7 +73,7 @@ def test_image_reads_no_environment_file_that_its_user_could_write() -> None:
 
 
 def test_image_is_built_from_listed_files_only() -> None:
-    """An `.env` beside the Dockerfile reaches no layer."""
+    """An `.env` beside the Dockerfile must not reach a layer."""
     rules = (ROOT / ".dockerignore").read_text().split()
     assert rules[0] == "*"
     admitted = {rule[1:] for rule in rules if rule.startswith("!")}
@@ -85,7 +85,7 @@ def test_image_is_built_from_listed_files_only() -> None:
 
 
 def test_composed_services_are_locked_down(services: Any) -> None:
-    """Read-only, without capabilities, without new privileges."""
+    """They are read-only, without capabilities and without new privileges."""
     assert set(services) == {"service", "redis", "nginx"}
     for service in services.values():
         assert service["read_only"] is True
@@ -95,7 +95,7 @@ def test_composed_services_are_locked_down(services: Any) -> None:
 
 @needs_compose
 def test_every_setting_of_the_environment_file_reaches_the_service(tmp_path: Path) -> None:
-    """As a variable, or as a file if it is a secret: `inspect` and crash reports show variables."""
+    """Secrets arrive as files, because `docker inspect` and crash reports show variables."""
     names = {name.upper() for name in Settings.model_fields}
     fixed = {"FORWARDED_ALLOW_IPS"}
 
@@ -114,7 +114,7 @@ def test_every_setting_of_the_environment_file_reaches_the_service(tmp_path: Pat
 
 @needs_compose
 def test_example_environment_works_with_the_simulator(tmp_path: Path) -> None:
-    """Unchanged: the settings are complete, and the simulator knows the same redirect URI."""
+    """The unchanged example is complete, and the simulator has the same redirect URI."""
     composed = compose(
         tmp_path, (ROOT / ".env.example").read_text(), "compose.yaml", "compose.demo.yaml"
     )
@@ -139,7 +139,7 @@ def test_example_environment_works_with_the_simulator(tmp_path: Path) -> None:
 @needs_compose
 @pytest.mark.parametrize(("line", "trusted"), [("", "127.0.0.1"), ("10.0.0.0/8", "10.0.0.0/8")])
 def test_nginx_trusts_a_proxy_that_is_named(tmp_path: Path, line: str, trusted: str) -> None:
-    """And without one nothing but its own container."""
+    """By default nginx trusts only its own container."""
     composed = compose(tmp_path, f"TRUSTED_PROXY={line}\n")
 
     assert f"set_real_ip_from {trusted};" in composed["configs"]["real_ip"]["content"]
@@ -148,7 +148,7 @@ def test_nginx_trusts_a_proxy_that_is_named(tmp_path: Path, line: str, trusted: 
 
 
 def compose(directory: Path, environment: str, *files: str) -> Any:
-    """What docker-compose makes of these files and this `.env`."""
+    """The configuration that docker-compose builds from these files and this `.env`."""
     shutil.copytree(ROOT / "deploy", directory / "deploy")
     (directory / ".env").write_text(environment)
     chosen = [part for file in files or ("compose.yaml",) for part in ("--file", f"deploy/{file}")]

@@ -1,4 +1,4 @@
-"""What the documents point to is there."""
+"""Everything that the documents point to exists."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ DOCUMENTS = [
 
 
 def test_every_proof_of_the_security_page_exists() -> None:
-    """`file.py::test`, or `::test` of the file named before it."""
+    """A proof is `file.py::test`, or `::test` after another proof of the same file."""
     file = Path()
     proofs = 0
     text = (ROOT / "docs/security.md").read_text()
@@ -34,13 +34,13 @@ def test_every_proof_of_the_security_page_exists() -> None:
 
 
 def test_fault_matrix_stands_in_the_architecture() -> None:
-    """As `scripts/matrix` prints it."""
+    """The document has exactly what `scripts/matrix` prints."""
     assert table() in (ROOT / "docs/architecture.md").read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_leads_somewhere(document: str) -> None:
-    """Within this repository."""
+    """This checks links within the repository."""
     text = (ROOT / document).read_text()
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if not target.startswith("http"):
@@ -48,7 +48,7 @@ def test_every_link_leads_somewhere(document: str) -> None:
 
 
 def test_every_function_of_the_tour_is_in_the_file_that_it_links_to() -> None:
-    """`[Logins.begin](../src/…/login.py)`: a name, or a class and one of its members."""
+    """A step is `[Logins.begin](../src/…/login.py)`: a name, or a class and a member."""
     text = (ROOT / "docs/architecture.md").read_text()
     steps = re.findall(r"\[(\w+(?:\.(?!py\b)\w+)?)\]\(\.\./(src/[^)]+\.py)\)", text)
     for name, path in steps:
@@ -70,7 +70,7 @@ def _names_of(path: Path) -> set[str]:
 
 
 def test_reference_has_every_public_name(tmp_path: Path) -> None:
-    """From the docstrings, as `scripts/reference` writes it."""
+    """`scripts/reference` builds it from the docstrings."""
     script = (ROOT / "scripts/reference").read_text().replace("scripts/setup dev", "true")
     script = script.replace("dist/reference", str(tmp_path))
     made = subprocess.run(

@@ -13,7 +13,7 @@ def every_error(
 
 
 def test_tree_at_the_top_of_the_file_is_the_tree() -> None:
-    """Each class stands there with its status, once."""
+    """The tree lists each class once, with its status."""
     drawn = dict(re.findall(r"([A-Z]\w+)\s+(\d{3})\b", errors.__doc__ or ""))
     abstract = {"AirtableOAuthError", "AirtableError"}
     real = {
@@ -24,14 +24,14 @@ def test_tree_at_the_top_of_the_file_is_the_tree() -> None:
 
 @pytest.mark.parametrize("kind", every_error())
 def test_every_error_tells_people_something(kind: type[AirtableOAuthError]) -> None:
-    """A sentence, a code for programs, and an action."""
+    """It has a description that is a sentence, an error code, and an action."""
     assert kind.description.endswith(".")
     assert re.fullmatch(r"[a-z_]+", kind.error)
     assert kind.action in Action
 
 
 def test_login_that_ended_starts_again() -> None:
-    """Its state is spent, so neither a retry nor a reconnect makes sense."""
+    """Its state is spent, so neither a retry nor a reconnect can help."""
     ended = InvalidGrant().ending_login("/bases")
     assert (ended.action, ended.return_to) == (Action.RESTART_LOGIN, "/bases")
 

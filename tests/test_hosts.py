@@ -1,4 +1,4 @@
-"""An app that embeds the library: its users own the connections."""
+"""An app that embeds the library. Its users own the connections."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ PREFIX = "/integrations/airtable"
 
 
 class Stranger(Exception):
-    """The host's own, with a handler of its own."""
+    """An exception of the host, which has its own handler."""
 
 
 async def current_user(x_user: Annotated[str | None, Header()] = None) -> str:
@@ -50,7 +50,7 @@ async def workspace(request: Request) -> dict[str, str | None]:
 
 @dataclass
 class Host:
-    """A SaaS product and the browsers of its users."""
+    """A SaaS product and its users' browsers."""
 
     simulator: Simulator
     store: MemoryStore
@@ -58,7 +58,7 @@ class Host:
     told: list[tuple[str, Connection]] = field(default_factory=list)
 
     def integration(self, **options: Any) -> AirtableOAuth:
-        """One that notes what its hooks are told."""
+        """An integration that records what its hooks receive."""
         settings = make_settings(**options.pop("settings", {}))
         made = AirtableOAuth(
             settings,
@@ -84,7 +84,7 @@ class Host:
         return made
 
     def app(self, airtable: AirtableOAuth, prefix: str = PREFIX) -> FastAPI:
-        """The host's app around an integration."""
+        """The host's app with an integration."""
         app = FastAPI(lifespan=airtable.lifespan)
         app.include_router(airtable.router, prefix=prefix)
 
@@ -108,7 +108,7 @@ class Host:
         return app
 
     def user(self, app: FastAPI, name: str | None, prefix: str = PREFIX) -> "Person":
-        """Somebody's browser."""
+        """A browser of the user `name`."""
         headers = {} if name is None else {"X-User": name}
         client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://localhost:3000", headers=headers
@@ -128,7 +128,7 @@ class Person:
         return await self.client.get(f"{self.prefix}/authorization-url", params=parameters)
 
     async def consent(self, *, user: int = 0, **parameters: str) -> dict[str, str]:
-        """Go to Airtable and agree, signed in there as this user; what the redirect brings."""
+        """Consent at Airtable as this user and return the parameters of the redirect."""
         begun = await self.begin(**parameters)
         assert begun.status_code == 200, begun.text
         url = begun.json()["authorizationUrl"]
@@ -163,7 +163,7 @@ def error_of(response: httpx.Response) -> tuple[int, str]:
 
 
 async def test_connection_belongs_to_the_hosts_user(host: Host) -> None:
-    """No cookie of ours; nobody else sees it, not even by its id."""
+    """The library sets no cookie. Other users cannot use the connection, even by its id."""
     app = host.app(host.integration())
     ann, bob = host.user(app, "ann"), host.user(app, "bob")
     answer = await ann.finish(await ann.consent(return_to="/crm"))
@@ -187,7 +187,7 @@ async def test_connection_belongs_to_the_hosts_user(host: Host) -> None:
     "path", ["/authorization-url", "/session", "/connections", "/airtable/v0/meta/whoami"]
 )
 async def test_host_answers_strangers_itself(host: Host, path: str) -> None:
-    """With its own status, headers, body and handlers."""
+    """It uses its own status, headers, body and handlers."""
     app = host.app(host.integration())
     answer = await host.user(app, None).get(path)
     assert (answer.status_code, answer.json()) == (401, {"detail": "Who are you?"})
@@ -197,7 +197,7 @@ async def test_host_answers_strangers_itself(host: Host, path: str) -> None:
 
 
 async def test_what_is_wrong_with_a_request_has_our_body(host: Host) -> None:
-    """Also where the host has said who sends it."""
+    """This also holds after the host has identified the user."""
     ann = host.user(host.app(host.integration()), "ann")
     assert error_of(await ann.begin(return_to="//evil.example")) == (422, "invalid_request")
     answer = await ann.client.post(
@@ -211,14 +211,14 @@ async def test_what_is_wrong_with_a_request_has_our_body(host: Host) -> None:
 
 @pytest.mark.parametrize("bad", [None, "", 7])
 async def test_owner_must_be_a_name(host: Host, bad: Any) -> None:
-    """`None` would be one owner for everybody: the developer hears of it."""
+    """`None` would make all users one owner, so the developer gets an error."""
     ann = host.user(host.app(host.integration(owner=lambda: bad)), "ann")
     with pytest.raises(TypeError, match="owner dependency"):
         await ann.get("/connections")
 
 
 async def test_login_is_finished_by_the_user_who_began_it(host: Host) -> None:
-    """In the same browser, after another one signed in to the host."""
+    """Another user who signs in to the host in the same browser cannot finish it."""
     app = host.app(host.integration())
     ann = host.user(app, "ann")
     callback = await ann.consent()
@@ -232,7 +232,7 @@ async def test_login_is_finished_by_the_user_who_began_it(host: Host) -> None:
 
 
 async def test_owner_of_several_names_one(host: Host) -> None:
-    """By a header; without it the request is refused, not guessed at."""
+    """A header names the connection. Without it the request is refused."""
     ann = host.user(host.app(host.integration()), "ann")
     ids = [(await ann.connect(user=user))["id"] for user in (0, 1)]
     listed = (await ann.get("/connections")).json()["connections"]
@@ -246,7 +246,7 @@ async def test_owner_of_several_names_one(host: Host) -> None:
 
 
 async def test_callback_that_runs_twice_makes_one_connection(host: Host) -> None:
-    """And after a disconnect the back button does not connect again."""
+    """After a disconnect, the back button does not connect again."""
     ann = host.user(host.app(host.integration()), "ann")
     callback = await ann.consent()
     first, second = await asyncio.gather(ann.finish(callback), ann.finish(callback))
@@ -257,7 +257,7 @@ async def test_callback_that_runs_twice_makes_one_connection(host: Host) -> None
 
 
 async def test_reconnect_keeps_the_id(host: Host) -> None:
-    """Whatever had become of the connection; what the host handed over is news as well."""
+    """This holds even after a revocation. The reconnect stores new data from the host."""
     airtable = host.integration(login_data=workspace)
     ann = host.user(host.app(airtable), "ann")
     made = await ann.connect(workspace="w1")
@@ -274,7 +274,7 @@ async def test_reconnect_keeps_the_id(host: Host) -> None:
 
 
 async def test_user_who_connects_twice_has_one_connection(host: Host) -> None:
-    """A second click on *Connect* renews what there is, and no route asks which one is meant."""
+    """A second login refreshes the existing connection, so requests need not name one."""
     airtable = host.integration(login_data=workspace)
     ann = host.user(host.app(airtable), "ann")
     first = await ann.connect(workspace="w1")
@@ -291,7 +291,7 @@ async def test_user_who_connects_twice_has_one_connection(host: Host) -> None:
 
 
 async def test_user_who_connects_again_after_a_revocation_keeps_the_connection(host: Host) -> None:
-    """Although the page names none: *Connect again* is the same button."""
+    """The page need not name the connection, because one button does both."""
     airtable = host.integration()
     ann = host.user(host.app(airtable), "ann")
     first = await ann.connect()
@@ -302,7 +302,7 @@ async def test_user_who_connects_again_after_a_revocation_keeps_the_connection(h
 
 
 async def test_second_login_without_data_keeps_what_there_was(host: Host) -> None:
-    """As a reconnect does."""
+    """A reconnect does the same."""
 
     async def data(request: Request) -> dict[str, str] | None:
         name = request.query_params.get("workspace")
@@ -317,7 +317,7 @@ async def test_second_login_without_data_keeps_what_there_was(host: Host) -> Non
 
 
 async def test_host_may_ask_for_separate_connections(host: Host) -> None:
-    """One per login, for the same Airtable user as well."""
+    """Every login then makes a connection, even for the same Airtable user."""
     ann = host.user(host.app(host.integration(separate_connections=True)), "ann")
     ids = [(await ann.connect())["id"] for _ in range(2)]
     assert len(set(ids)) == 2
@@ -327,7 +327,7 @@ async def test_host_may_ask_for_separate_connections(host: Host) -> None:
 
 
 async def test_second_login_is_refused_where_airtable_does_not_say_who_it_is(host: Host) -> None:
-    """It could be the same user or another one; what there is stays as it was."""
+    """It could be another Airtable user. The existing connection does not change."""
     airtable = host.integration()
     ann = host.user(host.app(airtable), "ann")
     first = await ann.connect()
@@ -342,7 +342,7 @@ async def test_second_login_is_refused_where_airtable_does_not_say_who_it_is(hos
 
 
 async def test_second_login_asks_whose_the_first_was_where_airtable_did_not_say(host: Host) -> None:
-    """So that it stays one connection, or becomes two for two users."""
+    """The result is one connection for one Airtable user, or two connections for two."""
     ann = host.user(host.app(host.integration()), "ann")
     callback = await ann.consent(user=0)
     host.simulator.faults.add(Fault(status=503, path="/v0/meta/whoami"))
@@ -353,7 +353,7 @@ async def test_second_login_asks_whose_the_first_was_where_airtable_did_not_say(
 
 
 async def test_login_after_a_disconnect_is_a_new_connection(host: Host) -> None:
-    """With an id of its own: the old one is gone for good."""
+    """The new connection has a new id, because the old one was deleted."""
     ann = host.user(host.app(host.integration()), "ann")
     first = await ann.connect()
     await ann.disconnect()
@@ -363,7 +363,7 @@ async def test_login_after_a_disconnect_is_a_new_connection(host: Host) -> None:
 
 
 async def test_same_airtable_user_is_another_connection_of_another_owner(host: Host) -> None:
-    """Ann's tokens never end up with Bob."""
+    """One owner's tokens never reach another."""
     app = host.app(host.integration())
     ann, bob = host.user(app, "ann"), host.user(app, "bob")
     assert (await ann.connect())["id"] != (await bob.connect())["id"]
@@ -371,7 +371,7 @@ async def test_same_airtable_user_is_another_connection_of_another_owner(host: H
 
 
 async def test_reconnect_is_for_the_owner(host: Host) -> None:
-    """Nobody puts their tokens into somebody else's connection."""
+    """A user must not be able to put tokens into another user's connection."""
     app = host.app(host.integration())
     ann, bob = host.user(app, "ann"), host.user(app, "bob")
     made = await ann.connect()
@@ -380,7 +380,7 @@ async def test_reconnect_is_for_the_owner(host: Host) -> None:
 
 
 async def test_reconnect_as_another_airtable_user_is_refused(host: Host) -> None:
-    """The connection stays as it was, tokens and all; the right user may try again."""
+    """The connection and its tokens do not change, and the right user may try again."""
     airtable = host.integration()
     ann = host.user(host.app(airtable), "ann")
     made = await ann.connect(user=0)
@@ -394,7 +394,7 @@ async def test_reconnect_as_another_airtable_user_is_refused(host: Host) -> None
 
 
 async def test_reconnect_is_refused_where_airtable_does_not_say_who_it_is(host: Host) -> None:
-    """Trusting would show one person's bases to another."""
+    """Accepting the tokens could show one person's bases to another."""
     ann = host.user(host.app(host.integration()), "ann")
     made = await ann.connect()
     callback = await ann.consent(user=1, connection=made["id"])
@@ -406,7 +406,7 @@ async def test_reconnect_is_refused_where_airtable_does_not_say_who_it_is(host: 
 
 
 async def test_host_may_allow_another_airtable_user(host: Host) -> None:
-    """Then the connection is that user's from now on."""
+    """From then on the connection belongs to that Airtable user."""
     airtable = host.integration(allow_other_user=True)
     ann = host.user(host.app(airtable), "ann")
     made = await ann.connect(user=0)
@@ -415,7 +415,7 @@ async def test_host_may_allow_another_airtable_user(host: Host) -> None:
 
 
 async def test_reconnect_of_what_was_disconnected_meanwhile_fails(host: Host) -> None:
-    """It does not come back to life."""
+    """A disconnected connection cannot be revived."""
     ann = host.user(host.app(host.integration()), "ann")
     made = await ann.connect()
     callback = await ann.consent(connection=made["id"])
@@ -424,7 +424,7 @@ async def test_reconnect_of_what_was_disconnected_meanwhile_fails(host: Host) ->
 
 
 async def test_hooks_are_told_once_with_what_was_handed_over(host: Host) -> None:
-    """Each by the time the answer comes, and none of them sees a token."""
+    """Each hook runs before the answer is sent, and none receives a token."""
     ann = host.user(host.app(host.integration(login_data=workspace)), "ann")
     made = await ann.connect(workspace="w1")
     await ann.disconnect()
@@ -440,7 +440,7 @@ async def test_hooks_are_told_once_with_what_was_handed_over(host: Host) -> None
 
 
 async def test_hook_gets_the_status_that_its_event_reports(host: Host) -> None:
-    """A host may copy it into its own table."""
+    """A host may copy the status into its own table."""
     ann = host.user(host.app(host.integration()), "ann")
     await ann.connect()
     host.simulator.vault.revoke_all()
@@ -454,7 +454,7 @@ async def test_hook_gets_the_status_that_its_event_reports(host: Host) -> None:
 
 
 async def test_connected_event_does_not_report_a_refresh_that_has_begun_since(host: Host) -> None:
-    """No event follows when that refresh ends: the host's copy would say `refreshing` for ever."""
+    """No event follows that refresh, so the host's copy would say `refreshing` for ever."""
     store = FaultyStore(host.store, under="airtable:connection")
     records = ConnectionRepository(host.store, "airtable")
 
@@ -476,7 +476,7 @@ async def test_connected_event_does_not_report_a_refresh_that_has_begun_since(ho
 
 
 async def test_hook_that_fails_costs_nothing(host: Host, caplog: pytest.LogCaptureFixture) -> None:
-    """The connection stands, the next hook is told, and the log has no message of the host's."""
+    """The login succeeds, the next hook runs, and the log does not have the exception's message."""
     airtable = host.integration()
     later: list[str] = []
 
@@ -500,7 +500,7 @@ async def test_hook_that_fails_costs_nothing(host: Host, caplog: pytest.LogCaptu
 async def test_hook_that_never_returns_is_ended(
     host: Host, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A task for ever per event would fill the process."""
+    """Otherwise each event would leave a task that never ends."""
     airtable, background = host.integration(), Background()
     hooks = Hooks(background, longest_seconds=0.01)
     airtable.on_connected(partial(hooks.emit, Event.CONNECTED))
@@ -515,7 +515,7 @@ async def test_hook_that_never_returns_is_ended(
 
 
 async def test_too_much_data_is_the_developers_fault(host: Host) -> None:
-    """Nothing is cut off silently."""
+    """Data is never truncated silently."""
 
     async def novel() -> str:
         return "x" * 5000
@@ -526,7 +526,7 @@ async def test_too_much_data_is_the_developers_fault(host: Host) -> None:
 
 
 async def test_two_integrations_two_owners_two_accounts_each(host: Host) -> None:
-    """Who sees what: each their own, by integration, owner and name, and nothing else."""
+    """Each user sees only the connections of the same integration and owner."""
     names = ("sales", "support")
     integrations = {name: host.integration(settings={"name": name}) for name in names}
     app = FastAPI()
@@ -551,13 +551,13 @@ async def test_two_integrations_two_owners_two_accounts_each(host: Host) -> None
                     assert answer.json()["email"] == emails[account]
                 else:
                     assert error_of(answer) == (401, "not_connected")
-    schema = app.openapi()  # warns where two routes have one operation id
+    schema = app.openapi()  # warns if two routes have the same operation id
     assert "/sales/airtable/{path}" in schema["paths"]
     assert "/support/airtable/{path}" in schema["paths"]
 
 
 async def test_current_client_is_the_callers(host: Host) -> None:
-    """In the host's own routes; where nobody is connected its own error handling answers."""
+    """It works in the host's own routes, where the host's error handling answers."""
     app = host.app(host.integration())
     ann, bob = host.user(app, "ann"), host.user(app, "bob")
     await ann.connect()
@@ -580,7 +580,7 @@ async def test_current_client_is_the_callers(host: Host) -> None:
 
 
 async def test_current_client_of_a_session(host: Host) -> None:
-    """Without an owner dependency the browser's session says whose client it is."""
+    """Without an owner dependency, the session cookie identifies the connection."""
     airtable = host.integration(owner=None)
     app = host.app(airtable)
     person, other = host.user(app, None), host.user(app, None)
@@ -591,7 +591,7 @@ async def test_current_client_of_a_session(host: Host) -> None:
 
 
 async def test_beside_the_hosts_middleware_lifespan_and_logging(host: Host) -> None:
-    """Under a mounted app as well; nothing global is touched."""
+    """This also holds in a mounted app, and changes nothing global."""
     events: list[str] = []
     root = logging.getLogger()
     before = (root.level, list(root.handlers), logging.getLogger("airtable_oauth").handlers[:])
@@ -631,7 +631,7 @@ async def test_beside_the_hosts_middleware_lifespan_and_logging(host: Host) -> N
 
 
 async def test_adopted_tokens_are_a_connection(host: Host) -> None:
-    """For those who move here: nobody has to log in again."""
+    """Users of a host that migrates to this library need not log in again."""
     airtable = host.integration()
     server = host.simulator.authorization_server
     grant = server.new_grant("test-client", SCOPES)
@@ -646,7 +646,7 @@ async def test_adopted_tokens_are_a_connection(host: Host) -> None:
 
 
 async def test_adopted_tokens_renew_the_connection_of_their_user(host: Host) -> None:
-    """As a login does; and where Airtable does not say whose they are, nothing is stored."""
+    """Tokens of an unknown Airtable user are not stored, as in a login."""
     airtable = host.integration()
     server = host.simulator.authorization_server
 
@@ -665,13 +665,13 @@ async def test_adopted_tokens_renew_the_connection_of_their_user(host: Host) -> 
 
 
 async def test_login_data_needs_an_owner(host: Host) -> None:
-    """There is nobody whom it could be about."""
+    """Without an owner, there is no user of the host to whom the data could belong."""
     with pytest.raises(TypeError):
         AirtableOAuth(make_settings(), login_data=workspace)
 
 
 async def test_state_of_another_integration_is_unknown(host: Host) -> None:
-    """Two in one app share a store and a browser, and no logins."""
+    """Two integrations in one app share a store and a browser, but no logins."""
     app = FastAPI()
     for name in ("sales", "support"):
         app.include_router(host.integration(settings={"name": name}).router, prefix=f"/{name}")
@@ -686,7 +686,7 @@ async def test_state_of_another_integration_is_unknown(host: Host) -> None:
     "path", ["/token-exchange", "/token-refresh", "/get-authorization-url", "/request-oauth-token"]
 )
 async def test_no_route_hands_out_tokens(host: Host, path: str) -> None:
-    """Whatever the settings say: what a user connects stays with the host."""
+    """No setting enables them: in a host app, tokens stay on the server."""
     airtable = host.integration(settings={"node_compat": True, "expose_tokens": True})
     ann = host.user(host.app(airtable), "ann")
     for method in ("GET", "POST"):
@@ -694,7 +694,7 @@ async def test_no_route_hands_out_tokens(host: Host, path: str) -> None:
 
 
 async def test_hosts_answer_of_any_status_is_its_own(host: Host) -> None:
-    """Chained ones and those of `include_router(dependencies=…)` as well, on every route."""
+    """This covers chained exceptions and the dependencies of `include_router`, on every route."""
 
     async def owner() -> str:
         raise HTTPException(400, "No tenant") from KeyError("tenant")
@@ -714,7 +714,7 @@ async def test_hosts_answer_of_any_status_is_its_own(host: Host) -> None:
 
 
 async def test_reconnect_asks_who_it_was_where_nobody_knew(host: Host) -> None:
-    """Airtable did not say at the first login: it is asked again before somebody else comes in."""
+    """The user of the first login was unknown, so Airtable is asked again."""
     ann = host.user(host.app(host.integration()), "ann")
     callback = await ann.consent(user=0)
     host.simulator.faults.add(Fault(status=503, path="/v0/meta/whoami"))
@@ -734,14 +734,14 @@ async def test_user_who_was_unknown_is_asked_for_at_the_next_refresh(host: Host)
     await ann.finish(callback)
     host.clock.advance(3600)
     assert (await ann.get("/airtable/v0/meta/bases")).status_code == 200
-    async with asyncio.timeout(5):  # Airtable is asked in the background
+    async with asyncio.timeout(5):  # the user is identified in the background
         while (user := (await ann.get("/session")).json()["user"]) is None:
             await asyncio.sleep(0)
     assert user["email"] == "mina@example.com"
 
 
 async def test_another_user_who_is_allowed_but_unknown_is_nobody(host: Host) -> None:
-    """And not the one who was there before."""
+    """The connection must not keep the former user."""
     ann = host.user(host.app(host.integration(allow_other_user=True)), "ann")
     made = await ann.connect(user=0)
     callback = await ann.consent(user=1, connection=made["id"])
@@ -750,7 +750,7 @@ async def test_another_user_who_is_allowed_but_unknown_is_nobody(host: Host) -> 
 
 
 async def test_slow_hook_does_not_fail_a_login(host: Host) -> None:
-    """It is over before its hooks are told; one that was cancelled keeps no other waiting."""
+    """The login is complete before its hooks run. A cancelled hook does not delay other callers."""
     airtable = host.integration()
     ann = host.user(host.app(airtable), "ann")
     begun, go = asyncio.Event(), asyncio.Event()
@@ -774,7 +774,7 @@ async def test_slow_hook_does_not_fail_a_login(host: Host) -> None:
 
 
 async def test_host_whose_ids_are_odd_mixes_up_nobody(host: Host) -> None:
-    """Lone surrogates, as JSON may hold them, are no question marks."""
+    """A lone surrogate, which JSON may contain, must not be treated as a question mark."""
     ann = host.user(host.app(host.integration(owner=lambda: "al\ud800ce")), "x")
     await ann.connect()
     other = host.user(host.app(host.integration(owner=lambda: "al?ce")), "x")
@@ -782,7 +782,7 @@ async def test_host_whose_ids_are_odd_mixes_up_nobody(host: Host) -> None:
 
 
 async def test_owner_who_has_none_leaves_nothing_behind(host: Host) -> None:
-    """Neither in a host app nor of a session."""
+    """This holds for a host's owner and for a session."""
     ann = host.user(host.app(host.integration()), "ann")
     await ann.connect()
     assert [key async for key in host.store.scan("airtable:owner")] != []
@@ -793,7 +793,7 @@ async def test_owner_who_has_none_leaves_nothing_behind(host: Host) -> None:
 
 
 async def test_hosts_route_takes_our_cookie_only_from_its_own_pages(host: Host) -> None:
-    """What changes something needs what our own routes need."""
+    """Unsafe methods need the same CSRF check as the library's own routes."""
     airtable = host.integration(owner=None)
     app = host.app(airtable)
 
@@ -813,7 +813,7 @@ async def test_hosts_route_takes_our_cookie_only_from_its_own_pages(host: Host) 
 
 
 async def test_background_tasks_of_the_hosts_dependency_run(host: Host) -> None:
-    """Behind a streamed answer as well."""
+    """They run after a streamed answer, too."""
     ran: list[str] = []
 
     async def owner(tasks: BackgroundTasks) -> str:
@@ -828,7 +828,7 @@ async def test_background_tasks_of_the_hosts_dependency_run(host: Host) -> None:
 
 
 async def test_host_may_tell_its_pages_what_to_do(host: Host) -> None:
-    """With one handler for all that we raise: code and action, as our own routes answer."""
+    """One handler for the library's errors can answer with code and action, as its routes do."""
     app = host.app(host.integration())
 
     @app.exception_handler(AirtableOAuthError)

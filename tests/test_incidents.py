@@ -18,7 +18,7 @@ def events(lines: Lines) -> list[str]:
 
 
 def test_failure_is_logged_once_a_minute_with_its_cause(clock: FakeClock) -> None:
-    """However many requests fail by it."""
+    """This holds for any number of failed requests."""
     incidents = Incidents("the store", clock)
     with log_lines() as lines:
         for _ in range(100):
@@ -35,7 +35,7 @@ def test_failure_is_logged_once_a_minute_with_its_cause(clock: FakeClock) -> Non
 
 
 def test_another_cause_is_another_line(clock: FakeClock) -> None:
-    """A store may be full first and gone afterwards."""
+    """A store may first be full and then be down."""
     incidents = Incidents("the store", clock)
     with log_lines() as lines:
         for cause in ("a", "b", "a", "b"):
@@ -44,7 +44,7 @@ def test_another_cause_is_another_line(clock: FakeClock) -> None:
 
 
 def test_recovery_is_logged_once_after_a_quiet_time(clock: FakeClock) -> None:
-    """A full store answers reads between writes that fail; that is not a recovery."""
+    """A full store still answers reads between failing writes, which is not a recovery."""
     incidents = Incidents("the store", clock)
     with log_lines() as lines:
         incidents.works()
@@ -75,7 +75,7 @@ def test_recovery_is_logged_once_after_a_quiet_time(clock: FakeClock) -> None:
 def test_answer_of_a_part_that_works_is_not_a_failure(
     clock: FakeClock, error: AirtableOAuthError, *, is_failure: bool
 ) -> None:
-    """The same errors pass through the context manager."""
+    """These errors also pass through the context manager."""
     incidents = Incidents("the part", clock)
     with log_lines() as lines, pytest.raises(type(error)), incidents:
         raise error
@@ -84,7 +84,7 @@ def test_answer_of_a_part_that_works_is_not_a_failure(
 
 
 def test_incident_outside_a_request_has_no_request_id(clock: FakeClock) -> None:
-    """Maintenance runs without one."""
+    """Maintenance runs outside of requests."""
     with log_lines() as lines:
         Incidents("the store", clock).failed("TimeoutError")
     assert ["request_id" in line for line in lines] == [False]

@@ -1,4 +1,4 @@
-"""What the log says about a request; `integration/test_incidents.py` has real stores that fail."""
+"""What the log says about a request. `integration/test_incidents.py` uses real stores that fail."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ async def service(
 
 
 async def connect(browser: httpx.AsyncClient, simulator: Simulator) -> str:
-    """Connect; the id of the connection, which the log names."""
+    """Connect, and return the connection's id as the log shows it."""
     callback = await consent(simulator, await begin(browser))
     answer = await browser.post("/session", json=callback, headers=CSRF)
     assert answer.status_code == 201, answer.text
@@ -53,7 +53,7 @@ async def connect(browser: httpx.AsyncClient, simulator: Simulator) -> str:
 async def test_access_line_has_fields_and_no_sentence(
     simulator: Simulator, clock: FakeClock
 ) -> None:
-    """So a log can be searched by any of them."""
+    """Operators can search the log by any field."""
     with log_lines() as lines:
         async with service(simulator, clock) as browser:
             answer = await browser.get("/airtable/v0/meta/bases?secret=" + CANARY)
@@ -78,7 +78,7 @@ async def test_access_line_has_fields_and_no_sentence(
 async def test_failed_request_names_error_cause_and_connection(
     simulator: Simulator, clock: FakeClock
 ) -> None:
-    """The id in the error body also finds the incident."""
+    """The request id in the error body also finds the incident."""
     async with service(simulator, clock) as browser:
         connection = await connect(browser, simulator)
         simulator.faults.add(Fault(path="/v0/meta/bases", drop=True))
@@ -96,7 +96,7 @@ async def test_failed_request_names_error_cause_and_connection(
 async def test_relayed_5xx_is_at_warning_and_an_incident(
     simulator: Simulator, clock: FakeClock
 ) -> None:
-    """It is Airtable's answer, so it has no error code of ours."""
+    """The answer is Airtable's, so the line has no error code of the service."""
     async with service(simulator, clock) as browser:
         await connect(browser, simulator)
         simulator.faults.add(Fault(path="/v0/meta/bases", status=500, body="{}", times=2))
@@ -134,7 +134,7 @@ async def test_crash_is_at_error_with_its_type(
 async def test_refresh_of_a_request_is_named_in_its_line(
     simulator: Simulator, clock: FakeClock
 ) -> None:
-    """The refresh has a line of its own, with the same request id."""
+    """The refresh also has its own line, with the same request id."""
     async with service(simulator, clock) as browser:
         connection = await connect(browser, simulator)
         for outcome, status, fault in (
@@ -159,7 +159,7 @@ async def test_refresh_of_a_request_is_named_in_its_line(
 async def test_every_request_that_waited_for_a_refresh_names_its_outcome(
     simulator: Simulator, clock: FakeClock
 ) -> None:
-    """One of them has started it; the others share it."""
+    """One request starts the refresh, and the others wait for it."""
     async with service(simulator, clock) as browser:
         await connect(browser, simulator)
         clock.advance(3600)
@@ -255,7 +255,7 @@ def test_line_that_cannot_be_written_fails_no_request(capsys: pytest.CaptureFixt
 
 
 def test_record_of_another_package_is_left_to_structlog() -> None:
-    """It may have a field of the same name."""
+    """It may have a field with the same name."""
     record = logging.LogRecord("other", logging.INFO, "", 0, "hello", None, None)
     record.method = "GET"
     assert '"event": "hello"' in line_formatter("json").format(record)

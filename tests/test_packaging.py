@@ -1,4 +1,4 @@
-"""What is built, and what it needs."""
+"""The built packages and their dependencies."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ EXTRAS = ("redis", "sqlalchemy", "aiosqlite", "asyncpg", "jinja2", "opentelemetr
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`python -m build`, which must have nothing to say."""
+    """The output of `python -m build`, which must not print a warning."""
     directory = tmp_path_factory.mktemp("dist")
     made = subprocess.run(
         [sys.executable, "-W", "error", "-m", "build", "--no-isolation", "--outdir", directory],
@@ -32,7 +32,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_holds_the_package_its_types_and_the_pages(dist: Path) -> None:
-    """And nothing else."""
+    """It has no other top-level packages."""
     (wheel,) = dist.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -50,7 +50,7 @@ def test_wheel_holds_the_package_its_types_and_the_pages(dist: Path) -> None:
 
 
 def test_source_archive_holds_what_it_is_built_and_tested_from(dist: Path) -> None:
-    """No environment, no cache, no secrets."""
+    """It has no environment, no cache and no secrets."""
     (archive,) = dist.glob("*.tar.gz")
     with tarfile.open(archive) as opened:
         names = {name.partition("/")[2] for name in opened.getnames()}
@@ -64,7 +64,7 @@ def test_source_archive_holds_what_it_is_built_and_tested_from(dist: Path) -> No
 
 
 def test_service_runs_without_any_extra() -> None:
-    """What is optional is loaded when it is asked for, and then says what to install."""
+    """Optional packages are imported on first use. The error says what to install."""
     script = f"""
 import sys
 for name in {EXTRAS!r}:
@@ -90,7 +90,7 @@ for url in ("redis://localhost", "sqlite:////tmp/x.db"):
 
 
 def test_every_store_opens_with_what_is_locked(tmp_path: Path) -> None:
-    """`requirements/service.txt` is what the image has: nothing else may be needed."""
+    """The image installs only `requirements/service.txt`."""
     script = f"""
 import importlib.metadata, re, sys
 from click.testing import CliRunner

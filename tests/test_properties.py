@@ -1,4 +1,4 @@
-"""Whatever Airtable answers, and whatever comes back in a redirect."""
+"""Random answers of Airtable and random parameters of the redirect."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ STATUSES = st.sampled_from([200, 201, 204, 302, 400, 401, 403, 404, 409, 429, 50
 GRANTS = st.sampled_from(["authorization_code", "refresh_token"])
 TEXTS = st.text(max_size=60) | st.sampled_from(["", "access_denied", "server_error", "a" * 5000])
 ANSWER: list[Any] = []
-"""What Airtable says next: status and body."""
+"""The status and body of Airtable's next answer."""
 APP = create_app(
     make_settings(),
     store=MemoryStore(),
@@ -47,7 +47,7 @@ APP = create_app(
 def test_token_answer_is_tokens_or_an_error_that_quotes_nothing(
     status: int, body: bytes, grant_type: str
 ) -> None:
-    """Nothing else is raised; what is taken for tokens can be sent in a header and stored."""
+    """No other exception is raised. Accepted tokens can be sent in a header and stored."""
     found = judged(status, body, grant_type)
     if isinstance(found, AirtableError):
         assert found.__cause__ is None
@@ -81,7 +81,7 @@ def judged(status: int, body: bytes, grant_type: str) -> TokenSet | AirtableErro
 def test_callback_ends_in_one_documented_body(
     parameters: dict[str, Any], state: str | None, answer: tuple[int, bytes]
 ) -> None:
-    """Whatever the redirect carries, with a state of our own (None) or made up."""
+    """This holds for any parameters and any state. None stands for the state of a real login."""
 
     async def run() -> httpx.Response:
         ANSWER[:] = answer
@@ -102,7 +102,7 @@ def test_callback_ends_in_one_documented_body(
     body = response.json()
     assert set(body) == {"error", "error_description", "action", "request_id"}
     if response.status_code == 500:
-        assert body["action"] == "fix_config", "a defect of ours"
+        assert body["action"] == "fix_config", "a bug of the service"
     for sent in parameters.values():
         if isinstance(sent, str) and len(sent) > 15:
             assert sent not in response.text

@@ -1,4 +1,4 @@
-"""The samples of README.md and docs/ are code that runs, and that type checkers accept."""
+"""The samples of README.md and docs/ run and pass type checkers."""
 
 import importlib
 import json
@@ -46,7 +46,7 @@ NOT_RUN = {
     "# myapp/webhooks.py": "the fixture `receiver` runs it",
     '  "type": "connection.reconnect_required"': "test_webhook.py checks an event",
 }
-"""First words of a line of each sample that no test runs, with the reason."""
+"""Samples that no test runs: the start of one of their lines, and the reason."""
 COMMAND = re.compile(r"airtable-oauth((?: [a-z][\w.:/-]*| --?[\w-]+| \d\S*| [A-Z]+)+)")
 USERS = '''
 """What the samples leave to the reader: users."""
@@ -69,7 +69,7 @@ async def may_use(user: str, workspace: int) -> bool:
 
 
 def write_python_samples(directory: Path) -> None:
-    """Every Python sample at the path that it names, and the reader's own users."""
+    """Write every Python sample to the path that it names, and add the reader's own `users.py`."""
     files = {each.path: each.text for each in samples("python")}
     assert len(files) == len(samples("python")), "two samples name the same file"
     for path, text in {"myapp/__init__.py": "", "myapp/users.py": USERS, **files}.items():
@@ -78,14 +78,14 @@ def write_python_samples(directory: Path) -> None:
 
 
 def checked(words: Sequence[str], directory: Path) -> str:
-    """What a type checker says; empty if it is content."""
+    """The output of a type checker, or nothing if it succeeds."""
     done = subprocess.run(words, cwd=directory, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
 @pytest.mark.integration
 def test_mypy_accepts_every_python_sample(tmp_path: Path) -> None:
-    """`mypy --strict` without any plugin, as a reader runs it."""
+    """A reader would run `mypy --strict` without plugins."""
     write_python_samples(tmp_path)
     (tmp_path / "mypy.ini").write_text("[mypy]\n")
     cache = f"--cache-dir={ROOT / '.mypy_cache/samples'}"
@@ -95,7 +95,7 @@ def test_mypy_accepts_every_python_sample(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 def test_pyright_accepts_every_python_sample(tmp_path: Path) -> None:
-    """As VS Code shows them to a reader."""
+    """VS Code shows readers these errors."""
     write_python_samples(tmp_path)
     words = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "."]
     assert checked(words, tmp_path) == ""
@@ -104,7 +104,7 @@ def test_pyright_accepts_every_python_sample(tmp_path: Path) -> None:
 @pytest.mark.integration
 @needs_node_packages
 def test_tsc_accepts_every_typescript_sample(tmp_path: Path) -> None:
-    """With Angular's types, and those of our module's JSDoc."""
+    """This uses Angular's types and the module's JSDoc."""
     write_browser_samples(tmp_path)
     tsconfig = {
         "compilerOptions": {
@@ -129,7 +129,7 @@ def test_tsc_accepts_every_typescript_sample(tmp_path: Path) -> None:
 def reader(
     tmp_path: Path, airtable_simulator: AirtableSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """A directory that holds the samples, on Python's path, with a simulated Airtable to call."""
+    """A directory with the samples, on Python's path, with a simulated Airtable's variables."""
     write_python_samples(tmp_path)
     known = set(sys.modules)
     monkeypatch.syspath_prepend(tmp_path)
@@ -143,7 +143,7 @@ def reader(
 
 
 def run(the_sample: Sample) -> ModuleType:
-    """Import it."""
+    """Import a sample."""
     return importlib.import_module(the_sample.path.removesuffix(".py").replace("/", "."))
 
 
@@ -162,7 +162,7 @@ async def ann_at(app: FastAPI, airtable: AirtableOAuth) -> AsyncIterator[httpx.A
 
 
 async def connect(browser: httpx.AsyncClient, simulator: AirtableSimulator, prefix: str) -> str:
-    """Log in as the pages do; the id of the connection."""
+    """Log in as the pages do and return the connection's id."""
     begun = await browser.get(f"{prefix}/authorization-url")
     callback = simulator.grant(begun.json()["authorizationUrl"])
     answer = await browser.post(f"{prefix}/session", json=callback, headers=CSRF)
@@ -176,7 +176,7 @@ async def connect(browser: httpx.AsyncClient, simulator: AirtableSimulator, pref
 async def test_app_of_the_first_page_runs(
     airtable_simulator: AirtableSimulator, document: str
 ) -> None:
-    """A user connects, sees the bases, and gets no 500 for an error of Airtable's."""
+    """A user connects and sees the bases. An error of Airtable does not become a 500."""
     module = run(sample(document, "async def bases("))
     async with ann_at(module.app, module.airtable) as ann:
         assert (await ann.get("/bases")).status_code == 401
@@ -192,7 +192,7 @@ async def test_app_of_the_first_page_runs(
 
 @pytest.mark.usefixtures("reader")
 async def test_worker_counts_bases(airtable_simulator: AirtableSimulator) -> None:
-    """Without a request."""
+    """It runs outside of a request."""
     module = run(sample(EMBEDDING, "async def count_bases("))
     connection = await module.airtable.adopt("ann", airtable_simulator.tokens())
     assert await module.count_bases(connection.id) == 3
@@ -200,7 +200,7 @@ async def test_worker_counts_bases(airtable_simulator: AirtableSimulator) -> Non
 
 @pytest.mark.usefixtures("reader")
 async def test_handler_tells_a_front_end_what_to_do() -> None:
-    """Sign in, or connect Airtable."""
+    """The answer says whether to sign in or to connect Airtable."""
     run(sample(EMBEDDING, "@app.exception_handler(AirtableOAuthError)"))
     main = importlib.import_module("myapp.main")
     async with ann_at(main.app, main.airtable) as ann:
@@ -214,7 +214,7 @@ async def test_handler_tells_a_front_end_what_to_do() -> None:
 
 
 def test_table_of_errors_is_right() -> None:
-    """Each class with its status and its code."""
+    """It has the status and code of each class."""
     page = (ROOT / EMBEDDING).read_text().partition("## What goes wrong")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`\w+`.*?) \| (.*?) \| (.*?) \|", page, re.MULTILINE)
     assert len(rows) > 10
@@ -229,7 +229,7 @@ def test_table_of_errors_is_right() -> None:
 async def test_hooks_are_called(
     airtable_simulator: AirtableSimulator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each with the connection, and without an error in the log."""
+    """Each hook receives the connection and logs no error."""
     module = run(sample(EMBEDDING, "@airtable.on_connected"))
     async with module.airtable.lifespan():
         connection = await module.airtable.adopt("ann", airtable_simulator.tokens())
@@ -239,7 +239,7 @@ async def test_hooks_are_called(
 
 @pytest.fixture(params=["python", "node"])
 def receiver(request: pytest.FixtureRequest, reader: Path) -> Iterator[str]:
-    """One of the guide's webhook receivers, as a process: its URL."""
+    """One of the guide's webhook receivers as a process: its URL."""
     (reader / "webhooks.mjs").write_text(sample(EMBEDDING, "// webhooks.mjs").text)
     port = str(free_port())
     words = {
@@ -261,7 +261,7 @@ def receiver(request: pytest.FixtureRequest, reader: Path) -> Iterator[str]:
 async def test_receiver_reads_every_event(
     receiver: str, reader: Path, airtable_simulator: AirtableSimulator
 ) -> None:
-    """As the webhook sends them."""
+    """The real webhook sends the events."""
     settings = airtable_simulator.settings(webhook_url=receiver, webhook_secret=WEBHOOK_SECRET)
     airtable = AirtableOAuth(settings)
     (log,) = reader.glob("*.log")
@@ -284,7 +284,7 @@ async def test_receiver_reads_every_event(
 
 @pytest.mark.integration
 def test_receiver_refuses_what_is_not_signed(receiver: str) -> None:
-    """Nor a message that was recorded ten minutes ago, nor one without any signature."""
+    """It also refuses a message from ten minutes ago, and one without a signature."""
     body = b'{"type": "connection.of_a_later_version", "data": {}}'
 
     def status(key: bytes, seconds_ago: int = 0) -> int:
@@ -305,7 +305,7 @@ def test_receiver_refuses_what_is_not_signed(receiver: str) -> None:
 
 @pytest.mark.usefixtures("reader")
 async def test_login_carries_data(airtable_simulator: AirtableSimulator) -> None:
-    """Of a workspace that the user may use."""
+    """The data names a workspace that the user may use."""
     module = run(sample(EMBEDDING, "async def workspace("))
     app = FastAPI()
     app.include_router(module.airtable.router, prefix="/workspaces")
@@ -323,7 +323,7 @@ async def test_login_carries_data(airtable_simulator: AirtableSimulator) -> None
 async def test_night_shift_renews_and_reports(
     airtable_simulator: AirtableSimulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An idle connection is renewed; one that has ended is listed with its owner."""
+    """It refreshes an idle connection, and lists an ended one with its owner."""
     module = run(sample(EMBEDDING, "# myapp/nightly.py"))
     airtable_simulator.vault.lifetimes.refresh_token = 86400
     async with module.airtable.lifespan():
@@ -338,7 +338,7 @@ async def test_night_shift_renews_and_reports(
 
 @pytest.mark.usefixtures("reader")
 async def test_tokens_of_before_are_handed_over(airtable_simulator: AirtableSimulator) -> None:
-    """Also when the access token has expired: they are renewed before they are used."""
+    """An expired access token is refreshed before it is used."""
     module = run(sample(EMBEDDING, "async def hand_over("))
     tokens = airtable_simulator.tokens()
     airtable_simulator.clock.advance(3601)
@@ -357,7 +357,7 @@ async def test_tokens_of_before_are_handed_over(airtable_simulator: AirtableSimu
 async def test_two_integrations_keep_apart(
     airtable_simulator: AirtableSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each with its variables and its prefix."""
+    """Each has its own variables and prefix."""
     for name, value in airtable_simulator.environment.items():
         for prefix in ("SALES", "SUPPORT"):
             monkeypatch.setenv(name.replace("AIRTABLE_OAUTH", prefix, 1), value)
@@ -371,7 +371,7 @@ async def test_two_integrations_keep_apart(
 @pytest.mark.integration
 @pytest.mark.usefixtures("unmeasured")
 def test_tests_of_an_app_pass(reader: Path) -> None:
-    """The guide's `conftest.py` and tests, against the guide's app."""
+    """These are the guide's `conftest.py` and tests, with the guide's app."""
     (reader / "myapp/users.py").write_text('def current_user_id() -> str:\n    return "ann"\n')
     words = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:schemathesis"]
     done = subprocess.run(
@@ -388,7 +388,7 @@ def test_tests_of_an_app_pass(reader: Path) -> None:
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """`airtable-oauth demo`, as a process: its origins by those that the README prints."""
+    """`airtable-oauth demo` as a process. Maps the README's origins to the real ones."""
     ports = {"4200": "--port", "3000": "--api-port", "4300": "--simulator-port"}
     free = {printed: str(free_port()) for printed in ports}
     options = [word for printed, option in ports.items() for word in (option, free[printed])]
@@ -403,13 +403,13 @@ def demo(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 @pytest.mark.integration
 def test_login_with_curl_works_as_printed(demo: dict[str, str], tmp_path: Path) -> None:
-    """Against the demo: each answer that the README shows is what comes."""
+    """The demo gives each answer that the README shows."""
     assert_works_as_printed(sample("README.md", "# Begin: where to send"), demo, tmp_path)
 
 
 @pytest.mark.integration
 def test_example_app_works_as_printed(tmp_path: Path) -> None:
-    """The simulator, the app, and Ann's login."""
+    """The test runs the simulator, the app, and Ann's login."""
     app, simulator = (str(free_port()) for _ in range(2))
     origins = {
         "localhost:3000": f"localhost:{app}",
@@ -438,7 +438,7 @@ def test_example_app_works_as_printed(tmp_path: Path) -> None:
 
 
 def printed_at(the_sample: Sample, origins: dict[str, str]) -> str:
-    """The text of a sample with the addresses of this test."""
+    """A sample's text with the addresses of this test."""
     text = the_sample.text
     for printed, ours in origins.items():
         text = text.replace(printed, ours)
@@ -446,7 +446,7 @@ def printed_at(the_sample: Sample, origins: dict[str, str]) -> str:
 
 
 def assert_works_as_printed(the_sample: Sample, origins: dict[str, str], directory: Path) -> None:
-    """Run a sample; its comments show the answers, where `…` stands for anything."""
+    """Run a sample and compare its answers with its comments, where `…` matches anything."""
     script = printed_at(the_sample, origins)
     shell = ["sh", "-eu", "-c", script]
     done = subprocess.run(shell, cwd=directory, capture_output=True, text=True, check=False)
@@ -459,7 +459,7 @@ def assert_works_as_printed(the_sample: Sample, origins: dict[str, str], directo
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_commands_of_a_document_exist(document: str) -> None:
-    """Each `airtable-oauth …` in code, with its options; each script."""
+    """This covers each `airtable-oauth …` in code, with its options, and each script."""
     text = (ROOT / document).read_text()
     code = re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
     code += [each for each in re.findall(r"`([^`\n]+)`", text) if " · " not in each]
@@ -472,9 +472,9 @@ def test_commands_of_a_document_exist(document: str) -> None:
 
 
 def test_every_sample_is_run_or_says_why_not() -> None:
-    """By a test that names one of its lines here, or there is a reason in `NOT_RUN`.
+    """A test here must name one of its lines, or `NOT_RUN` must have a reason.
 
-    Of shell samples, the one above checks every command. tests/browser/test_samples.py runs all
+    For shell samples, the test above checks every command. tests/browser/test_samples.py runs all
     of docs/frontend.md.
     """
     run_here = re.findall(r'sample\([^,()]+, "([^"]+)"\)', Path(__file__).read_text())

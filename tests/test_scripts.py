@@ -1,4 +1,4 @@
-"""The scripts that a contributor starts with."""
+"""The scripts that contributors start with."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# An interpreter that only makes an environment: a copy of itself.
+# A stub interpreter. All it can do is create an environment, with a copy of itself.
 INTERPRETER = """#!/bin/sh
 case "$*" in
   *version_info*) exit {too_old:d} ;;
@@ -20,7 +20,7 @@ esac
 
 
 def test_set_up_uses_the_python_that_is_named(checkout: Path) -> None:
-    """Also if another Python is in place."""
+    """This holds even if the environment has another Python."""
     interpreter(checkout / "python-a", "3.13.1")
     interpreter(checkout / "python-b", "3.12.7")
 
@@ -30,7 +30,7 @@ def test_set_up_uses_the_python_that_is_named(checkout: Path) -> None:
 
 
 def test_set_up_leaves_an_environment_alone_that_is_up_to_date(checkout: Path) -> None:
-    """Whichever Python it was made with, unless a Python is named."""
+    """Without a named Python, any Python in the environment is accepted."""
     interpreter(checkout / "python-a", "3.13.1")
     set_up(checkout, python="./python-a")
 
@@ -38,7 +38,7 @@ def test_set_up_leaves_an_environment_alone_that_is_up_to_date(checkout: Path) -
 
 
 def test_set_up_makes_a_new_environment_when_a_dependency_changed(checkout: Path) -> None:
-    """The lock file is what counts."""
+    """The lock file decides."""
     interpreter(checkout / "python-a", "3.13.1")
     set_up(checkout, python="./python-a")
 
@@ -49,7 +49,7 @@ def test_set_up_makes_a_new_environment_when_a_dependency_changed(checkout: Path
 
 @pytest.mark.parametrize("name", ["./too-old", "./missing"])
 def test_set_up_refuses_a_python_that_does_not_do(checkout: Path, name: str) -> None:
-    """It says so, and keeps the environment that is there."""
+    """It names the Python, and keeps the existing environment."""
     interpreter(checkout / "python-a", "3.13.1")
     interpreter(checkout / "too-old", "3.10.1", too_old=True)
     set_up(checkout, python="./python-a")
@@ -62,7 +62,7 @@ def test_set_up_refuses_a_python_that_does_not_do(checkout: Path, name: str) -> 
 
 
 def test_the_wheel_is_tested_in_place_of_the_checkout(recorded: Path) -> None:
-    """It is built and installed before the tests run; the next set-up installs the checkout."""
+    """It is built and installed before the tests. The next set-up installs the checkout again."""
     assert run_tests(recorded, "--wheel", "tests/test_app.py") == [
         "scripts/setup dev",
         "python -m build --wheel --no-isolation --outdir dist/wheel",
@@ -73,7 +73,7 @@ def test_the_wheel_is_tested_in_place_of_the_checkout(recorded: Path) -> None:
 
 
 def test_the_checkout_is_checked_and_tested_unless_the_wheel_is_asked_for(recorded: Path) -> None:
-    """And the environment stays as it is."""
+    """The environment does not change."""
     assert run_tests(recorded, "tests/test_app.py") == [
         "scripts/setup dev",
         "scripts/check",
@@ -84,7 +84,7 @@ def test_the_checkout_is_checked_and_tested_unless_the_wheel_is_asked_for(record
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> Path:
-    """`scripts/test`, with what it calls replaced by a line in `calls`."""
+    """`scripts/test`, in which every command only appends a line to `calls`."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts/test", tmp_path / "scripts")
     (tmp_path / ".venv/bin").mkdir(parents=True)
@@ -101,14 +101,14 @@ def recorded(tmp_path: Path) -> Path:
 
 
 def run_tests(checkout: Path, *options: str) -> list[str]:
-    """The calls that `scripts/test` makes."""
+    """The commands that `scripts/test` calls."""
     subprocess.run(["scripts/test", *options], cwd=checkout, check=True)
     return (checkout / "calls").read_text().splitlines()
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What `scripts/setup` reads, in a directory of its own."""
+    """A directory with the files that `scripts/setup` reads."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts/setup", tmp_path / "scripts")
     (tmp_path / "requirements").mkdir()

@@ -25,7 +25,7 @@ def fault_lines(**overrides: Any) -> list[str]:
 
 
 def test_missing_settings_are_named_a_line_each() -> None:
-    """Whoever starts the service for the first time sees everything that is missing at once."""
+    """A first start shows everything that is missing at once."""
     with pytest.raises(ValidationError) as caught:
         Settings(_env_file=None)
     assert faults(caught.value) == [
@@ -36,7 +36,7 @@ def test_missing_settings_are_named_a_line_each() -> None:
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lists are delimited by spaces or commas, never JSON."""
+    """Lists are separated by spaces or commas, not written as JSON."""
     for name, value in {
         "CLIENT_ID": "an-id",
         "REDIRECT_URI": "https://app.example.com/auth-callback",
@@ -50,10 +50,10 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_settings_are_frozen() -> None:
-    """Nothing changes them once they are validated."""
+    """They cannot change after validation."""
     settings = make_settings()
     with pytest.raises(ValidationError):
-        settings.client_id = "other"  # type: ignore[misc]  # that it cannot is the point
+        settings.client_id = "other"  # type: ignore[misc]  # the test needs the invalid assignment
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_settings_are_frozen() -> None:
     ],
 )
 def test_redirect_uri_is_kept_byte_for_byte(uri: str) -> None:
-    """Airtable compares it so."""
+    """Airtable compares it byte for byte."""
     assert make_settings(redirect_uri=uri).redirect_uri == uri
 
 
@@ -91,7 +91,7 @@ def test_redirect_uri_is_kept_byte_for_byte(uri: str) -> None:
     ],
 )
 def test_redirect_uri_that_airtable_would_refuse(uri: str, message: str) -> None:
-    """Each rule of Airtable's reference is a readable line."""
+    """Each rule of Airtable's reference has its own message."""
     assert fault_lines(redirect_uri=uri) == [f"AIRTABLE_OAUTH_REDIRECT_URI: {message}"]
 
 
@@ -139,7 +139,7 @@ def test_redirect_uri_that_airtable_would_refuse(uri: str, message: str) -> None
     ],
 )
 def test_faulty_setting_is_one_readable_line(field: str, value: str, message: str) -> None:
-    """It names the variable and what is wrong with it."""
+    """It names the variable and the mistake."""
     assert fault_lines(**{field: value}) == [f"{PREFIX}{field.upper()}: {message}"]
 
 
@@ -163,7 +163,7 @@ def test_origin_that_no_browser_sends(origin: str) -> None:
     ],
 )
 def test_urls_have_one_form(written: str, url: str, origin: str | None) -> None:
-    """Whatever their spelling; paths stay as they are."""
+    """The spelling does not matter. Paths do not change."""
     settings = make_settings(public_url=written, airtable_url=written, airtable_api_url=written)
     assert {settings.public_url, settings.airtable_url, settings.airtable_api_url} == {url}
     assert settings.own_origin == "/".join(url.split("/")[:3])
@@ -172,7 +172,7 @@ def test_urls_have_one_form(written: str, url: str, origin: str | None) -> None:
 
 
 async def test_spelling_of_the_public_url_costs_no_cookie_attribute() -> None:
-    """Browsers must get `__Host-` and `Secure`, and requests from the own origin are accepted."""
+    """Browsers still get `__Host-` and `Secure`, and the service's own origin is accepted."""
     app = create_app(make_settings(public_url="HTTPS://API.Example.com:443/"))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="https://api.example.com"
@@ -198,19 +198,19 @@ async def test_spelling_of_the_public_url_costs_no_cookie_attribute() -> None:
     ],
 )
 def test_store_urls_have_one_form(written: str, url: str) -> None:
-    """As hosting companies and SQLAlchemy write them; user, path and parameters stay."""
+    """Hosting providers and SQLAlchemy write them so. User, path and parameters do not change."""
     settings = make_settings(store_url=written, encryption_keys=KEY)
     assert settings.store_url.get_secret_value() == url
 
 
 class OtherPrefix(Settings):
-    """The settings of an app that has variables of its own."""
+    """The settings of an app with its own variables."""
 
     model_config = SettingsConfigDict(env_prefix="acme_airtable_")
 
 
 def test_messages_name_the_variables_that_are_read() -> None:
-    """Also for a subclass with another prefix, and for settings that are read with one."""
+    """A subclass or an instance may use another prefix."""
     for settings, options, prefix in (
         (OtherPrefix, {}, "ACME_AIRTABLE_"),
         (Settings, {"_env_prefix": "SALES_"}, "SALES_"),
@@ -244,14 +244,14 @@ def test_messages_name_the_variables_that_are_read() -> None:
     ],
 )
 def test_webhook_needs_a_strong_secret(secret: str, message: str) -> None:
-    """Who could guess it could tell the host anything."""
+    """With a weak secret, an attacker could forge events."""
     assert fault_lines(webhook_url="https://host.example/h", webhook_secret=secret) == [
         f"AIRTABLE_OAUTH_WEBHOOK_SECRET: {message}: create one with `airtable-oauth keys webhook`"
     ]
 
 
 def test_persistent_store_needs_a_key() -> None:
-    """What leaves the process is sealed."""
+    """Everything that leaves the process is encrypted."""
     assert fault_lines(store_url="redis://localhost") == [
         "AIRTABLE_OAUTH_ENCRYPTION_KEYS: is missing, and this store needs it: create one with "
         "`airtable-oauth keys new`"
@@ -263,7 +263,7 @@ def test_persistent_store_needs_a_key() -> None:
     "key", ["short", "A" * 43, "AAECAwQFBgcICQoLDA0ODw", f"{KEY}!", f"{KEY},{'B' * 43}", "pässwörd"]
 )
 def test_weak_or_malformed_key_is_refused(key: str) -> None:
-    """A passphrase, a short key or a repeated byte is no key."""
+    """A passphrase, a short key or a repeated byte is refused."""
     assert fault_lines(encryption_keys=key) == [
         "AIRTABLE_OAUTH_ENCRYPTION_KEYS: contains a malformed or weak key: create each with "
         "`airtable-oauth keys new`"
@@ -271,7 +271,7 @@ def test_weak_or_malformed_key_is_refused(key: str) -> None:
 
 
 def test_key_decodes_to_its_bytes() -> None:
-    """Base64url without padding, 32 bytes."""
+    """A key is 32 bytes in base64url without padding."""
     assert decode_key(KEY) == bytes(range(32))
 
 
@@ -287,7 +287,7 @@ def test_no_fault_shows_a_value() -> None:
 
 
 def test_secrets_do_not_show_in_repr() -> None:
-    """A settings object that is printed gives nothing away."""
+    """A printed settings object must not reveal a secret."""
     shown = repr(
         make_settings(
             client_secret="CANARY-1", store_url="redis://:CANARY-2@h", encryption_keys=KEY
@@ -298,7 +298,7 @@ def test_secrets_do_not_show_in_repr() -> None:
 
 
 def test_patience_covers_two_operations_of_the_store() -> None:
-    """Three seconds by default; it follows the time-out."""
+    """The default is three seconds. It follows the store's timeout."""
     assert make_settings().store_patience == 3
     assert make_settings(store_timeout=6).store_patience == 12.2
     for seconds in (0, 61):
@@ -308,6 +308,6 @@ def test_patience_covers_two_operations_of_the_store() -> None:
 
 @pytest.mark.parametrize("document", ["README.md", ".env.example"])
 def test_every_setting_is_documented(document: str) -> None:
-    """By its full name, in both places, and nothing there is made up."""
+    """Both documents list every variable by its full name, and no other."""
     named = set(re.findall(rf"{PREFIX}[A-Z_]+", (ROOT / document).read_text()))
     assert named == {PREFIX + name.upper() for name in Settings.model_fields}

@@ -18,7 +18,7 @@ KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
 
 def test_store_is_what_the_url_names() -> None:
-    """Nothing connects yet."""
+    """Opening a store does not connect."""
     assert isinstance(open_store(make_settings()), MemoryStore)
     for url in ("redis://127.0.0.1:1", "rediss://127.0.0.1:1/2"):
         settings = make_settings(store_url=url, encryption_keys=KEY)
@@ -29,7 +29,7 @@ def test_store_is_what_the_url_names() -> None:
 
 
 async def test_embedded_store_is_bounded_as_configured() -> None:
-    """By `MAX_PENDING_LOGINS`, for this integration's logins."""
+    """`MAX_PENDING_LOGINS` limits this integration's logins."""
     store = open_store(make_settings(name="crm", max_pending_logins=1))
     await store.put("crm:login:1", b"v", 60)
     with pytest.raises(TooManyLogins):
@@ -42,7 +42,7 @@ async def test_embedded_store_is_bounded_as_configured() -> None:
 def test_missing_driver_names_its_extra(
     monkeypatch: pytest.MonkeyPatch, url: str, extra: str
 ) -> None:
-    """Instead of an import error of a package that nobody asked for by name."""
+    """The error must not name a package that the user never asked for."""
     monkeypatch.setitem(sys.modules, f"airtable_oauth.stores.{extra}", None)
     settings = make_settings(store_url=url, encryption_keys=KEY)
     with pytest.raises(ModuleNotFoundError, match=rf"airtable-oauth\[{extra}\]"):
@@ -51,7 +51,7 @@ def test_missing_driver_names_its_extra(
 
 @pytest.mark.parametrize("build", [AirtableOAuth, create_app])
 def test_store_of_a_hosts_own_needs_keys(build: Callable[..., Any]) -> None:
-    """Tokens would be stored in clear. A host that wants that says so; nothing connects yet."""
+    """Tokens would be stored unencrypted, unless the host asks for that explicitly."""
     store = SqlStore("sqlite:///some.db")
     with pytest.raises(ValueError, match="ENCRYPTION_KEYS is missing, and this store needs it"):
         build(make_settings(), store=store)
@@ -62,7 +62,7 @@ def test_store_of_a_hosts_own_needs_keys(build: Callable[..., Any]) -> None:
 
 
 async def test_store_of_a_hosts_own_holds_no_token_in_clear(tmp_path: Path) -> None:
-    """On disk, with keys."""
+    """The store writes to disk and has keys."""
     file = tmp_path / "own.db"
     airtable = AirtableOAuth(
         make_settings(encryption_keys=KEY), store=SqlStore(f"sqlite:///{file}")
@@ -75,7 +75,7 @@ async def test_store_of_a_hosts_own_holds_no_token_in_clear(tmp_path: Path) -> N
 
 
 def test_keys_seal_any_store() -> None:
-    """Without keys it stays as it is, which only `memory://` allows."""
+    """Without keys the store is not encrypted, which settings allow for `memory://` only."""
     store = MemoryStore()
     assert encrypted_store(store, make_settings()) is store
     assert isinstance(encrypted_store(store, make_settings(encryption_keys=KEY)), EncryptedStore)

@@ -1,4 +1,4 @@
-"""The pytest plugin, for those who test an app of theirs."""
+"""The pytest plugin for tests of an app."""
 
 import threading
 
@@ -15,7 +15,7 @@ from tests.helpers import CSRF
 async def test_connected_client_is_connected(
     connected_client: httpx.AsyncClient, airtable_simulator: AirtableSimulator
 ) -> None:
-    """And stays so: an hour later, and through a rotation."""
+    """It still is after an hour and a refresh."""
     answer = await connected_client.get("/v0/meta/bases")
     assert answer.json()["bases"][0]["name"] == "Product launch"
     airtable_simulator.clock.advance(3600)
@@ -25,7 +25,7 @@ async def test_connected_client_is_connected(
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_simulator_is_new_for_each_test(airtable_simulator: AirtableSimulator, number: int) -> None:
-    """What one test does to it, the next does not feel."""
+    """The changes of one test do not affect the next."""
     assert list(airtable_simulator.requests) == []
     assert httpx.get(f"{airtable_simulator.url}/v0/meta/whoami").status_code == 401
     assert len(airtable_simulator.requests) == 1
@@ -42,7 +42,7 @@ def test_app_may_be_imported_once(
 
 
 async def test_login_over_sockets(airtable_simulator: AirtableSimulator) -> None:
-    """As another of its users; `grant` needs no browser, and no free loop either."""
+    """Another user logs in. `grant` needs neither a browser nor a free event loop."""
     airtable = AirtableOAuth(airtable_simulator.settings(), owner=lambda: "ann")
     app = FastAPI(lifespan=airtable.lifespan)
     app.include_router(airtable.router)
@@ -64,7 +64,7 @@ async def test_login_over_sockets(airtable_simulator: AirtableSimulator) -> None
 async def test_integration_opens_again_after_it_was_closed(
     airtable_simulator: AirtableSimulator,
 ) -> None:
-    """An app's tests start and stop it as often as they like."""
+    """An app's tests may start and stop it repeatedly."""
     airtable = AirtableOAuth(airtable_simulator.settings())
     for _ in range(2):
         async with airtable.lifespan():
@@ -75,7 +75,7 @@ async def test_integration_opens_again_after_it_was_closed(
 
 
 def test_server_starts_only_for_those_who_use_it(airtable_simulator: AirtableSimulator) -> None:
-    """Most tests hand the app over to the simulator without a socket."""
+    """Most tests connect the app to the simulator without a socket."""
     before = threading.active_count()
     assert airtable_simulator.tokens().access_token
     assert threading.active_count() == before

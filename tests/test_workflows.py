@@ -1,4 +1,4 @@
-"""What GitHub runs and shows. `scripts/check` audits the workflows with zizmor."""
+"""GitHub's workflows and forms. `scripts/check` audits the workflows with zizmor."""
 
 import re
 import tomllib
@@ -15,7 +15,7 @@ FORMS = sorted(set((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")) - {CONFIG})
 
 
 def test_every_supported_python_is_tested() -> None:
-    """Those that the package names, which include the oldest that it allows and the image's."""
+    """They are the classifiers' versions, which include the oldest allowed one and the image's."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     named = re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"]))
     image = re.search(r"^ARG BASE=python:(3\.\d+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
@@ -30,7 +30,7 @@ def test_every_supported_python_is_tested() -> None:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_every_job_has_a_time_limit_and_the_scripts_that_it_runs(workflow: Path) -> None:
-    """A job that hangs would otherwise run for six hours."""
+    """By default GitHub stops a hanging job only after six hours."""
     for name, job in read(workflow)["jobs"].items():
         assert job["timeout-minutes"] <= 60, name
         scripts = re.findall(r"\./(scripts/\w+)", str(job["steps"]))
@@ -40,7 +40,7 @@ def test_every_job_has_a_time_limit_and_the_scripts_that_it_runs(workflow: Path)
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda path: path.name)
 def test_every_form_can_be_shown_and_requires_an_answer(form: Path) -> None:
-    """GitHub leaves a form out that has a field without an id, a label or a known type."""
+    """GitHub ignores a form with a field that lacks an id, a label or a known type."""
     content = read(form)
     fields = [field for field in content["body"] if field["type"] != "markdown"]
     assert content["name"]

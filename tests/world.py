@@ -1,7 +1,7 @@
-"""A vault with everything passed in.
+"""A vault with all its dependencies passed in.
 
-Time stands still until it is told, the store and Airtable fail on demand, and there are as many
-processes as a test likes.
+The clock moves only when a test advances it, the store and Airtable fail on demand, and a test may
+have any number of processes.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ OWNER = "somebody"
 
 
 class VirtualTime(FakeClock):
-    """Time in which sleepers wake when it is moved, in their order."""
+    """A clock that wakes sleepers in order when it is advanced."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,13 +43,13 @@ class VirtualTime(FakeClock):
         self._number = count()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until time was moved so far."""
+        """Wait until the clock is that far ahead."""
         woken = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self.now + seconds, next(self._number), woken))
         await woken
 
     def advance(self, seconds: float) -> None:
-        """Move it."""
+        """Advance the clock."""
         super().advance(seconds)
         while self._sleepers and self._sleepers[0][0] <= self.now:
             _, _, woken = heapq.heappop(self._sleepers)
@@ -58,7 +58,7 @@ class VirtualTime(FakeClock):
 
 
 class Line(httpx.AsyncBaseTransport):
-    """The way to Airtable, which can be cut before anything is sent."""
+    """A process's connection to Airtable, which can be cut before anything is sent."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.cut = False
@@ -76,22 +76,22 @@ class Line(httpx.AsyncBaseTransport):
 
 @dataclass
 class FaultyStore:
-    """A store that is down, or loses the replies to what it has done."""
+    """A store that is down, or loses the replies to operations that it has carried out."""
 
     store: Store
     down: bool = False
     lost: set[str] = field(default_factory=set)
-    """Verbs whose next reply is lost, though they are carried out."""
+    """Operations that are carried out, but whose next reply is lost."""
     ahead: float = 0.0
-    """Seconds that its clock is ahead, as this process sees it."""
+    """How far this process sees the store's clock ahead, in seconds."""
     meanwhile: Callable[[], Awaitable[Any]] | None = None
-    """What another process does before the next `replace`, once."""
+    """Runs once, before the next `replace`, in the role of another process."""
     afterwards: Callable[[str, tuple[Any, ...]], Awaitable[None]] | None = None
-    """What happens between a verb, with its arguments, and its reply."""
+    """Runs between an operation, with its arguments, and its reply."""
     under: str = ""
-    """Replies are lost and others come first only for keys that begin with this."""
+    """`lost` and `meanwhile` apply only to keys with this prefix."""
     failing: set[tuple[str, str]] = field(default_factory=set)
-    """Namespaces and verbs that raise `StoreUnavailable` without being carried out."""
+    """Namespaces and operations that raise `StoreUnavailable` without being carried out."""
 
     async def get(self, key: str) -> Entry | None:
         return await self._do("get", key)  # type: ignore[no-any-return]
@@ -124,7 +124,7 @@ class FaultyStore:
         return await self._do("now") + self.ahead  # type: ignore[no-any-return]
 
     async def close(self) -> None:
-        """Nothing of its own."""
+        """Does not close the underlying store."""
 
     async def _do(self, verb: str, *arguments: Any, **options: Any) -> Any:
         await asyncio.sleep(0)
@@ -147,21 +147,21 @@ class FaultyStore:
 
 
 class Quiet:
-    """What follows a refresh, where it does not matter."""
+    """Callbacks of a refresh that do nothing."""
 
     async def renewed(self, connection: StoredConnection) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     async def ended(self, connection: StoredConnection) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     async def revived(self, connection: StoredConnection) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 @dataclass
 class Process:
-    """One process of a service: its vault, its store connection, its line to Airtable."""
+    """One process of a service: its vault, its store connection, its connection to Airtable."""
 
     repository: ConnectionRepository
     owners: Owners
@@ -179,7 +179,7 @@ class Process:
 
 
 class World:
-    """Airtable, a store, and a clock for all of them."""
+    """Airtable and a store that share one clock."""
 
     def __init__(self, store: Store | None = None, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
@@ -189,7 +189,7 @@ class World:
         self.first = self.process()
 
     def process(self, *, ahead: float = 0.0) -> Process:
-        """Another process, whose own clock may be ahead of the others'."""
+        """Add a process, whose own clock may be ahead of the others'."""
         store, line, background = FaultyStore(self.store), Line(self.simulator), Background()
         clock = StoreClock(store, lambda: self.clock() + ahead)
         repository = ConnectionRepository(store, "airtable")
@@ -221,29 +221,29 @@ class World:
         )
 
     async def sleep(self, seconds: float) -> None:
-        """Let time pass for everybody."""
+        """Advance the clock of all processes."""
         await asyncio.sleep(0)
         self.clock.advance(seconds)
 
     async def connect(self, **options: Any) -> str:
-        """A connection with a grant of its own; its id."""
+        """Create a connection with its own grant and return its id."""
         record = await self.first.lifecycle.create(owner=OWNER, tokens=self.grant(), **options)
         return record.id
 
     def grant(self, user: int = 0) -> TokenSet:
-        """Tokens as a login brings them."""
+        """Issue tokens, as a login does."""
         server = self.simulator.authorization_server
         tokens = server.vault.issue_tokens(server.new_grant("test-client", SCOPES, user), SCOPES)
         return TokenSet(**{name: value for name, value in tokens.items() if name != "token_type"})  # type: ignore[arg-type]
 
     async def record(self, connection_id: str) -> StoredConnection:
-        """What is stored of a connection."""
+        """The stored connection."""
         found = await ConnectionRepository(self.store, "airtable").load(connection_id)
         assert found is not None
         return found.record
 
     def expire(self) -> None:
-        """Let the access tokens end."""
+        """Advance the clock until the access tokens have expired."""
         self.clock.advance(3601)
 
     def fault(self, **fields: Any) -> Fault:
@@ -251,7 +251,7 @@ class World:
         return self.simulator.faults.add(Fault(**fields))
 
     def refreshes(self) -> int:
-        """How many refresh requests Airtable saw."""
+        """How many refresh requests Airtable received."""
         return sum(
             request.form.get("grant_type") == "refresh_token"
             for request in self.simulator.token_requests()
