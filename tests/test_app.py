@@ -117,7 +117,7 @@ async def test_preflight_of_a_listed_origin(browser: httpx.AsyncClient) -> None:
     assert answer.headers["access-control-allow-credentials"] == "true"
 
 
-async def test_error_that_nobody_foresaw_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_unexpected_error_reveals_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """The client gets an id, and the log has the traceback under that id."""
     answer = (await many_statuses())[500]
     assert "CANARY" not in answer.text

@@ -50,7 +50,7 @@ def test_image_installs_what_is_locked() -> None:
     assert "--no-deps --no-build-isolation" in installs[1]
 
 
-def test_image_runs_as_nobody_in_particular() -> None:
+def test_image_runs_as_an_unprivileged_user() -> None:
     """It is a numeric user, which an orchestrator can verify."""
     last_stage = instructions()[
         max(n for n, line in enumerate(instructions()) if line.startswith("FROM")) :

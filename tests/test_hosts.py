@@ -423,7 +423,7 @@ async def test_reconnect_of_what_was_disconnected_meanwhile_fails(host: Host) ->
     assert error_of(await ann.finish(callback)) == (401, "not_connected")
 
 
-async def test_hooks_are_told_once_with_what_was_handed_over(host: Host) -> None:
+async def test_hooks_run_once_with_the_login_data(host: Host) -> None:
     """Each hook runs before the answer is sent, and none receives a token."""
     ann = host.user(host.app(host.integration(login_data=workspace)), "ann")
     made = await ann.connect(workspace="w1")
@@ -713,7 +713,7 @@ async def test_hosts_answer_of_any_status_is_its_own(host: Host) -> None:
         assert answer.headers["www-authenticate"] == "Basic"
 
 
-async def test_reconnect_asks_who_it_was_where_nobody_knew(host: Host) -> None:
+async def test_reconnect_first_identifies_an_unknown_user(host: Host) -> None:
     """The user of the first login was unknown, so Airtable is asked again."""
     ann = host.user(host.app(host.integration()), "ann")
     callback = await ann.consent(user=0)
@@ -740,7 +740,7 @@ async def test_user_who_was_unknown_is_asked_for_at_the_next_refresh(host: Host)
     assert user["email"] == "mina@example.com"
 
 
-async def test_another_user_who_is_allowed_but_unknown_is_nobody(host: Host) -> None:
+async def test_reconnect_as_an_unidentified_user_stores_no_user(host: Host) -> None:
     """The connection must not keep the former user."""
     ann = host.user(host.app(host.integration(allow_other_user=True)), "ann")
     made = await ann.connect(user=0)
@@ -773,7 +773,7 @@ async def test_slow_hook_does_not_fail_a_login(host: Host) -> None:
     assert (await first).status_code == 201
 
 
-async def test_host_whose_ids_are_odd_mixes_up_nobody(host: Host) -> None:
+async def test_odd_owner_ids_are_not_mixed_up(host: Host) -> None:
     """A lone surrogate, which JSON may contain, must not be treated as a question mark."""
     ann = host.user(host.app(host.integration(owner=lambda: "al\ud800ce")), "x")
     await ann.connect()
@@ -781,7 +781,7 @@ async def test_host_whose_ids_are_odd_mixes_up_nobody(host: Host) -> None:
     assert error_of(await other.get("/session")) == (401, "not_connected")
 
 
-async def test_owner_who_has_none_leaves_nothing_behind(host: Host) -> None:
+async def test_owner_without_connections_has_no_index(host: Host) -> None:
     """This holds for a host's owner and for a session."""
     ann = host.user(host.app(host.integration()), "ann")
     await ann.connect()
@@ -792,7 +792,7 @@ async def test_owner_who_has_none_leaves_nothing_behind(host: Host) -> None:
     assert [key async for key in host.store.scan("airtable:owner")] == []
 
 
-async def test_hosts_route_takes_our_cookie_only_from_its_own_pages(host: Host) -> None:
+async def test_hosts_route_accepts_our_cookie_only_from_its_own_pages(host: Host) -> None:
     """Unsafe methods need the same CSRF check as the library's own routes."""
     airtable = host.integration(owner=None)
     app = host.app(airtable)

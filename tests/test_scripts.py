@@ -48,7 +48,7 @@ def test_set_up_makes_a_new_environment_when_a_dependency_changed(checkout: Path
 
 
 @pytest.mark.parametrize("name", ["./too-old", "./missing"])
-def test_set_up_refuses_a_python_that_does_not_do(checkout: Path, name: str) -> None:
+def test_set_up_refuses_an_unsuitable_python(checkout: Path, name: str) -> None:
     """It names the Python, and keeps the existing environment."""
     interpreter(checkout / "python-a", "3.13.1")
     interpreter(checkout / "too-old", "3.10.1", too_old=True)

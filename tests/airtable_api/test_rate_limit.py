@@ -206,7 +206,7 @@ async def test_ten_requests_of_a_connection_wait_at_most(world: World) -> None:
     assert len(world.refused) == 2
 
 
-async def test_connection_without_access_holds_up_nobody_else(world: World) -> None:
+async def test_connection_without_access_does_not_delay_others(world: World) -> None:
     """It gets one turn per window over all processes, and only if no other request waits."""
     limiters = [world.process() for _ in range(4)]
     for limiter in limiters:
@@ -279,9 +279,7 @@ async def test_new_connection_has_one_request_under_way(world: World) -> None:
 
 
 @pytest.mark.parametrize("end", ["422", "500", "error", "cancelled"])
-async def test_request_without_a_telling_answer_lets_the_next_one_go(
-    world: World, end: str
-) -> None:
+async def test_inconclusive_answer_lets_the_next_request_go(world: World, end: str) -> None:
     """Only one request is sent at a time, whether the one before failed or was cancelled."""
     limiter = world.process()
 

@@ -64,7 +64,7 @@ async def test_login_ends_with_tokens(logins: Logins, simulator: Simulator) -> N
 
 
 @pytest.mark.parametrize("end", ["finish", "keep"])
-async def test_login_without_a_slot_in_time_is_as_it_was(
+async def test_login_that_gets_no_slot_is_unchanged(
     logins: Logins, simulator: Simulator, end: str
 ) -> None:
     """All slots are busy with other logins. Nothing is spent, and the caller may try again."""
@@ -106,7 +106,7 @@ async def test_slot_of_a_login_that_fails_is_given_back(
                 await end(callback, "made-up")
 
 
-async def test_browser_without_the_secret_finds_nothing_and_burns_nothing(
+async def test_browser_without_the_secret_neither_finishes_nor_spends_a_login(
     logins: Logins, simulator: Simulator
 ) -> None:
     """The state alone proves nothing, because it appears in URLs (CVE-2025-68158)."""
@@ -220,7 +220,7 @@ async def test_flood_does_not_break_a_login_begun_before(
     assert (await logins.finish(await granted(simulator, login), login.browser_secret)).tokens
 
 
-async def test_crash_while_keeping_ends_the_login(logins: Logins, simulator: Simulator) -> None:
+async def test_crash_while_storing_ends_the_login(logins: Logins, simulator: Simulator) -> None:
     """A retry gets the error at once, instead of waiting for a process that has given up."""
     login = await logins.begin("/bases")
     callback = await granted(simulator, login)

@@ -267,7 +267,7 @@ def test_callback_with_an_error_that_airtable_documents(error: str, action: Acti
     assert (caught.value.error, caught.value.action) == (error, action)
 
 
-def test_callback_with_an_error_of_somebody_elses_making() -> None:
+def test_callback_with_an_undocumented_error() -> None:
     """It is not quoted."""
     with pytest.raises(AuthorizationError) as caught:
         authorization_code(Callback("st", error="CANARY"))

@@ -249,7 +249,7 @@ async def test_client_without_a_secret_must_not_authenticate() -> None:
         ({"client_id": "other"}, "invalid_request"),
     ],
 )
-async def test_code_is_burned_by_a_failed_attempt(
+async def test_failed_attempt_spends_the_code(
     person: httpx.AsyncClient, changes: dict[str, str], error: str
 ) -> None:
     """The code is spent whatever was wrong with the first attempt."""

@@ -287,7 +287,7 @@ async def test_change_that_makes_no_sense_is_422(
     assert_error(await writer.request(method, table, json=body), 422, kind)
 
 
-async def test_endless_number_in_a_listing_is_no_failure(api: httpx.AsyncClient) -> None:
+async def test_huge_number_in_a_listing_is_handled(api: httpx.AsyncClient) -> None:
     """A bad offset is answered with Airtable's 422. A huge `maxRecords` has no effect."""
     table = await table_of(api, "Inventory and orders", "Orders")
     first = await get(api, table, maxRecords="9" * 5000)
@@ -333,7 +333,7 @@ async def test_body_that_no_answer_could_repeat_is_422(
     assert_error(answer, 422, "INVALID_REQUEST_BODY")
 
 
-async def test_typecast_takes_what_does_not_fit(writer: httpx.AsyncClient) -> None:
+async def test_typecast_accepts_values_of_another_type(writer: httpx.AsyncClient) -> None:
     body = {"fields": {"Price": "cheap"}, "typecast": True}
     assert (await writer.post(await products(writer), json=body)).status_code == 200
 

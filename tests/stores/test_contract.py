@@ -177,7 +177,7 @@ async def test_replace_without_a_time_keeps_what_is_left(backend: Backend) -> No
     assert await store.get(KEY) is None
 
 
-async def test_nothing_lacks_an_expiry(backend: Backend) -> None:
+async def test_every_entry_has_an_expiry(backend: Backend) -> None:
     """Every operation that stores a value also sets its expiry."""
     store = backend.store
     await store.put("airtable:login:put", b"v", 30)

@@ -19,7 +19,7 @@ async def test_one_holder_at_a_time(backend: Backend) -> None:
     assert await second.acquire()
 
 
-async def test_only_its_holder_releases_it(backend: Backend) -> None:
+async def test_only_the_holder_releases_a_lease(backend: Backend) -> None:
     """A holder that overran its term must not release the lease of the next holder."""
     first, second = (Lease(backend.store, KEY, 30) for _ in range(2))
     assert await first.acquire()
@@ -29,7 +29,7 @@ async def test_only_its_holder_releases_it(backend: Backend) -> None:
     assert not await Lease(backend.store, KEY, 30).acquire()
 
 
-async def test_term_ends_it(backend: Backend) -> None:
+async def test_lease_ends_with_its_term(backend: Backend) -> None:
     """A holder that crashed blocks the others only until its term ends."""
     assert await Lease(backend.store, KEY, 30).acquire()
     await backend.advance(29)

@@ -53,7 +53,7 @@ async def test_lost_reply_to_add_is_an_error_and_not_a_refusal(
     assert await store.pop(KEY) == b"mine"
 
 
-async def test_reply_that_comes_too_late_is_handed_to_nobody(store: RedisStore, way: Proxy) -> None:
+async def test_late_reply_never_answers_another_request(store: RedisStore, way: Proxy) -> None:
     """After a timeout the connection is closed, so a late reply cannot answer the next request."""
     await store.put(KEY, b"old", 60)
     await store.put(KEY + "2", b"new", 60)

@@ -260,7 +260,7 @@ async def test_public_view_has_no_token(airtable: AirtableOAuth, simulator: Simu
     assert token not in repr(airtable.client(connection.id))
 
 
-async def test_list_of_an_owner_is_not_believed(
+async def test_index_of_an_owner_is_not_trusted(
     airtable: AirtableOAuth, simulator: Simulator, store: MemoryStore
 ) -> None:
     """The index may be wrong; the owner in the connection's own record decides."""
@@ -270,7 +270,7 @@ async def test_list_of_an_owner_is_not_believed(
     assert len(await airtable.connections("ann")) == 1
 
 
-def test_names_that_differ_lie_in_different_places() -> None:
+def test_different_names_have_different_keys() -> None:
     """Lone surrogates, which JSON may contain, must not collide with `?` or with each other."""
     names = ["al?ce", "al\ud800ce", "al\ud801ce", "al\ufffdce"]
     assert len({storage_key("airtable", "owner", name) for name in names}) == 4

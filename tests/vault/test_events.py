@@ -14,7 +14,7 @@ from airtable_oauth.vault.repository import ConnectionRepository
 from tests.helpers import SCOPES, FakeClock, make_settings, make_simulator
 
 
-async def test_connection_that_works_again_is_told_as_reconnected(clock: FakeClock) -> None:
+async def test_revived_connection_is_reported_as_reconnected(clock: FakeClock) -> None:
     """A host that was notified of the end must learn that its user need not reconnect any more."""
     store, simulator = MemoryStore(clock=clock), make_simulator()
     transport = httpx.ASGITransport(simulator.app)

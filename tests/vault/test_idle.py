@@ -108,7 +108,7 @@ async def test_run_is_paced(product: Product) -> None:
     assert product.clock() - before == pytest.approx(2.0)
 
 
-async def test_expired_connection_is_told_of_once(product: Product) -> None:
+async def test_expired_connection_is_reported_once(product: Product) -> None:
     """Only the run can notice this, because no request used the connection."""
     connection_id = await product.connect()
     product.clock.advance(61 * DAY)
@@ -118,7 +118,7 @@ async def test_expired_connection_is_told_of_once(product: Product) -> None:
     assert len(product.simulator.token_requests()) == 1
 
 
-async def test_revoked_connection_is_found_out_about(product: Product) -> None:
+async def test_revoked_connection_is_reported(product: Product) -> None:
     """The event has the reason."""
     connection_id = await product.connect()
     product.simulator.vault.revoke_all()
@@ -167,7 +167,7 @@ async def test_clock_that_jumped_stops_the_run(product: Product, days: int) -> N
     assert product.simulator.token_requests() == []
 
 
-async def test_connection_that_a_clock_ahead_has_dated_is_renewed(product: Product) -> None:
+async def test_connection_dated_by_a_clock_ahead_is_renewed(product: Product) -> None:
     """Its stored `reconnect_by` is two months too late, so the run must not rely on it."""
     connection_id = await product.connect()
     product.clock.advance(61)  # until the store's clock is read again

@@ -74,7 +74,7 @@ def test_status(record: StoredConnection, status: Status) -> None:
 @pytest.mark.parametrize(
     ("now", "seconds"), [(NOW, 3600), (NOW + 3000, 600), (NOW - 30, 3630), (NOW - 61 * DAY, 0)]
 )
-def test_life_that_a_clock_ahead_has_dated_is_not_trusted(now: float, seconds: float) -> None:
+def test_expiry_set_by_a_clock_ahead_is_not_trusted(now: float, seconds: float) -> None:
     """A small difference between clocks is accepted; two months are not."""
     assert RECORD.seconds_left(now) == seconds
 

@@ -107,7 +107,7 @@ async def test_connection_is_found_where_the_index_has_no_users(world: World) ->
     assert await ids(world) == [first, second]
 
 
-async def test_record_knows_better_than_the_index(world: World) -> None:
+async def test_record_takes_precedence_over_the_index(world: World) -> None:
     """A process may crash after it gave a connection to another Airtable user."""
     first = await connect(world)
     await world.first.lifecycle.reconnect(

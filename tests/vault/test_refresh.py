@@ -537,7 +537,7 @@ async def test_caller_that_goes_away_does_not_interrupt(world: World) -> None:
     assert world.refreshes() == 1
 
 
-async def test_disconnect_erases_what_changed_under_its_hands(world: World) -> None:
+async def test_disconnect_erases_tokens_that_changed_meanwhile(world: World) -> None:
     """Another process refreshes the tokens between this one's read and its write."""
     connection, other = await world.connect(), world.process()
     world.expire()
@@ -548,7 +548,7 @@ async def test_disconnect_erases_what_changed_under_its_hands(world: World) -> N
         await other.token(connection)
 
 
-async def test_disconnect_by_two_is_told_once(world: World) -> None:
+async def test_concurrent_disconnects_emit_one_event(world: World) -> None:
     """The second caller gets `NotConnected`."""
     connection, other = await world.connect(), world.process()
     told: list[str] = []
@@ -585,7 +585,7 @@ async def test_reconnect_wins_over_a_refresh_that_is_under_way(world: World) -> 
     assert await status_of(world, connection) == (Status.CONNECTED, None)
 
 
-async def test_name_of_a_former_user_comes_too_late(world: World) -> None:
+async def test_late_identity_does_not_replace_a_newer_one(world: World) -> None:
     """Airtable identified the user of the old tokens after a reconnect had replaced them."""
     connection = await world.connect()
     before = await world.record(connection)
@@ -808,7 +808,7 @@ async def test_late_failure_leaves_a_later_attempt_alone(world: World) -> None:
     assert (await world.record(connection)).marker == later
 
 
-async def test_invalid_grant_after_a_peer_won_is_no_end(world: World) -> None:
+async def test_invalid_grant_after_a_peer_won_does_not_end_the_connection(world: World) -> None:
     """A newer generation overrides it."""
     connection = await world.connect()
     record = await world.record(connection)
@@ -908,7 +908,7 @@ async def test_rejected_token_of_a_revoked_grant_ends_the_connection(world: Worl
     assert caught.value.reason == Reason.REVOKED
 
 
-async def test_rejected_token_does_not_serve_on(world: World) -> None:
+async def test_rejected_token_is_not_used_again(world: World) -> None:
     """If the refresh fails, the rejected token is not used again, even before it expires."""
     connection = await world.connect()
     used = await world.first.access_tokens.ensure_fresh(connection)

@@ -78,7 +78,7 @@ async def connect(airtable: AirtableOAuth, simulator: Simulator) -> str:
     return (await airtable.adopt("ann", TokenSet(**answer), {"plan": 7})).id
 
 
-async def test_event_is_signed_and_tells_no_token(
+async def test_event_is_signed_and_has_no_token(
     airtable: AirtableOAuth, simulator: Simulator, receiver: Receiver, clock: FakeClock
 ) -> None:
     """The signature follows Standard Webhooks, so existing libraries can verify it."""
@@ -180,7 +180,7 @@ async def test_event_says_whether_access_was_granted_again(
     ]
 
 
-async def test_event_is_sent_again_until_it_is_taken(
+async def test_event_is_sent_again_until_it_is_accepted(
     airtable: AirtableOAuth, simulator: Simulator, receiver: Receiver
 ) -> None:
     """Every attempt has the same id. A redirect counts as a failure and is not followed."""
@@ -196,7 +196,7 @@ async def test_event_is_sent_again_until_it_is_taken(
     assert {request.url.host for request in receiver.seen} == {"host.example"}
 
 
-async def test_event_that_nobody_takes_costs_nothing(
+async def test_event_that_cannot_be_delivered_is_dropped(
     airtable: AirtableOAuth,
     simulator: Simulator,
     receiver: Receiver,
@@ -213,7 +213,7 @@ async def test_event_that_nobody_takes_costs_nothing(
     assert "mina@example.com" not in caplog.text
 
 
-async def test_end_of_a_connection_is_told_once(
+async def test_end_of_a_connection_is_reported_once(
     airtable: AirtableOAuth, simulator: Simulator, receiver: Receiver, clock: FakeClock
 ) -> None:
     """The event has the reason."""
