@@ -63,8 +63,8 @@ class Node:
 
     url: str
     process: Popen[bytes]
-    way: Proxy | None
-    line: Proxy
+    store_proxy: Proxy | None
+    airtable_proxy: Proxy
 
 
 @dataclass
@@ -118,12 +118,12 @@ class Stage:
         settings: Mapping[str, str],
         variables: Mapping[str, str] | None = None,
     ) -> Node:
-        line = self.exits.enter_context(proxy(_port(self.airtable)))
-        way = None
+        airtable_proxy = self.exits.enter_context(proxy(_port(self.airtable)))
+        store_proxy = None
         store_url = self.store_url
         if _is_remote(self.kind):
-            way = self.exits.enter_context(proxy(_port(store_url)))
-            store_url = _moved(store_url, way.port)
+            store_proxy = self.exits.enter_context(proxy(_port(store_url)))
+            store_url = _moved(store_url, store_proxy.port)
         port = free_port()
         environment: dict[str, str] = {
             "CLIENT_ID": "test-client",
@@ -131,7 +131,7 @@ class Stage:
             "REDIRECT_URI": REDIRECT_URI,
             "SCOPES": " ".join(SCOPES),
             "PUBLIC_URL": f"http://localhost:{port}",
-            "AIRTABLE_URL": _moved(self.airtable, line.port),
+            "AIRTABLE_URL": _moved(self.airtable, airtable_proxy.port),
             "AIRTABLE_API_URL": self.airtable,
             "STORE_URL": store_url,
             "ENCRYPTION_KEYS": KEY,
@@ -140,17 +140,17 @@ class Stage:
         }
         started = process(serve(port), self.directory, {**environment, **settings}, variables)
         running = self.exits.enter_context(started)
-        return Node(f"http://localhost:{port}", running, way, line)
+        return Node(f"http://localhost:{port}", running, store_proxy, airtable_proxy)
 
     @contextmanager
     def store_down_for(self, node: Node) -> Iterator[None]:
         """Block all writes of this process; with SQLite, of every process."""
-        if node.way is not None:
-            node.way.black_hole()
+        if node.store_proxy is not None:
+            node.store_proxy.black_hole()
             try:
                 yield
             finally:
-                node.way.mend()
+                node.store_proxy.mend()
             return
         path = self.store_url.removeprefix("sqlite:///")
         lock = sqlite3.connect(path, isolation_level=None)
@@ -214,7 +214,7 @@ class Login:
         only = (await self.tokens())[-1]
         await self.stage.control("POST", "faults", {"only": only, **fields})
 
-    async def fired(self) -> None:
+    async def wait_until_fired(self) -> None:
         """Wait until the planned fault has fired."""
         only = (await self.tokens())[0]
         for _ in range(600):
@@ -231,7 +231,7 @@ class Login:
                 return await client.get("/airtable/v0/meta/whoami", headers=self.headers)
         return None
 
-    async def said(self, node: Node) -> str:
+    async def call_status(self, node: Node) -> str:
         """The status that a caller gets, or `nothing`."""
         answer = await self.call(node)
         return "nothing" if answer is None else str(answer.status_code)
@@ -245,7 +245,7 @@ class Login:
     async def outcome(self, meanwhile: str) -> Outcome:
         """Call through a healthy process until the answer is definite."""
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            while await self.said(self.witness) == "503":
+            while await self.call_status(self.witness) == "503":
                 await asyncio.sleep(0.25)
         state = await self.state(self.witness)
         afterwards = "kept" if state["status"] == "connected" else str(state.get("reason"))
@@ -290,27 +290,27 @@ class Login:
 Cell = Callable[[Stage], Awaitable[Outcome]]
 
 
-def answered(**fault: Any) -> Cell:
+def faulty_answer(**fault: Any) -> Cell:
     """A cell in which the token endpoint, or the connection to it, fails once in this way."""
 
     async def cell(stage: Stage) -> Outcome:
         login = await stage.log_in()
         await login.fault(**fault)
-        return await login.outcome(await login.said(stage.other))
+        return await login.outcome(await login.call_status(stage.other))
 
     return cell
 
 
 async def not_sent(stage: Stage) -> Outcome:
     login, node = await stage.log_in(), stage.spare.pop()
-    node.line.refuse()
-    return await login.outcome(await login.said(node))
+    node.airtable_proxy.refuse()
+    return await login.outcome(await login.call_status(node))
 
 
 async def conflict_with_a_peer(stage: Stage) -> Outcome:
     login = await stage.log_in()
     tokens = await login.refresh_as_a_peer()
-    call = asyncio.ensure_future(login.said(stage.other))
+    call = asyncio.ensure_future(login.call_status(stage.other))
     await asyncio.sleep(1)
     await login.store_as_a_peer(tokens)
     return await login.outcome(await call)
@@ -319,15 +319,15 @@ async def conflict_with_a_peer(stage: Stage) -> Outcome:
 async def conflict_without_a_peer(stage: Stage) -> Outcome:
     login = await stage.log_in()
     await login.refresh_as_a_peer()
-    return await login.outcome(await login.said(stage.other))
+    return await login.outcome(await login.call_status(stage.other))
 
 
 async def peer_won(stage: Stage) -> Outcome:
     """The request is held until a peer has refreshed and stored, however long that takes."""
     login, node = await stage.log_in(), stage.patient
     await login.fault(held=True, status=400, body='{"error": "invalid_grant"}')
-    call = asyncio.ensure_future(login.said(node))
-    await login.fired()
+    call = asyncio.ensure_future(login.call_status(node))
+    await login.wait_until_fired()
     await login.store_as_a_peer(await login.refresh_as_a_peer())
     await stage.control("POST", "faults/release")
     return await login.outcome(await call)
@@ -336,14 +336,14 @@ async def peer_won(stage: Stage) -> Outcome:
 async def revoked(stage: Stage) -> Outcome:
     login = await stage.log_in()
     await login.fault(status=400, body='{"error": "invalid_grant"}')
-    return await login.outcome(await login.said(stage.other))
+    return await login.outcome(await login.call_status(stage.other))
 
 
 async def caller_gone(stage: Stage) -> Outcome:
     login = await stage.log_in()
     await login.fault(delay=1)
-    call = asyncio.ensure_future(login.said(stage.other))
-    await login.fired()
+    call = asyncio.ensure_future(login.call_status(stage.other))
+    await login.wait_until_fired()
     call.cancel()
     return await login.outcome("nothing")
 
@@ -351,15 +351,15 @@ async def caller_gone(stage: Stage) -> Outcome:
 async def store_down_before(stage: Stage) -> Outcome:
     login, node = await stage.log_in(), stage.spare.pop()
     with stage.store_down_for(node):
-        meanwhile = await login.said(node)
+        meanwhile = await login.call_status(node)
     return await login.outcome(meanwhile)
 
 
 async def store_down_after(stage: Stage) -> Outcome:
     login, node = await stage.log_in(), stage.spare.pop()
     await login.fault(delay=1.5)
-    call = asyncio.ensure_future(login.said(node))
-    await login.fired()
+    call = asyncio.ensure_future(login.call_status(node))
+    await login.wait_until_fired()
     with stage.store_down_for(node):
         meanwhile = await call
     return await login.outcome(meanwhile)
@@ -368,8 +368,8 @@ async def store_down_after(stage: Stage) -> Outcome:
 async def sigterm(stage: Stage) -> Outcome:
     login, node = await stage.log_in(), stage.spare.pop()
     await login.fault(delay=1.5)
-    call = asyncio.ensure_future(login.said(node))
-    await login.fired()
+    call = asyncio.ensure_future(login.call_status(node))
+    await login.wait_until_fired()
     node.process.send_signal(signal.SIGTERM)
     return await login.outcome(await call)
 
@@ -384,8 +384,8 @@ async def killed_with_the_lease(stage: Stage) -> Outcome:
 
 async def killed_before_it_is_sent(stage: Stage) -> Outcome:
     login, node = await stage.log_in(), stage.spare.pop()
-    node.line.black_hole()
-    call = asyncio.ensure_future(login.said(node))
+    node.airtable_proxy.black_hole()
+    call = asyncio.ensure_future(login.call_status(node))
     while (await login.state(stage.healthy))["status"] != "refreshing":
         await asyncio.sleep(0.02)
     node.process.kill()
@@ -398,8 +398,8 @@ def killed(**fault: Any) -> Cell:
     async def cell(stage: Stage) -> Outcome:
         login, node = await stage.log_in(), stage.spare.pop()
         await login.fault(**fault)
-        call = asyncio.ensure_future(login.said(node))
-        await login.fired()
+        call = asyncio.ensure_future(login.call_status(node))
+        await login.wait_until_fired()
         await asyncio.sleep(0.1)
         node.process.kill()
         return await login.outcome(await call)
@@ -410,8 +410,8 @@ def killed(**fault: Any) -> Cell:
 async def killed_before_it_is_stored(stage: Stage) -> Outcome:
     login, node = await stage.log_in(), stage.spare.pop()
     await login.fault(delay=1.5)
-    call = asyncio.ensure_future(login.said(node))
-    await login.fired()
+    call = asyncio.ensure_future(login.call_status(node))
+    await login.wait_until_fired()
     with stage.store_down_for(node):
         await asyncio.sleep(2)
         node.process.kill()
@@ -425,8 +425,8 @@ def suspended(seconds: float) -> Cell:
     async def cell(stage: Stage) -> Outcome:
         login, node = await stage.log_in(), stage.spare.pop()
         await login.fault(delay=1.5)
-        call = asyncio.ensure_future(login.said(node))
-        await login.fired()
+        call = asyncio.ensure_future(login.call_status(node))
+        await login.wait_until_fired()
         node.process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(seconds)
         node.process.send_signal(signal.SIGCONT)
@@ -439,17 +439,17 @@ async def suspended_until_another_gave_up(stage: Stage) -> Outcome:
     """Another process acquires the lease, and Airtable answers it `invalid_grant`."""
     login, node = await stage.log_in(), stage.spare.pop()
     await login.fault(delay=1.5)
-    call = asyncio.ensure_future(login.said(node))
-    await login.fired()
+    call = asyncio.ensure_future(login.call_status(node))
+    await login.wait_until_fired()
     node.process.send_signal(signal.SIGSTOP)
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        while await login.said(stage.healthy) != "401":
+        while await login.call_status(stage.healthy) != "401":
             await asyncio.sleep(0.25)
     assert (await login.state(stage.healthy))["reason"] == LOST
     node.process.send_signal(signal.SIGCONT)
     meanwhile = await call
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        while await login.said(stage.healthy) == "401":
+        while await login.call_status(stage.healthy) == "401":
             await asyncio.sleep(0.25)
     return await login.outcome(meanwhile)
 
@@ -458,8 +458,8 @@ async def blocked(stage: Stage) -> Outcome:
     """Other code in the host's process blocks the event loop for longer than the deadline."""
     login, node = await stage.connect_user("blocked"), stage.blocked_host
     await login.fault(delay=1)
-    call = asyncio.ensure_future(login.said(node))
-    await login.fired()
+    call = asyncio.ensure_future(login.call_status(node))
+    await login.wait_until_fired()
     async with httpx.AsyncClient(base_url=node.url, timeout=30) as client:
         await client.post("/block", params={"seconds": UPSTREAM_TIMEOUT + 2})
     return await login.outcome(await call)
@@ -469,8 +469,8 @@ async def silent_worker(stage: Stage) -> Outcome:
     """A supervisor pings its workers, and by default kills those that do not answer in time."""
     login, node = await stage.log_in(), stage.supervised
     await login.fault(delay=1.5)
-    call = asyncio.ensure_future(login.said(node))
-    await login.fired()
+    call = asyncio.ensure_future(login.call_status(node))
+    await login.wait_until_fired()
     workers = _children(node.process.pid)
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)
@@ -484,25 +484,27 @@ async def silent_worker(stage: Stage) -> Outcome:
 async def clock_jumps(stage: Stage) -> Outcome:
     """The store's clock is two months ahead for a while."""
     login = await stage.connect_user("late")
-    meanwhile = await login.said(stage.host_ahead)
+    meanwhile = await login.call_status(stage.host_ahead)
     return await login.outcome(meanwhile)
 
 
 async def claim_without_reply(stage: Stage) -> Outcome:
     """The store marks a login as claimed, but its reply is lost."""
     node = stage.spare.pop()
-    assert node.way is not None
+    assert node.store_proxy is not None
     async with (
         httpx.AsyncClient(base_url=stage.healthy.url, timeout=30) as browser,
         httpx.AsyncClient(timeout=30) as person,
     ):
         parameters = await decide(person, await begin(browser))
-        node.way.lost_reply = SEALED  # the claim is the first value that this process stores
+        node.store_proxy.lost_reply = (
+            SEALED  # the claim is the first value that this process stores
+        )
         answer = await browser.post(f"{node.url}/session", json=parameters, headers=CSRF)
-    assert node.way.lost == 1
+    assert node.store_proxy.lost == 1
     cookie = answer.headers["set-cookie"].partition(";")[0]
     login = Login(stage, stage.healthy, parameters["code"], {"Cookie": cookie})
-    afterwards = "kept" if await login.said(stage.healthy) == "200" else "lost"
+    afterwards = "kept" if await login.call_status(stage.healthy) == "200" else "lost"
     seen = await stage.control("GET", "requests")
     bodies = [httpx.QueryParams(request["body"]) for request in seen]
     exchanges = [body for body in bodies if body.get("code") == parameters["code"]]
@@ -512,24 +514,24 @@ async def claim_without_reply(stage: Stage) -> Outcome:
 LOST = "rotation_lost"
 CELLS: dict[str, tuple[Cell, Outcome]] = {
     "Airtable cannot be reached": (not_sent, Outcome("503", "kept", 1)),
-    "dropped before the commit": (answered(drop=True), Outcome("503", "kept", 2)),
-    "dropped after the commit": (answered(drop=True, commit=True), Outcome("503", LOST, 2)),
-    "timeout before the commit": (answered(delay=4, drop=True), Outcome("503", "kept", 2)),
+    "dropped before the commit": (faulty_answer(drop=True), Outcome("503", "kept", 2)),
+    "dropped after the commit": (faulty_answer(drop=True, commit=True), Outcome("503", LOST, 2)),
+    "timeout before the commit": (faulty_answer(delay=4, drop=True), Outcome("503", "kept", 2)),
     "timeout after the commit": (
-        answered(commit=True, hold=4, drop=True),
+        faulty_answer(commit=True, hold=4, drop=True),
         Outcome("503", LOST, 2),
     ),
-    "5xx before the commit": (answered(status=502), Outcome("503", "kept", 2)),
-    "5xx after the commit": (answered(status=502, commit=True), Outcome("503", LOST, 2)),
-    "junk before the commit": (answered(junk="html"), Outcome("503", "kept", 2)),
-    "junk after the commit": (answered(junk="html", commit=True), Outcome("503", LOST, 2)),
-    "429 before the commit": (answered(status=429), Outcome("503", "kept", 2)),
+    "5xx before the commit": (faulty_answer(status=502), Outcome("503", "kept", 2)),
+    "5xx after the commit": (faulty_answer(status=502, commit=True), Outcome("503", LOST, 2)),
+    "junk before the commit": (faulty_answer(junk="html"), Outcome("503", "kept", 2)),
+    "junk after the commit": (faulty_answer(junk="html", commit=True), Outcome("503", LOST, 2)),
+    "429 before the commit": (faulty_answer(status=429), Outcome("503", "kept", 2)),
     "409, and a peer stores its pair": (conflict_with_a_peer, Outcome("200", "kept", 2)),
     "409, and nobody has the pair": (conflict_without_a_peer, Outcome("503", LOST, 3)),
     "`invalid_grant` after a peer won": (peer_won, Outcome("200", "kept", 2)),
     "`invalid_grant`": (revoked, Outcome("401", "revoked", 1)),
     "`invalid_client`": (
-        answered(status=401, body='{"error": "invalid_client"}'),
+        faulty_answer(status=401, body='{"error": "invalid_client"}'),
         Outcome("500", "kept", 2),
     ),
     "store down before the call": (store_down_before, Outcome("503", "kept", 1)),

@@ -55,7 +55,7 @@ class Host:
     simulator: Simulator
     store: MemoryStore
     clock: FakeClock
-    told: list[tuple[str, Connection]] = field(default_factory=list)
+    emitted: list[tuple[str, Connection]] = field(default_factory=list)
 
     def integration(self, **options: Any) -> AirtableOAuth:
         """An integration that records what its hooks receive."""
@@ -71,15 +71,15 @@ class Host:
 
         @made.on_connected
         async def connected(connection: Connection) -> None:
-            self.told.append(("connected", connection))
+            self.emitted.append(("connected", connection))
 
         @made.on_reconnect_required
         async def ended(connection: Connection) -> None:
-            self.told.append(("reconnect_required", connection))
+            self.emitted.append(("reconnect_required", connection))
 
         @made.on_disconnected
         async def disconnected(connection: Connection) -> None:
-            self.told.append(("disconnected", connection))
+            self.emitted.append(("disconnected", connection))
 
         return made
 
@@ -270,7 +270,7 @@ async def test_reconnect_keeps_the_id(host: Host) -> None:
     assert (await ann.get("/airtable/v0/meta/bases")).status_code == 200
     (connection,) = await airtable.connections("user:ann")
     assert connection.data == {"workspace": "w2"}
-    assert [event for event, _ in host.told] == ["connected", "reconnect_required", "connected"]
+    assert [event for event, _ in host.emitted] == ["connected", "reconnect_required", "connected"]
 
 
 async def test_user_who_connects_twice_has_one_connection(host: Host) -> None:
@@ -284,7 +284,7 @@ async def test_user_who_connects_twice_has_one_connection(host: Host) -> None:
     (connection,) = await airtable.connections("user:ann")
     assert connection.data == {"workspace": "w2"}
     assert await airtable.access_token(first["id"]) != before
-    assert [(event, each.reconnected) for event, each in host.told] == [
+    assert [(event, each.reconnected) for event, each in host.emitted] == [
         ("connected", False),
         ("connected", True),
     ]
@@ -323,7 +323,7 @@ async def test_host_may_ask_for_separate_connections(host: Host) -> None:
     assert len(set(ids)) == 2
     listed = (await ann.get("/connections")).json()["connections"]
     assert [each["id"] for each in listed] == ids
-    assert [connection.reconnected for _, connection in host.told] == [False, False]
+    assert [connection.reconnected for _, connection in host.emitted] == [False, False]
 
 
 async def test_second_login_is_refused_where_airtable_does_not_say_who_it_is(host: Host) -> None:
@@ -359,7 +359,7 @@ async def test_login_after_a_disconnect_is_a_new_connection(host: Host) -> None:
     await ann.disconnect()
     assert (await ann.connect())["id"] != first["id"]
     assert (await ann.client.get("/bases")).status_code == 200
-    assert [connection.reconnected for _, connection in host.told] == [False, False, False]
+    assert [connection.reconnected for _, connection in host.emitted] == [False, False, False]
 
 
 async def test_same_airtable_user_is_another_connection_of_another_owner(host: Host) -> None:
@@ -428,8 +428,8 @@ async def test_hooks_run_once_with_the_login_data(host: Host) -> None:
     ann = host.user(host.app(host.integration(login_data=workspace)), "ann")
     made = await ann.connect(workspace="w1")
     await ann.disconnect()
-    assert [event for event, _ in host.told] == ["connected", "disconnected"]
-    for _, connection in host.told:
+    assert [event for event, _ in host.emitted] == ["connected", "disconnected"]
+    for _, connection in host.emitted:
         assert connection.id == made["id"]
         assert connection.owner == "user:ann"
         assert connection.data == {"workspace": "w1"}
@@ -446,7 +446,9 @@ async def test_hook_gets_the_status_that_its_event_reports(host: Host) -> None:
     host.simulator.vault.revoke_all()
     await ann.get("/airtable/v0/meta/bases")
     await ann.disconnect()
-    assert [(event, connection.status, connection.reason) for event, connection in host.told] == [
+    assert [
+        (event, connection.status, connection.reason) for event, connection in host.emitted
+    ] == [
         ("connected", "connected", None),
         ("reconnect_required", "reconnect_required", "revoked"),
         ("disconnected", "disconnected", None),
@@ -472,7 +474,7 @@ async def test_connected_event_does_not_report_a_refresh_that_has_begun_since(ho
     store.lost.add("replace")
     assert (await ann.finish(callback)).json()["status"] == "refreshing"
     assert not store.lost
-    assert [connection.status for _, connection in host.told] == ["connected", "connected"]
+    assert [connection.status for _, connection in host.emitted] == ["connected", "connected"]
 
 
 async def test_hook_that_fails_costs_nothing(host: Host, caplog: pytest.LogCaptureFixture) -> None:
@@ -642,7 +644,7 @@ async def test_adopted_tokens_are_a_connection(host: Host) -> None:
     assert connection.data == {"from": "the old system"}
     ann = host.user(host.app(airtable), "ann")
     assert (await ann.get("/airtable/v0/meta/bases")).status_code == 200
-    assert [event for event, _ in host.told] == ["connected"]
+    assert [event for event, _ in host.emitted] == ["connected"]
 
 
 async def test_adopted_tokens_renew_the_connection_of_their_user(host: Host) -> None:

@@ -15,7 +15,7 @@ KEY = "airtable:login:lost"
 
 
 @pytest.fixture
-def way(redis_url: str) -> Iterator[Proxy]:
+def link(redis_url: str) -> Iterator[Proxy]:
     port = urlsplit(redis_url).port
     assert port is not None
     with proxy(port) as made:
@@ -23,53 +23,53 @@ def way(redis_url: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-async def store(way: Proxy) -> AsyncIterator[RedisStore]:
-    store = RedisStore(f"redis://127.0.0.1:{way.port}")
+async def store(link: Proxy) -> AsyncIterator[RedisStore]:
+    store = RedisStore(f"redis://127.0.0.1:{link.port}")
     yield store
     await store.close()
 
 
 async def test_lost_reply_to_pop_is_an_error_and_not_an_absence(
-    store: RedisStore, way: Proxy
+    store: RedisStore, link: Proxy
 ) -> None:
     """`GETDEL` was carried out, so a retry would find nothing."""
     await store.put(KEY, b"v", 60)
-    way.lost_reply = b"GETDEL"
+    link.lost_reply = b"GETDEL"
     with pytest.raises(StoreUnavailable):
         await store.pop(KEY)
-    assert way.lost == 1
+    assert link.lost == 1
     assert await store.pop(KEY) is None
 
 
 async def test_lost_reply_to_add_is_an_error_and_not_a_refusal(
-    store: RedisStore, way: Proxy
+    store: RedisStore, link: Proxy
 ) -> None:
     """`SET NX` was carried out, so a retry would report that the key exists already."""
     await store.pop(KEY)
-    way.lost_reply = b"NX"
+    link.lost_reply = b"NX"
     with pytest.raises(StoreUnavailable):
         await store.add(KEY, b"mine", 60)
-    assert way.lost == 1
+    assert link.lost == 1
     assert await store.pop(KEY) == b"mine"
 
 
-async def test_late_reply_never_answers_another_request(store: RedisStore, way: Proxy) -> None:
+async def test_late_reply_never_answers_another_request(store: RedisStore, link: Proxy) -> None:
     """After a timeout the connection is closed, so a late reply cannot answer the next request."""
     await store.put(KEY, b"old", 60)
     await store.put(KEY + "2", b"new", 60)
-    way.black_hole()
+    link.black_hole()
     with pytest.raises(StoreUnavailable):
         await store.get(KEY)
-    way.mend()
+    link.mend()
     entry = await store.get(KEY + "2")
     assert entry is not None
     assert entry.value == b"new"
 
 
-async def test_redis_far_away_works_with_a_longer_timeout(way: Proxy) -> None:
+async def test_redis_far_away_works_with_a_longer_timeout(link: Proxy) -> None:
     """A round trip takes 200 ms, and connecting takes several round trips."""
-    way.delay = 0.2
-    store = RedisStore(f"redis://127.0.0.1:{way.port}", timeout=4, pool_size=2)
+    link.delay = 0.2
+    store = RedisStore(f"redis://127.0.0.1:{link.port}", timeout=4, pool_size=2)
     await store.put(KEY, b"v", 60)
     assert await store.pop(KEY) == b"v"
     await store.close()

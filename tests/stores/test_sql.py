@@ -265,16 +265,16 @@ async def test_database_that_is_gone_is_an_error_in_time(
     """The store works again as soon as the database does."""
     there = make_url(postgres_url)
     assert there.port is not None
-    with proxy(there.port) as way:
-        store = SqlStore(str(there.set(port=way.port)))
+    with proxy(there.port) as link:
+        store = SqlStore(str(there.set(port=link.port)))
         await asyncio.gather(*(store.put(f"{KEY}{n}", b"v", 60) for n in range(5)))
-        cut(way)
+        cut(link)
         for _ in range(2):
             started = time.monotonic()
             with pytest.raises(StoreUnavailable):
                 await store.get(KEY)
             assert time.monotonic() - started < 3
-        way.mend()
+        link.mend()
         mended = time.monotonic()
         while True:
             try:
@@ -419,9 +419,9 @@ def far(icu_postgres_url: str) -> Iterator[str]:
     there = make_url(icu_postgres_url)
     assert there.port is not None
     asyncio.run(drop_table(icu_postgres_url))
-    with proxy(there.port) as way:
-        way.delay = 0.2
-        yield str(there.set(port=way.port))
+    with proxy(there.port) as link:
+        link.delay = 0.2
+        yield str(there.set(port=link.port))
 
 
 async def drop_table(url: str) -> None:

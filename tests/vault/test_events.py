@@ -22,11 +22,11 @@ async def test_revived_connection_is_reported_as_reconnected(clock: FakeClock) -
     server = simulator.authorization_server
     answer: Any = server.vault.issue_tokens(server.new_grant("test-client", SCOPES), SCOPES)
     connection_id = (await airtable.adopt("ann", TokenSet(**answer))).id
-    told: list[tuple[str, str, bool]] = []
+    emitted: list[tuple[str, str, bool]] = []
 
     @airtable.on_connected
     async def note(connection: Connection) -> None:
-        told.append((connection.id, connection.status, connection.reconnected))
+        emitted.append((connection.id, connection.status, connection.reconnected))
 
     clock.advance(3600)
     fault = simulator.faults.add(Fault(held=True))
@@ -41,4 +41,4 @@ async def test_revived_connection_is_reported_as_reconnected(clock: FakeClock) -
     simulator.faults.release()
     assert await refresh
     await airtable.aclose()
-    assert told == [(connection_id, "connected", True)]
+    assert emitted == [(connection_id, "connected", True)]

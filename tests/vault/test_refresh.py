@@ -551,17 +551,17 @@ async def test_disconnect_erases_tokens_that_changed_meanwhile(world: World) -> 
 async def test_concurrent_disconnects_emit_one_event(world: World) -> None:
     """The second caller gets `NotConnected`."""
     connection, other = await world.connect(), world.process()
-    told: list[str] = []
+    emitted: list[str] = []
 
     async def note(gone: Connection) -> None:
-        told.append(gone.id)
+        emitted.append(gone.id)
 
     for process in (world.first, other):
         process.hooks.add(Event.DISCONNECTED, note)
     world.first.store.meanwhile = lambda: other.lifecycle.disconnect(connection)
     with pytest.raises(NotConnected):
         await world.first.lifecycle.disconnect(connection)
-    assert told == [connection]
+    assert emitted == [connection]
 
 
 async def test_reconnect_wins_over_a_refresh_that_is_under_way(world: World) -> None:
@@ -644,43 +644,43 @@ async def test_lost_reply_does_not_bring_spent_tokens_back(
 
 async def test_notice_of_a_disconnect_survives_a_lost_reply(world: World) -> None:
     """The disconnect took effect, so its event is emitted."""
-    told: list[str] = []
+    emitted: list[str] = []
 
     async def note(connection: Connection) -> None:
-        told.append(connection.id)
+        emitted.append(connection.id)
 
     world.first.hooks.add(Event.DISCONNECTED, note)
     connection = await world.connect()
     world.first.store.lost = {"replace"}
     await world.first.lifecycle.disconnect(connection)
-    assert told == [connection]
+    assert emitted == [connection]
     assert not world.first.store.lost
 
 
 async def test_notice_of_an_end_survives_a_lost_reply(world: World) -> None:
     """The end is stored at the second attempt, and its event is emitted once."""
-    told: list[str] = []
+    emitted: list[str] = []
 
     async def lose(_request: httpx.Request) -> None:
         world.first.store.lost = {"replace"}
 
-    world.first.refresher.after = Noting(ended=told)
+    world.first.refresher.after = Noting(ended=emitted)
     world.first.line.before = lose
     connection = await world.connect()
     world.clock.advance(61 * 86400)
     with pytest.raises(ReconnectRequired):
         await world.first.token(connection)
     await world.first.background.drain(5)
-    assert told == [connection]
+    assert emitted == [connection]
     assert not world.first.store.lost
 
 
 async def test_disconnect_is_finished_though_its_caller_goes_away(world: World) -> None:
     """Otherwise no event would be emitted."""
-    told: list[str] = []
+    emitted: list[str] = []
 
     async def note(connection: Connection) -> None:
-        told.append(connection.id)
+        emitted.append(connection.id)
 
     world.first.hooks.add(Event.DISCONNECTED, note)
     connection = await world.connect()
@@ -693,7 +693,7 @@ async def test_disconnect_is_finished_though_its_caller_goes_away(world: World) 
     with pytest.raises(asyncio.CancelledError):
         await task
     await world.first.background.drain(5)
-    assert told == [connection]
+    assert emitted == [connection]
     assert await world.first.owners.ids(OWNER) == []
 
 
@@ -779,13 +779,13 @@ async def test_late_pair_overwrites_what_others_concluded(world: World) -> None:
         ended = replace(found.record, reason=Reason.ROTATION_LOST, marker=None)
         assert await records.replace(ended, world.clock(), version=found.version)
 
-    told: list[str] = []
+    emitted: list[str] = []
     world.first.line.before = conclude
-    world.first.refresher.after = Noting(revived=told)
+    world.first.refresher.after = Noting(revived=emitted)
     assert world.works(await world.first.token(connection))
     assert await status_of(world, connection) == (Status.CONNECTED, None)
     await world.first.background.drain(5)
-    assert told == [connection]
+    assert emitted == [connection]
 
 
 async def test_late_failure_leaves_a_later_attempt_alone(world: World) -> None:

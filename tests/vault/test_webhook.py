@@ -159,8 +159,8 @@ async def test_event_carries_the_status_that_it_reports(
         with pytest.raises(ReconnectRequired):
             await airtable.access_token(connection_id)
         await airtable.disconnect(connection_id)
-    told = {each["type"]: (each["data"]["status"], each["data"]["reason"]) for each in events}
-    assert told == {
+    received = {each["type"]: (each["data"]["status"], each["data"]["reason"]) for each in events}
+    assert received == {
         "connection.connected": ("connected", None),
         "connection.reconnect_required": ("reconnect_required", "revoked"),
         "connection.disconnected": ("disconnected", None),
@@ -224,8 +224,8 @@ async def test_end_of_a_connection_is_reported_once(
         with pytest.raises(Exception, match="must grant access again"):
             await airtable.access_token(connection_id)
     await airtable.aclose()
-    told = [event for event in receiver.events() if event["type"] != "connection.connected"]
-    assert [(event["type"], event["data"]["reason"]) for event in told] == [
+    received = [event for event in receiver.events() if event["type"] != "connection.connected"]
+    assert [(event["type"], event["data"]["reason"]) for event in received] == [
         ("connection.reconnect_required", "revoked")
     ]
 
