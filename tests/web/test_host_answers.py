@@ -1,4 +1,4 @@
-"""What our routes answer in a host app, and in which order they ask the host."""
+"""The answers of the library's routes in a host app, and the order of the host's dependencies."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ def our_host(store: MemoryStore, clock: FakeClock) -> Host:
 
 
 async def test_every_401_has_a_challenge_that_opens_no_dialog(our_host: Host) -> None:
-    """RFC 9110, section 15.5.2. Browsers open a dialog for Basic, Digest and NTLM only."""
+    """RFC 9110, section 15.5.2. Browsers open a dialog only for Basic, Digest and NTLM."""
     ann = our_host.user(our_host.app(our_host.integration()), "ann")
     answers = [await ann.get("/session"), await ann.client.get("/bases")]
     await ann.connect()
@@ -33,7 +33,7 @@ async def test_every_401_has_a_challenge_that_opens_no_dialog(our_host: Host) ->
 
 
 async def test_login_data_is_asked_after_the_owner(our_host: Host) -> None:
-    """A stranger learns nothing of what it would say, and costs no work."""
+    """For an unknown caller, the host's login data is not computed at all."""
     asked = []
 
     async def data() -> str:
@@ -56,7 +56,7 @@ async def test_login_data_is_asked_after_the_owner(our_host: Host) -> None:
 
 
 async def test_host_answers_what_its_login_data_raises(our_host: Host) -> None:
-    """It is the host's dependency, like the owner."""
+    """The host's exception handlers also handle what its login data dependency raises."""
 
     async def data(name: Annotated[str, Depends(lambda: "ann")]) -> str:
         raise Stranger(name)
@@ -67,7 +67,7 @@ async def test_host_answers_what_its_login_data_raises(our_host: Host) -> None:
 
 
 def test_errors_name_a_setting_without_a_prefix() -> None:
-    """A host may use another prefix for its variables."""
+    """A host may use another prefix for its environment variables."""
     for error in (CrossSiteRefused, UnknownEncryptionKey):
         assert PREFIX not in error.description
     paths = create_app(make_settings()).openapi()["paths"]

@@ -1,4 +1,4 @@
-"""What a host app's log says about a request of ours that failed."""
+"""What a host app's log says about a failed request to the library's routes."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def our_host(store: MemoryStore, clock: FakeClock) -> Host:
 async def test_host_finds_a_failed_request_by_the_id_of_its_error_body(
     our_host: Host, path: str
 ) -> None:
-    """It has no access log of ours. The incident line has the same id."""
+    """A host app has no access log of the library's. The incident line has the same id."""
     store = FaultyStore(our_host.store, down=True)
     app = our_host.app(our_host.integration(store=store, unencrypted=True))
     ann = our_host.user(app, "ann")
@@ -28,7 +28,7 @@ async def test_host_finds_a_failed_request_by_the_id_of_its_error_body(
         answer = await ann.get(path)
         assert answer.status_code == 503
         store.down = False
-        assert (await ann.get("/session")).status_code == 401  # the user's business
+        assert (await ann.get("/session")).status_code == 401  # not a failure: not logged
     [incident, failed] = lines
     assert incident["request_id"] == failed["request_id"] == answer.json()["request_id"]
     assert "does not work" in incident["event"]
@@ -38,7 +38,7 @@ async def test_host_finds_a_failed_request_by_the_id_of_its_error_body(
 
 
 async def test_host_is_told_of_a_5xx_that_airtable_answered(our_host: Host) -> None:
-    """The proxy relays it."""
+    """The proxy passes the answer on, and logs it with the connection."""
     ann = our_host.user(our_host.app(our_host.integration()), "ann")
     connection = (await ann.connect())["id"]
     our_host.simulator.faults.add(Fault(path="/v0/meta/bases", status=503, body="{}"))
@@ -49,7 +49,7 @@ async def test_host_is_told_of_a_5xx_that_airtable_answered(our_host: Host) -> N
 
 
 async def test_service_logs_a_failed_request_once(clock: FakeClock) -> None:
-    """Its access log has the line already."""
+    """The access log already has the line."""
     store = FaultyStore(MemoryStore(clock=clock), down=True)
     with log_lines() as lines:
         async with service(make_simulator(), clock, store) as browser:

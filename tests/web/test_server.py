@@ -1,4 +1,4 @@
-"""The limits of one connection, over real sockets."""
+"""The limits of one TCP connection, over real sockets."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
 LARGE = 8_000_000
-"""More than the system holds for a connection."""
+"""More bytes than the operating system buffers for a connection."""
 POST = (
     b"POST /token-refresh HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
@@ -34,21 +34,21 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 
 
 class Impatient(LimitedProtocol):
-    """Waits a moment."""
+    """Ends every kind of wait after 0.3 seconds."""
 
     seconds: ClassVar = dict.fromkeys(Wait, 0.3)
 
 
 @pytest.fixture(scope="module")
 async def port() -> AsyncIterator[int]:
-    """The service behind such a protocol."""
+    """The port of the service, which runs with the `Impatient` protocol."""
     async with serving(create_app(make_settings())) as port:
         yield port
 
 
 @asynccontextmanager
 async def serving(app: ASGIApp, connections: int | None = None) -> AsyncIterator[int]:
-    """An app behind such a protocol; the port."""
+    """Serve an app with the `Impatient` protocol. Yields its port."""
     port = free_port()
     config = uvicorn.Config(
         app,
@@ -71,7 +71,7 @@ async def serving(app: ASGIApp, connections: int | None = None) -> AsyncIterator
 
 
 async def talk(port: int, *parts: bytes, pause: float = 0.0, end: bool = False) -> bytes:
-    """Send these, some time apart; all that is received until the other side closes."""
+    """Send `parts` with `pause` seconds between them. Returns all bytes received until the end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     received = bytearray()
 
@@ -81,7 +81,7 @@ async def talk(port: int, *parts: bytes, pause: float = 0.0, end: bool = False) 
                 received.extend(data)
 
     async def speak() -> None:
-        with suppress(ConnectionError, RuntimeError):  # uvloop's, of a transport that is closed
+        with suppress(ConnectionError, RuntimeError):  # uvloop raises it for a closed transport
             for part in parts:
                 writer.write(part)
                 await writer.drain()
@@ -109,7 +109,7 @@ def error_of(answer: bytes) -> tuple[bytes, dict[str, Any]]:
     ],
 )
 async def test_head_that_is_too_large_is_431(port: int, head: bytes) -> None:
-    """One header, or many; the one error body."""
+    """One large header or many headers get the service's error body."""
     status, body = error_of(await talk(port, head))
     assert status == b"431"
     assert body["error"] == "headers_too_large"
@@ -125,7 +125,7 @@ async def test_head_that_is_too_large_is_431(port: int, head: bytes) -> None:
     ],
 )
 async def test_path_or_query_that_is_too_long_is_414(port: int, head: bytes) -> None:
-    """Whether the head is complete or not."""
+    """The answer is the same for a complete and for an incomplete head."""
     status, body = error_of(await talk(port, head))
     assert (status, body["error"]) == (b"414", "uri_too_long")
 
@@ -137,13 +137,13 @@ async def test_query_as_long_as_airtable_accepts_it_passes(port: int) -> None:
 
 
 async def test_head_that_never_ends_is_cut_off(port: int) -> None:
-    """However much of it there is."""
+    """The server answers 431 before it has received the whole head."""
     answer = await talk(port, b"GET / HTTP/1.1\r\n", *[b"A: " + b"x" * 9000 + b"\r\n"] * 1000)
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
 async def test_large_head_that_is_allowed_passes(port: int) -> None:
-    """Many cookies are legitimate, and each request of a connection is counted separately."""
+    """Many cookies are legitimate, and the limit applies to each request separately."""
     request = b"GET /health/live HTTP/1.1\r\nHost: a\r\nCookie: " + b"x" * 50_000 + b"\r\n\r\n"
     answer = await talk(port, request, request, end=True)
     assert answer.count(b"HTTP/1.1 200 ") == 2
@@ -153,14 +153,14 @@ async def test_large_head_that_is_allowed_passes(port: int) -> None:
     "parts", [[], [b"GET /health/live HTTP/1.1\r\n"], [b"GET /", *[b"x"] * 40]]
 )
 async def test_slow_head_is_cut_off(port: int, parts: list[bytes]) -> None:
-    """Silence, half a head, or a byte now and then."""
+    """The client sends nothing, half a head, or a byte now and then."""
     started = time.monotonic()
     assert await talk(port, *parts, pause=0.02) == b""
     assert time.monotonic() - started < 3
 
 
 async def test_slow_head_of_a_second_request_is_cut_off(port: int) -> None:
-    """A connection that was good before is no excuse."""
+    """The deadline also applies after a request that was answered."""
     started = time.monotonic()
     answer = await talk(port, LIVE, b"GET ")
     assert answer.count(b"HTTP/1.1 200 ") == 1
@@ -168,7 +168,7 @@ async def test_slow_head_of_a_second_request_is_cut_off(port: int) -> None:
 
 
 async def test_body_that_nobody_reads_is_not_taken_in_for_ever(port: int) -> None:
-    """It is answered at once; what still comes is let in for a moment only."""
+    """The answer is sent at once, and the rest of the body is accepted only for a moment."""
     head = b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n"
     started = time.monotonic()
     answer = await talk(port, head, *[b"x" * 1000] * 100, pause=0.02)
@@ -177,7 +177,7 @@ async def test_body_that_nobody_reads_is_not_taken_in_for_ever(port: int) -> Non
 
 
 async def test_what_is_no_http_gets_the_one_error_body(port: int) -> None:
-    """As far as an answer makes sense at all."""
+    """A TLS handshake on the plain port, for example, gets 400."""
     status, body = error_of(await talk(port, b"\x16\x03\x01 hello\r\n\r\n"))
     assert (status, body["error"]) == (b"400", "invalid_request")
 
@@ -201,13 +201,13 @@ async def test_large_body_is_refused_on_a_real_connection(port: int) -> None:
     ids=["trailers", "one trailer", "extension of a chunk", "tiny chunks"],
 )
 async def test_what_surrounds_a_body_is_limited(port: int, framing: bytes) -> None:
-    """The request is refused as soon as it is too much; the route's own deadline is not needed."""
+    """The server refuses the request at the limit; the route's deadline is not needed."""
     status, body = error_of(await talk(port, POST, framing))
     assert (status, body["error"]) == (b"413", "content_too_large")
 
 
 async def test_refused_client_that_goes_on_sending_is_cut_off(port: int) -> None:
-    """It may send a little more before it reads the answer, and not for all of its ten seconds."""
+    """It may send a little more before it reads the answer, but not for its whole ten seconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     sent = 0
     with suppress(ConnectionError, RuntimeError):
@@ -223,7 +223,7 @@ async def test_refused_client_that_goes_on_sending_is_cut_off(port: int) -> None
 
 
 async def test_trailer_is_not_a_header(port: int) -> None:
-    """Neither of its request nor of the next: what follows a body cannot pass the CSRF check."""
+    """A trailer is not a header of its request or of the next, so it cannot pass the CSRF check."""
     head = b"DELETE /session HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     following = b"DELETE /session HTTP/1.1\r\nHost: a\r\n\r\n"
     answer = await talk(port, head + b"0\r\nX-CSRF: 1\r\n\r\n" + following)
@@ -232,7 +232,7 @@ async def test_trailer_is_not_a_header(port: int) -> None:
 
 @pytest.mark.parametrize("pause", [0.02, 0.0])
 async def test_empty_lines_do_not_keep_a_connection_open(port: int, pause: float) -> None:
-    """Whether they come slowly or fast."""
+    """This holds for empty lines that arrive slowly and for a flood of them."""
     started = time.monotonic()
     answer = await talk(port, LIVE, *[b"\r\n" * 20] * 200, pause=pause)
     assert answer.count(b"HTTP/1.1 200 ") == 1
@@ -240,7 +240,7 @@ async def test_empty_lines_do_not_keep_a_connection_open(port: int, pause: float
 
 
 async def test_idle_connection_is_closed(port: int) -> None:
-    """Its client has read the answer, and sends nothing."""
+    """The client has read the answer and sends nothing more."""
     started = time.monotonic()
     assert (await talk(port, LIVE)).count(b"HTTP/1.1 200 ") == 1
     assert time.monotonic() - started < 3
@@ -248,26 +248,26 @@ async def test_idle_connection_is_closed(port: int) -> None:
 
 @pytest.mark.parametrize("pieces", [1, 100])
 async def test_more_than_a_few_queued_requests_end_the_connection(port: int, pieces: int) -> None:
-    """Nine are served, one under way and eight queued, if they come at once."""
+    """Nine pipelined requests are served: one that is running, and eight in the queue."""
     answer = await talk(port, *[LIVE * (1000 // pieces)] * pieces)
     assert answer.count(b"HTTP/1.1 200 ") < 500
     assert (await talk(port, LIVE * 9)).count(b"HTTP/1.1 200 ") == 9
 
 
 async def test_connection_that_could_be_upgraded_stays_http(port: int) -> None:
-    """Some clients offer HTTP/2 in their first request, and go on without it."""
+    """Some clients offer HTTP/2 in their first request and continue without it."""
     offer = LIVE.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
     assert (await talk(port, offer + LIVE)).count(b"HTTP/1.1 200 ") == 2
 
 
 async def test_broken_body_is_answered_once(port: int) -> None:
-    """As the request whose body it is; what the app would have answered is dropped."""
+    """The server answers 400 itself and drops the app's answer."""
     status, body = error_of(await talk(port, POST, b"not a size\r\n"))
     assert (status, body["error"]) == (b"400", "invalid_request")
 
 
 class Endless:
-    """Answers without end in small chunks, and knows whether it was told that the client left."""
+    """Answers without end in small chunks. `left` is set when the server reports a disconnect."""
 
     def __init__(self) -> None:
         self.left = asyncio.Event()
@@ -299,7 +299,7 @@ class Large:
 
 
 class Silent:
-    """Answers when it is allowed to, and knows whether it was told that the client left."""
+    """Answers once `may_answer` is set. `left` is set when the server reports a disconnect."""
 
     def __init__(self) -> None:
         self.left = asyncio.Event()
@@ -324,16 +324,16 @@ class Silent:
 
 
 def connect(port: int) -> socket.socket:
-    """A client whose system holds little that it has not read."""
+    """A client with a small receive buffer."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect(("127.0.0.1", port))
-    client.setblocking(False)  # noqa: FBT003 (the standard library has it so)
+    client.setblocking(False)  # noqa: FBT003 (the standard library's signature)
     return client
 
 
 async def is_ended(client: socket.socket) -> bool:
-    """Whether the server ends a connection within three seconds; what it sent is thrown away."""
+    """Whether the server ends the connection within three seconds. Discards what it sends."""
     loop = asyncio.get_running_loop()
     with suppress(ConnectionError):
         try:
@@ -347,7 +347,7 @@ async def is_ended(client: socket.socket) -> bool:
 
 @pytest.mark.parametrize("requests", [1, 2])
 async def test_client_that_does_not_read_is_dropped_and_the_app_told(requests: int) -> None:
-    """Also where a second request is queued."""
+    """The server also drops a client that has a second request in the queue."""
     app = Endless()
     async with serving(app) as port, asyncio.timeout(5):
         with connect(port) as client:
@@ -358,7 +358,7 @@ async def test_client_that_does_not_read_is_dropped_and_the_app_told(requests: i
 
 @pytest.mark.parametrize("connection", [b"keep-alive", b"close"])
 async def test_end_of_an_answer_that_is_not_read_is_dropped(connection: bytes) -> None:
-    """The app has finished, and bytes of its answer are left."""
+    """The app has finished, and the client has not read the rest of the answer."""
     async with serving(Large()) as port:
         with connect(port) as client:
             client.sendall(LIVE.replace(b"Host: a", b"Connection: " + connection))
@@ -367,7 +367,7 @@ async def test_end_of_an_answer_that_is_not_read_is_dropped(connection: bytes) -
 
 
 async def test_client_that_reads_a_little_now_and_then_is_dropped() -> None:
-    """A kilobyte each thirtieth of a second is too slow for these seconds."""
+    """A kilobyte every thirty milliseconds is too slow for the protocol's 0.3 seconds."""
     app = Endless()
     async with serving(app) as port, asyncio.timeout(5):
         with connect(port) as client:
@@ -380,7 +380,7 @@ async def test_client_that_reads_a_little_now_and_then_is_dropped() -> None:
 
 @pytest.mark.parametrize("connection", [b"keep-alive", b"close"])
 async def test_slow_client_that_reads_steadily_gets_its_answer(connection: bytes) -> None:
-    """Although reading all of it takes longer than one wait."""
+    """Reading the whole answer takes longer than the protocol's 0.3 seconds."""
     async with serving(Large()) as port:
         with connect(port) as client:
             client.sendall(LIVE.replace(b"Host: a", b"Connection: " + connection))
@@ -394,7 +394,7 @@ async def test_slow_client_that_reads_steadily_gets_its_answer(connection: bytes
 
 
 async def test_body_that_never_comes_ends_the_request() -> None:
-    """Also where the app sets no deadline itself."""
+    """The server enforces this for an app without a deadline of its own."""
     app = Silent()
     async with serving(app) as port, asyncio.timeout(5):
         await talk(port, POST)
@@ -402,7 +402,7 @@ async def test_body_that_never_comes_ends_the_request() -> None:
 
 
 async def test_answer_under_way_has_no_deadline_of_the_connection() -> None:
-    """The client owes nothing meanwhile."""
+    """The client has nothing to send while it waits for the app's answer."""
     app = Silent()
     async with serving(app) as port, asyncio.timeout(5):
         answer = asyncio.ensure_future(talk(port, LIVE))
@@ -413,14 +413,14 @@ async def test_answer_under_way_has_no_deadline_of_the_connection() -> None:
 
 
 async def test_nonsense_after_a_request_is_not_answered_before_it() -> None:
-    """Its answer would be taken for the answer to the request: the connection ends without one."""
+    """The client would read an error as the answer to its request, so the connection just ends."""
     app = Silent()
     async with serving(app) as port, asyncio.timeout(5):
         assert await talk(port, LIVE + b"\x16\x03\x01\r\n\r\n") == b""
 
 
 async def test_connection_that_waited_longest_makes_room_for_a_new_one() -> None:
-    """Silent connections cannot keep others out; a request under way is left alone."""
+    """Silent connections cannot keep others out. A connection with a running request stays."""
     app = Silent()
     async with serving(app, connections=5) as port, asyncio.timeout(5):
         busy = asyncio.ensure_future(talk(port, LIVE, end=False))
@@ -438,7 +438,7 @@ async def test_connection_that_waited_longest_makes_room_for_a_new_one() -> None
 
 
 async def test_new_connection_is_refused_while_all_are_busy() -> None:
-    """In the one error body."""
+    """The refusal is a 503 with the service's error body."""
     app = Silent()
     async with serving(app, connections=2) as port, asyncio.timeout(5):
         busy = [asyncio.ensure_future(talk(port, LIVE)) for _ in range(2)]

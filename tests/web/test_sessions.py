@@ -50,12 +50,12 @@ def make_sessions(
 
 
 async def nothing(_connection_id: str, _until: float) -> None:
-    """The connection lives on."""
+    """Leave the connection's lifetime as it is."""
 
 
 @pytest.mark.parametrize("stored", WRITTEN)
 def test_session_of_another_version_is_understood(stored: bytes) -> None:
-    """Written before its fields had names, by this version, or by a somewhat newer one."""
+    """From before the fields had names, from this version, or from a somewhat newer one."""
     expected = Session("con_1", "airtable:login:x", created_at=1000.0, touched_at=2000.0)
     assert Session.from_bytes(stored) == expected
     assert Session.from_bytes(expected.to_bytes()) == expected
@@ -64,7 +64,7 @@ def test_session_of_another_version_is_understood(stored: bytes) -> None:
 async def test_session_of_a_new_format_is_left_alone(
     sessions: Sessions, store: MemoryStore
 ) -> None:
-    """It is not taken for one that has ended: its user would have to log in again."""
+    """Reading it as a session that has ended would make its user log in again."""
     await store.put(KEY, b'{"v": 2, "anything": true}', 600)
     with pytest.raises(UnknownRecordFormat):
         await sessions.get("s")
@@ -74,7 +74,7 @@ async def test_session_of_a_new_format_is_left_alone(
 async def test_session_ends_by_its_record(
     sessions: Sessions, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """Also where the store keeps it for longer, as after a restored backup."""
+    """The record decides, even if the store keeps it longer, as after a restored backup."""
     now = clock()
     for created, touched in ((now - 15 * DAY, now - 14 * DAY), (now - 60 * DAY, now - DAY)):
         session = Session("con_1", "k", created_at=created, touched_at=touched)
@@ -110,7 +110,7 @@ async def test_touch_that_fails_does_not_fail_the_request(
 
 
 async def test_connection_is_prolonged_and_never_shortened() -> None:
-    """Of several sessions the longest counts; a refresh keeps what was agreed."""
+    """The longest of several sessions counts, and a refresh keeps the date."""
     world = World()
     connection = await world.connect(keep_seconds=DAY)
     now = world.clock()
@@ -124,7 +124,7 @@ async def test_connection_is_prolonged_and_never_shortened() -> None:
 
 
 async def test_connection_is_prolonged_while_it_is_refreshed() -> None:
-    """Neither change is lost."""
+    """Neither the new date nor the new tokens are lost."""
     world = World()
     connection = await world.connect(keep_seconds=DAY)
     until = world.clock() + 3 * DAY
@@ -141,7 +141,7 @@ async def test_connection_is_prolonged_while_it_is_refreshed() -> None:
 
 
 async def test_connection_of_an_owner_is_not_given_an_end() -> None:
-    """Nor is one that is gone brought back."""
+    """Prolonging a connection that was disconnected does not restore it, either."""
     world = World()
     connection = await world.connect()
     await world.first.lifecycle.prolong(connection, world.clock() + DAY)
@@ -152,7 +152,7 @@ async def test_connection_of_an_owner_is_not_given_an_end() -> None:
 
 
 async def test_clock_that_jumps_does_not_erase_a_connection() -> None:
-    """What is written by a clock years ahead is still there an hour later."""
+    """A record written by a clock that is years ahead still exists an hour later."""
     world = World()
     connection = await world.connect(keep_seconds=DAY)
     record = await world.record(connection)

@@ -7,7 +7,7 @@ from tests.helpers import REDIRECT_URI, SCOPES, begin, make_settings, query_of
 
 
 async def test_url_is_for_the_configured_integration(browser: httpx.AsyncClient) -> None:
-    """Every parameter of Airtable's reference."""
+    """The URL has every parameter of Airtable's reference."""
     query = query_of(await begin(browser))
     assert set(query) == {
         "client_id",
@@ -24,14 +24,13 @@ async def test_url_is_for_the_configured_integration(browser: httpx.AsyncClient)
 
 
 async def test_each_url_has_a_state_and_challenge_of_its_own(browser: httpx.AsyncClient) -> None:
-    """Nothing is reused between logins."""
     queries = [query_of(await begin(browser)) for _ in range(20)]
     assert len({query["state"] for query in queries}) == 20
     assert len({query["code_challenge"] for query in queries}) == 20
 
 
 async def test_request_cannot_change_what_is_asked_for(browser: httpx.AsyncClient) -> None:
-    """Neither by parameters nor by headers."""
+    """Query parameters and forwarding headers have no effect on the URL."""
     response = await browser.get(
         "/authorization-url",
         params={
@@ -53,7 +52,7 @@ async def test_request_cannot_change_what_is_asked_for(browser: httpx.AsyncClien
 
 
 async def test_login_cookie_of_localhost(browser: httpx.AsyncClient) -> None:
-    """`HttpOnly`, strict, for as long as the login; no `Secure`, which plain http would drop."""
+    """The cookie has no `Secure`, because a browser would drop it over plain HTTP."""
     response = await browser.get("/authorization-url")
     cookie = response.headers["set-cookie"].lower()
     assert cookie.startswith("airtable_login_")
@@ -64,7 +63,7 @@ async def test_login_cookie_of_localhost(browser: httpx.AsyncClient) -> None:
 
 
 async def test_login_cookie_of_https(store: MemoryStore) -> None:
-    """`__Host-` and `Secure`, because of `PUBLIC_URL`, never of a forwarded header."""
+    """`Secure` and `__Host-` follow from `PUBLIC_URL`, never from a forwarded header."""
     app = create_app(make_settings(public_url="https://api.example.com"), store=store)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://10.0.0.7:3000"
@@ -80,7 +79,7 @@ async def test_login_cookie_of_https(store: MemoryStore) -> None:
 async def test_browser_keeps_eight_logins_and_lets_the_oldest_go(
     browser: httpx.AsyncClient,
 ) -> None:
-    """Cookies do not pile up until a proxy refuses the request."""
+    """Otherwise cookies would pile up until a proxy refuses the request."""
     names: list[str] = []
     for _ in range(12):
         await begin(browser)
@@ -92,7 +91,7 @@ async def test_browser_keeps_eight_logins_and_lets_the_oldest_go(
 async def test_cookie_of_somebody_elses_making_is_harmless(
     browser: httpx.AsyncClient, value: str
 ) -> None:
-    """It is the first to go."""
+    """Cookies that the service did not make are deleted first."""
     jar = {f"airtable_login_{number}": value for number in range(12)}
     header = "; ".join(f"{name}={value}" for name, value in jar.items())
     response = await browser.get("/authorization-url", headers=[(b"Cookie", header.encode())])
@@ -104,7 +103,7 @@ async def test_cookie_of_somebody_elses_making_is_harmless(
 async def test_only_get_begins_a_login(
     browser: httpx.AsyncClient, store: MemoryStore, method: str
 ) -> None:
-    """Link previews and health checkers do not fill the cache."""
+    """Link previews and health checks must not fill the store."""
     response = await browser.request(method, "/authorization-url")
     assert response.status_code == 405
     assert response.headers["allow"] == "GET"
@@ -126,7 +125,7 @@ async def test_only_get_begins_a_login(
     ],
 )
 async def test_return_to_must_be_a_local_path(browser: httpx.AsyncClient, return_to: str) -> None:
-    """Or the end of a login would be an open redirect."""
+    """Any other value would make the end of a login an open redirect."""
     response = await browser.get("/authorization-url", params={"return_to": return_to})
     assert response.status_code == 422
     assert response.json()["error"] == "invalid_request"
@@ -134,7 +133,7 @@ async def test_return_to_must_be_a_local_path(browser: httpx.AsyncClient, return
 
 
 async def test_full_cache_is_503(store: MemoryStore, browser: httpx.AsyncClient) -> None:
-    """With a time to come back."""
+    """The answer says when to try again."""
     for number in range(100):
         await store.put(f"airtable:login:{number}", b"v", 600)
     response = await browser.get("/authorization-url")

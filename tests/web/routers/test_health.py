@@ -12,7 +12,7 @@ from tests.helpers import FakeClock, make_settings
 
 
 class CountingStore(MemoryStore):
-    """Counts writes, which can be made to wait, to fail, or to be forgotten."""
+    """Counts writes, and can make them wait, fail, or get lost."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ async def service(store: MemoryStore, clock: FakeClock) -> AsyncIterator[httpx.A
 
 
 async def test_process_and_store_are_well(browser: httpx.AsyncClient, store: MemoryStore) -> None:
-    """Both answer 200, and nothing stays in the store."""
+    """Both answer 200 and leave nothing in the store."""
     for path in ("/health/live", "/health/ready"):
         response = await browser.get(path)
         assert (response.status_code, response.json()) == (200, {"status": "ok"})
@@ -52,7 +52,7 @@ async def test_process_and_store_are_well(browser: httpx.AsyncClient, store: Mem
 async def test_ready_turns_when_the_store_cannot_be_written_and_live_does_not(
     clock: FakeClock, trouble: str
 ) -> None:
-    """An orchestrator then stops sending traffic and does not kill the process."""
+    """An orchestrator then stops sending traffic but does not kill the process."""
     store = CountingStore()
     store.works, store.forgets = trouble != "fails", trouble == "forgets"
     if trouble == "hangs":
@@ -65,7 +65,7 @@ async def test_ready_turns_when_the_store_cannot_be_written_and_live_does_not(
 
 
 async def test_many_callers_cost_one_write(clock: FakeClock) -> None:
-    """Those who come meanwhile and within a second share its result, also if one of them leaves."""
+    """Callers within a second share one write, even if the first of them disconnects."""
     store = CountingStore()
     store.may_go_on.clear()
     async with service(store, clock) as client:

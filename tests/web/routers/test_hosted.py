@@ -1,4 +1,4 @@
-"""The router answers in a host app as it does in the service."""
+"""The router gives the same answers in a host app as in the service."""
 
 from typing import Any
 
@@ -58,14 +58,14 @@ def apps(simulator: Simulator, store: MemoryStore) -> list[httpx.AsyncClient]:
 async def test_answer_is_the_same_in_a_host_app(
     apps: list[httpx.AsyncClient], method: str, path: str, body: bytes | None
 ) -> None:
-    """Status, body and content type, whatever is sent."""
+    """Status, body and content type are equal, also for malformed requests."""
     answers = []
     for app in apps:
         answer = await app.request(method, path, content=body, headers=JSON if body else CSRF)
         content = answer.json()
         content.pop("request_id", None)
         answers.append((answer.status_code, answer.headers["content-type"], content))
-    if method == "PUT":  # a host answers for its own routing
+    if method == "PUT":  # the host's own routing gives this answer
         assert [status for status, _, _ in answers] == [405, 405]
     else:
         assert answers[0] == answers[1]
@@ -74,7 +74,7 @@ async def test_answer_is_the_same_in_a_host_app(
 async def test_login_is_the_same_in_a_host_app(
     apps: list[httpx.AsyncClient], simulator: Simulator
 ) -> None:
-    """Cookies, status and the fields that are left out."""
+    """Statuses, cookies and the names of the fields are equal."""
     shapes = []
     for app in apps:
         for query in ("", "?return_to=/x"):

@@ -1,4 +1,4 @@
-"""The Node service's twin, case by case: what its Express code answers, and what we do."""
+"""The routes that replace the Node service: its Express code's answers, case by case, and ours."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ async def authorization_url(client: httpx.AsyncClient) -> str:
 
 
 async def test_success(simulator: Simulator, store: MemoryStore) -> None:
-    """Tokens as Airtable gave them; no cookie, any browser."""
+    """The answer has Airtable's tokens. No cookie binds the login to a browser."""
     transport = httpx.ASGITransport(simulator.app)
     async with service(transport, store) as client, service(transport, store) as other:
         parameters = await consent(simulator, await authorization_url(client))
@@ -63,14 +63,14 @@ async def test_success(simulator: Simulator, store: MemoryStore) -> None:
 
 @pytest.mark.parametrize("query", ["", "?state=unknown", "?state=", "?state=a&state=b", "?code=c"])
 async def test_state_that_is_unknown_or_missing(store: MemoryStore, query: str) -> None:
-    """`authorizationCache[state]` is undefined."""
+    """In the Node service, `authorizationCache[state]` is undefined."""
     async with service(raising(AssertionError()), store) as client:
         answer = await client.get(f"/request-oauth-token{query}")
     assert (answer.status_code, answer.json()) == (400, NOT_FROM_AIRTABLE)
 
 
 async def test_state_is_spent(store: MemoryStore) -> None:
-    """`delete authorizationCache[state]` comes first, whatever follows."""
+    """In the Node service, `delete authorizationCache[state]` comes before everything else."""
     async with service(answering(400, {"error": "invalid_grant"}), store) as client:
         state = query_of(await authorization_url(client))["state"]
         await client.get("/request-oauth-token", params={"state": state, "code": "c"})
@@ -93,7 +93,7 @@ async def test_state_is_spent(store: MemoryStore) -> None:
 async def test_redirect_with_an_error(
     store: MemoryStore, parameters: dict[str, Any], body: dict[str, Any]
 ) -> None:
-    """Error and description are passed on as they came."""
+    """Error and description are passed on unchanged."""
     async with service(raising(AssertionError()), store) as client:
         state = query_of(await authorization_url(client))["state"]
         answer = await client.get("/request-oauth-token", params=parameters | {"state": state})
@@ -144,7 +144,7 @@ async def test_redirect_with_an_error(
 async def test_answer_of_the_token_endpoint(
     store: MemoryStore, transport: httpx.AsyncBaseTransport, status: int, body: Any
 ) -> None:
-    """400 and 401 as they are, any other status wrapped, no answer 500."""
+    """400 and 401 pass unchanged, other statuses are wrapped, and no answer is 500."""
     async with service(transport, store) as client:
         state = query_of(await authorization_url(client))["state"]
         answer = await client.get("/request-oauth-token", params={"state": state, "code": "c"})
@@ -154,7 +154,7 @@ async def test_answer_of_the_token_endpoint(
 
 @pytest.mark.parametrize("body", [{}, [], b"<html>", {**TOKENS, "access_token": ""}])
 async def test_200_without_tokens_is_502(store: MemoryStore, body: Any) -> None:
-    """A knowing difference: the Node service would hand it to the app as tokens."""
+    """A deliberate difference: the Node service would pass the body to the app as tokens."""
     async with service(answering(200, body), store) as client:
         state = query_of(await authorization_url(client))["state"]
         answer = await client.get("/request-oauth-token", params={"state": state, "code": "c"})
@@ -162,7 +162,7 @@ async def test_200_without_tokens_is_502(store: MemoryStore, body: Any) -> None:
 
 
 async def test_missing_code_is_left_to_airtable(simulator: Simulator, store: MemoryStore) -> None:
-    """`qs.stringify` leaves out what is undefined."""
+    """The Node service's `qs.stringify` leaves out undefined values."""
     async with service(httpx.ASGITransport(simulator.app), store) as client:
         state = query_of(await authorization_url(client))["state"]
         answer = await client.get("/request-oauth-token", params={"state": state})
@@ -173,7 +173,7 @@ async def test_missing_code_is_left_to_airtable(simulator: Simulator, store: Mem
 async def test_logins_of_one_kind_are_unknown_to_the_other(
     simulator: Simulator, store: MemoryStore
 ) -> None:
-    """A state without a browser's cookie must not open the bound door, nor the reverse."""
+    """A state that is not bound to a browser must not work at the bound route, nor the reverse."""
     async with service(httpx.ASGITransport(simulator.app), store) as client:
         unbound = await consent(simulator, await authorization_url(client))
         answer = await client.post("/token-exchange", json=unbound, headers=CSRF)
@@ -186,13 +186,12 @@ async def test_logins_of_one_kind_are_unknown_to_the_other(
 
 
 async def test_twin_is_off_by_default(browser: httpx.AsyncClient) -> None:
-    """It must be asked for."""
     for path in ("/get-authorization-url", "/request-oauth-token"):
         assert (await browser.get(path)).status_code == 404
 
 
 async def test_head_begins_no_login(store: MemoryStore) -> None:
-    """Express would run the GET; a link preview would fill the cache."""
+    """Express would run the GET handler, and link previews would fill the store."""
     async with service(raising(AssertionError()), store) as client:
         assert (await client.head("/get-authorization-url")).status_code == 405
     assert [key async for key in store.scan("airtable:unbound")] == []
@@ -210,7 +209,7 @@ async def test_head_begins_no_login(store: MemoryStore) -> None:
 async def test_answer_that_is_passed_on_is_an_incident_if_airtable_fails(
     store: MemoryStore, status: int, content: Any, cause: str | None
 ) -> None:
-    """The client gets what Airtable said, and the log says that an operator must act."""
+    """The client gets Airtable's answer, and the log says that an operator must act."""
     with log_lines() as lines:
         async with service(answering(status, content), store) as client:
             state = query_of(await authorization_url(client))["state"]

@@ -19,7 +19,7 @@ BASES = "/airtable/v0/meta/bases"
 
 
 class Upstream(httpx.AsyncBaseTransport):
-    """The simulator, which notes what arrives and may answer something else."""
+    """The simulator. Records the requests, and can give other answers."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.seen: list[httpx.Request] = []
@@ -44,7 +44,7 @@ def upstream(simulator: Simulator) -> Upstream:
 async def browser(
     upstream: Upstream, simulator: Simulator, store: MemoryStore, clock: FakeClock
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """One that is logged in."""
+    """A browser that is logged in."""
 
     async def sleep(seconds: float) -> None:
         await asyncio.sleep(0)
@@ -66,7 +66,7 @@ def expire(simulator: Simulator, clock: FakeClock) -> None:
 
 
 async def test_bases_come_through(browser: httpx.AsyncClient) -> None:
-    """Status, body and type are Airtable's."""
+    """Status, body and content type are Airtable's."""
     answer = await browser.get(BASES)
     assert answer.status_code == 200
     assert answer.json()["bases"][0]["name"] == "Product launch"
@@ -77,7 +77,7 @@ async def test_bases_come_through(browser: httpx.AsyncClient) -> None:
 async def test_query_and_path_go_through_as_they_are(
     browser: httpx.AsyncClient, upstream: Upstream
 ) -> None:
-    """Encoded slashes in a table's name, brackets, plus signs, repeated parameters."""
+    """Encoded slashes, brackets, plus signs and repeated parameters stay unchanged."""
     path = "/v0/appX/A%2FB%20%C3%BC%25?fields%5B%5D=a+b&fields%5B%5D=c%26d&sort[0][field]=x"
     await browser.get(f"/airtable{path}")
     assert upstream.seen[0].url.raw_path.decode() == path
@@ -103,7 +103,7 @@ async def test_query_and_path_go_through_as_they_are(
 async def test_table_may_have_any_name_that_people_write(
     browser: httpx.AsyncClient, upstream: Upstream, name: str
 ) -> None:
-    """Emoji are joined by invisible characters, and right-to-left text holds marks."""
+    """Invisible characters join emoji and mark right-to-left text."""
     path = f"/v0/appX/{quote(name, safe='')}"
     await browser.get(f"/airtable{path}")
     assert upstream.seen[0].url.raw_path.decode() == path
@@ -113,7 +113,7 @@ async def test_table_may_have_any_name_that_people_write(
 async def test_methods_and_bodies_go_through(
     browser: httpx.AsyncClient, upstream: Upstream, method: str
 ) -> None:
-    """Byte by byte."""
+    """The body arrives byte for byte."""
     body = b'{"records": [{"fields": {"N\xc3\xa4me": 1.0e0}}]}'
     upstream.answers = [httpx.Response(200, json={"ok": True})]
     headers = CSRF | {"Content-Type": "application/json; charset=utf-8"}
@@ -124,7 +124,7 @@ async def test_methods_and_bodies_go_through(
 
 
 async def test_errors_of_airtable_come_through(browser: httpx.AsyncClient) -> None:
-    """With Airtable's body; ours have ours."""
+    """They keep Airtable's body. The service's own errors have its own body."""
     answer = await browser.get("/airtable/v0/appUnknown/Table")
     assert answer.status_code == 403
     assert answer.json()["error"]["type"] == "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"
@@ -133,7 +133,7 @@ async def test_errors_of_airtable_come_through(browser: httpx.AsyncClient) -> No
 async def test_without_a_session_nothing_is_asked(
     browser: httpx.AsyncClient, upstream: Upstream
 ) -> None:
-    """401 in our body."""
+    """The answer is a 401 with the service's error body."""
     browser.cookies.clear()
     assert error_of(await browser.get(BASES)) == (401, "not_connected", "restart_login")
     assert upstream.seen == []
@@ -143,7 +143,7 @@ async def test_without_a_session_nothing_is_asked(
 async def test_unsafe_method_needs_the_csrf_header(
     browser: httpx.AsyncClient, upstream: Upstream, method: str
 ) -> None:
-    """The cookie alone does not speak for the person."""
+    """The cookie alone does not show that the user meant the request."""
     answer = await browser.request(method, "/airtable/v0/appX/T", json={})
     assert error_of(answer) == (403, "cross_site_request", "fix_config")
     assert upstream.seen == []
@@ -153,7 +153,6 @@ async def test_unsafe_method_needs_the_csrf_header(
 async def test_other_methods_are_not_served(
     browser: httpx.AsyncClient, upstream: Upstream, method: str
 ) -> None:
-    """405."""
     assert (await browser.request(method, BASES)).status_code == 405
     assert upstream.seen == []
 
@@ -208,7 +207,7 @@ TRICKS = [
 async def get_raw(
     browser: httpx.AsyncClient, raw_path: str, query: bytes = b""
 ) -> tuple[int, dict[str, Any]]:
-    """Status and body of a `GET` whose path arrives as it is. Clients would tidy it up."""
+    """`GET` exactly this path, which clients would normalise. Returns status and body."""
     app = browser._transport.app  # type: ignore[attr-defined] # noqa: SLF001 (the service itself)
     messages: list[Any] = []
 
@@ -237,7 +236,7 @@ async def get_raw(
 async def test_query_that_is_not_encoded_arrives_encoded(
     browser: httpx.AsyncClient, upstream: Upstream
 ) -> None:
-    """Curl sends the bytes that it is given; they were read as Latin-1."""
+    """Curl sends such bytes unchanged. An earlier version read them as Latin-1."""
     upstream.answers = [httpx.Response(200, json={})]
     query = "view=ü&a=%C3%BC b\x01".encode()
     assert await get_raw(browser, "/airtable/v0/appX/T", query) == (200, {})
@@ -247,7 +246,7 @@ async def test_query_that_is_not_encoded_arrives_encoded(
 async def test_url_that_is_too_long_for_any_client_is_a_clear_error(
     browser: httpx.AsyncClient, upstream: Upstream
 ) -> None:
-    """Other servers than ours may let it in."""
+    """Servers other than ours may accept such a URL."""
     status, body = await get_raw(browser, "/airtable/v0/appX/T", b"a=" + b"b" * 70_000)
     assert (status, body["error"]) == (400, "invalid_request")
     assert upstream.seen == []
@@ -257,7 +256,7 @@ async def test_url_that_is_too_long_for_any_client_is_a_clear_error(
 async def test_path_that_leads_elsewhere_reaches_nobody(
     browser: httpx.AsyncClient, upstream: Upstream, trick: str
 ) -> None:
-    """However it is encoded, it is 4xx before anything is sent."""
+    """In any encoding, such a path is a 4xx and no request is sent."""
     status, body = await get_raw(browser, f"/airtable/{trick}")
     assert status in (400, 404)
     assert body["error"] in ("invalid_request", "not_found")
@@ -272,7 +271,7 @@ async def test_path_that_leads_elsewhere_reaches_nobody(
 async def test_long_path_is_refused_at_once(
     browser: httpx.AsyncClient, upstream: Upstream, path: str
 ) -> None:
-    """It used to hold the event loop for up to 21 seconds."""
+    """Such paths once blocked the event loop for up to 21 seconds."""
     started = time.perf_counter()
     status, body = await get_raw(browser, f"/airtable/{path}")
     assert time.perf_counter() - started < 0.25
@@ -289,7 +288,7 @@ async def test_long_path_is_refused_at_once(
 async def test_path_of_8_kib_is_checked_in_no_time(
     browser: httpx.AsyncClient, upstream: Upstream, path: str
 ) -> None:
-    """The checks take time in proportion to the length."""
+    """The time of the checks is linear in the length of the path."""
     upstream.answers = [httpx.Response(200, json={})]
     started = time.perf_counter()
     await get_raw(browser, f"/airtable/{path}")
@@ -299,7 +298,7 @@ async def test_path_of_8_kib_is_checked_in_no_time(
 async def test_only_what_describes_the_bodies_goes_up(
     browser: httpx.AsyncClient, upstream: Upstream
 ) -> None:
-    """No cookie, no authorization of the client's, nothing about the way it came."""
+    """The client's cookies, authorization and forwarding headers are not sent to Airtable."""
     await browser.get(
         BASES,
         headers={
@@ -325,7 +324,7 @@ async def test_only_what_describes_the_bodies_goes_up(
 async def test_only_what_describes_the_body_comes_down(
     browser: httpx.AsyncClient, upstream: Upstream
 ) -> None:
-    """No cookie, no CORS, no redirect of Airtable's; our own headers instead."""
+    """Airtable's cookies, CORS headers and redirects are replaced by the service's own headers."""
     upstream.answers = [
         httpx.Response(
             302,
@@ -353,7 +352,7 @@ async def test_only_what_describes_the_body_comes_down(
 async def test_compressed_answer_stays_compressed(
     browser: httpx.AsyncClient, upstream: Upstream
 ) -> None:
-    """For a client that takes it; nothing is unpacked on the way."""
+    """The proxy does not decompress: it asks for gzip only if the client accepts gzip."""
     packed = gzip.compress(json.dumps({"a": 1}).encode())
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     upstream.answers = [httpx.Response(200, headers=headers, content=packed)]
@@ -369,7 +368,7 @@ async def test_compressed_answer_stays_compressed(
 async def test_call_in_flight_when_the_tokens_rotate_succeeds(
     browser: httpx.AsyncClient, upstream: Upstream, method: str
 ) -> None:
-    """Airtable's 401 comes before anything is done: the same request, once more."""
+    """Airtable sends 401 before it does anything, so the same request is safe to repeat once."""
     upstream.answers = [
         httpx.Response(401, json={"error": {"type": "AUTHENTICATION_REQUIRED"}}),
         httpx.Response(200, json={"done": True}),
@@ -383,7 +382,7 @@ async def test_call_in_flight_when_the_tokens_rotate_succeeds(
 
 
 async def test_second_401_is_passed_on(browser: httpx.AsyncClient, upstream: Upstream) -> None:
-    """A forced refresh that did not help is not tried again at once."""
+    """If a forced refresh did not help, the service does not force another one immediately."""
     upstream.answers = [
         httpx.Response(401, json={"error": {"type": "AUTHENTICATION_REQUIRED"}}) for _ in range(3)
     ]
@@ -398,7 +397,7 @@ async def test_second_401_is_passed_on(browser: httpx.AsyncClient, upstream: Ups
 async def test_expired_token_is_renewed_first(
     browser: httpx.AsyncClient, upstream: Upstream, simulator: Simulator, clock: FakeClock
 ) -> None:
-    """Nobody notices; a hundred calls, one refresh."""
+    """A hundred calls cause one refresh, and all of them succeed."""
     expire(simulator, clock)
     paths = [BASES for _ in range(100)]
     answers = await asyncio.gather(*(browser.get(path) for path in paths))
@@ -410,7 +409,7 @@ async def test_expired_token_is_renewed_first(
 async def test_refresh_that_does_not_get_through_is_503(
     browser: httpx.AsyncClient, upstream: Upstream, simulator: Simulator, clock: FakeClock
 ) -> None:
-    """With the time of the next attempt."""
+    """`Retry-After` is the time until the next attempt."""
     expire(simulator, clock)
     simulator.faults.add(Fault(status=502))
     answer = await browser.get(BASES)
@@ -423,7 +422,7 @@ async def test_refresh_that_does_not_get_through_is_503(
 async def test_airtable_that_does_not_answer(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """502 in our body; a `POST` is not sent twice."""
+    """The answer is a 502 with the service's error body. A `POST` is not sent twice."""
     simulator.faults.add(Fault("/v0/appX", drop=True))
     before = len(simulator.requests)
     answer = await browser.post("/airtable/v0/appX/T", json={}, headers=CSRF)
@@ -432,7 +431,6 @@ async def test_airtable_that_does_not_answer(
 
 
 async def test_large_body_is_413(browser: httpx.AsyncClient, upstream: Upstream) -> None:
-    """Declared or not."""
     headers = CSRF | {"Content-Type": "application/json"}
     content = b"x" * (2 * 1024 * 1024 + 1)
     answer = await browser.post("/airtable/v0/appX/T", content=content, headers=headers)
@@ -444,7 +442,7 @@ async def test_large_body_is_413(browser: httpx.AsyncClient, upstream: Upstream)
 async def test_body_must_be_json(
     browser: httpx.AsyncClient, upstream: Upstream, content_type: str | None
 ) -> None:
-    """Nothing else makes sense to Airtable."""
+    """Airtable's Web API accepts only JSON."""
     headers = CSRF | ({"Content-Type": content_type} if content_type else {})
     answer = await browser.post("/airtable/v0/appX/T", content=b"{}", headers=headers)
     assert error_of(answer)[0] == 415
@@ -454,7 +452,7 @@ async def test_body_must_be_json(
 async def test_backend_that_forwards_the_cookie_acts_as_the_user(
     browser: httpx.AsyncClient, upstream: Upstream
 ) -> None:
-    """In any language, for as long as it serves a request of that browser."""
+    """A backend in any language can do so while it serves a request of that browser."""
     cookie = {"Cookie": f"airtable_session={browser.cookies['airtable_session']}"}
     browser.cookies.clear()
     user = (await browser.get("/session", headers=cookie)).json()["user"]
@@ -464,13 +462,13 @@ async def test_backend_that_forwards_the_cookie_acts_as_the_user(
     assert answer.json() == {"done": True}
 
 
-# Pace
+# Rate limits
 
 
 async def test_base_gets_five_requests_a_second(
     browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock
 ) -> None:
-    """The sixth waits for its turn, and Airtable has no reason to complain."""
+    """The sixth request waits, so Airtable never answers 429."""
     base = simulator.bases[0].id
     path = f"/airtable/v0/meta/bases/{base}/tables"
     answers = [await browser.get(path) for _ in range(12)]
@@ -480,7 +478,7 @@ async def test_base_gets_five_requests_a_second(
 async def test_request_whose_turn_is_far_off_is_refused(
     browser: httpx.AsyncClient, upstream: Upstream
 ) -> None:
-    """429 with the time to wait; other bases are not held up."""
+    """The refusal is a 429 with the time to wait. Other bases are not delayed."""
     upstream.answers = [httpx.Response(200, json={}) for _ in range(200)]
     calls = [browser.get("/airtable/v0/appBusy/T") for _ in range(60)]
     answers = await asyncio.gather(*calls, browser.get("/airtable/v0/appQuiet/T"))
@@ -501,7 +499,7 @@ async def test_429_of_airtable_pauses_the_base_for_all_processes(
     store: MemoryStore,
     clock: FakeClock,
 ) -> None:
-    """It is passed on with the time to wait; then nobody asks for thirty seconds."""
+    """The 429 is passed on with the time to wait. No process asks this base for thirty seconds."""
     upstream.answers = [httpx.Response(429, json=LIMITED)]
     answer = await browser.get("/airtable/v0/appX/T")
     assert (answer.status_code, answer.json()) == (429, LIMITED)
@@ -532,7 +530,7 @@ async def test_429_of_airtable_pauses_the_base_for_all_processes(
 async def test_monthly_limit_is_no_pause(
     browser: httpx.AsyncClient, upstream: Upstream, headers: dict[str, str]
 ) -> None:
-    """Waiting does not help there."""
+    """Waiting does not help against a monthly limit."""
     body = json.dumps({"error": {"type": "PUBLIC_API_BILLING_LIMIT_EXCEEDED"}}).encode()
     content = gzip.compress(body) if headers else body
     upstream.answers = [httpx.Response(429, headers=headers, content=content) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The proxy over real sockets: clients that leave or do not read, and untidy answers."""
+"""The proxy over real sockets: clients that disconnect or do not read, and malformed answers."""
 
 import asyncio
 import gc
@@ -36,14 +36,14 @@ SMALL = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2
 
 @dataclass
 class Airtable:
-    """A Web API that answers as told, by path, and counts the connections that were closed."""
+    """A Web API that sends the configured answer for a path, and counts the answers under way."""
 
     answers: dict[str, bytes] = field(default_factory=dict)
     refusals: int = 0
-    """How many requests get 401 first."""
+    """How many requests get 401 before the others are answered."""
     asked: list[bytes] = field(default_factory=list)
     streaming: int = 0
-    """Answers that are under way."""
+    """Answers that are being sent."""
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -71,7 +71,7 @@ class Airtable:
     async def _stream(
         self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Send without end, or nothing at all for `/v0/slow/silent`, until the client closes."""
+        """Send without end, or nothing for `/v0/slow/silent`, until the client closes."""
         self.streaming += 1
         closed = asyncio.ensure_future(reader.read())
         try:
@@ -92,7 +92,7 @@ class Airtable:
 
 @dataclass
 class Service:
-    """A host app behind uvicorn, whose users `0`, `1`, … have a connection each."""
+    """A host app behind uvicorn. Its users `0`, `1`, … have one connection each."""
 
     url: str
     port: int
@@ -102,7 +102,7 @@ class Service:
     library: AirtableOAuth
 
     async def open(self, path: str, user: int = 0) -> asyncio.StreamWriter:
-        """Send a request and read nothing."""
+        """Send a request and read nothing of the answer."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1024)
         reader._transport.pause_reading()  # type: ignore[attr-defined] # noqa: SLF001 (to read nothing at all)
         writer.write(
@@ -166,7 +166,7 @@ async def until(condition: Any, seconds: float = 20) -> None:
 
 @pytest.mark.parametrize("path", ["v0/slow/endless", "v0/slow/pause", "v0/slow/silent"])
 async def test_answer_is_given_up_when_the_client_leaves(path: str) -> None:
-    """While it streams, while Airtable pauses in the middle, and before Airtable's head."""
+    """While Airtable streams, while it pauses in the middle, and before it sends the head."""
     async with running() as service:
         client = await service.open(path)
         await until(lambda: service.airtable.streaming == 1)
@@ -177,7 +177,7 @@ async def test_answer_is_given_up_when_the_client_leaves(path: str) -> None:
 
 
 async def test_slow_readers_of_one_connection_hold_up_nobody() -> None:
-    """Ten requests of a connection may be under way, so 105 of one leave room for the others."""
+    """A connection may have ten requests at once, so its 105 leave room for others."""
     async with running(users=2, deadline=1) as service:
         readers = [await service.open("v0/slow/endless") for _ in range(105)]
         await until(lambda: service.airtable.streaming == 10)
@@ -193,7 +193,7 @@ async def test_slow_readers_of_one_connection_hold_up_nobody() -> None:
 
 
 async def test_slow_readers_of_many_connections_hold_up_nobody() -> None:
-    """The pool of connections to Airtable has no limit that they could exhaust."""
+    """The pool of connections to Airtable has no limit that slow readers could use up."""
     async with running(users=12, deadline=20) as service:
         readers = [
             await service.open("v0/slow/pause", user) for user in range(11) for _ in range(10)
@@ -206,7 +206,7 @@ async def test_slow_readers_of_many_connections_hold_up_nobody() -> None:
 
 
 async def test_answer_that_is_never_sent_gives_its_place_back() -> None:
-    """In a host app something may fail between the route and the answer."""
+    """In a host app, something may fail between the route and the answer."""
     places = Places(1, patience=0.01)
     answer = Relayed(httpx.Response(200), await places.take("con_1"))
     with pytest.raises(TooManyUnderWay):
@@ -217,7 +217,7 @@ async def test_answer_that_is_never_sent_gives_its_place_back() -> None:
 
 
 async def test_request_waits_for_a_place() -> None:
-    """A page may send many at once; each connection has places of its own."""
+    """A page may send many requests at once. Each connection has its own places."""
     places = Places(1, patience=5)
     held = await places.take("con_1")
     waiting = asyncio.ensure_future(places.take("con_1"))
@@ -229,7 +229,7 @@ async def test_request_waits_for_a_place() -> None:
 
 
 async def test_middleware_that_replays_the_body_for_ever_blocks_nothing() -> None:
-    """The client is watched by one call of `receive`."""
+    """The route calls `receive` only once to wait for the client's disconnect."""
     messages: list[Any] = []
 
     async def receive() -> Any:
@@ -244,7 +244,7 @@ async def test_middleware_that_replays_the_body_for_ever_blocks_nothing() -> Non
     assert [message.get("body") for message in messages] == [None, b"{}", b""]
 
 
-# Untidy requests and answers
+# Malformed requests and answers
 
 
 async def test_header_that_is_not_ascii_is_a_clear_error() -> None:
@@ -265,7 +265,7 @@ async def test_header_that_is_not_ascii_is_a_clear_error() -> None:
 
 @pytest.mark.parametrize("encode", [quote, partial(quote, safe="")])
 async def test_names_and_values_reach_airtable(encode: Callable[[str], str]) -> None:
-    """However they are encoded on the way, they decode to what the client meant."""
+    """In any encoding, they decode to what the client meant."""
     names = ["A, B; (c)'s!", "50%", "50%25", "a+b=c&d", "#?@:", "👩\u200d💻", "a b~*$"]
     async with running() as service:
         for name in names:
@@ -278,7 +278,7 @@ async def test_names_and_values_reach_airtable(encode: Callable[[str], str]) -> 
 
 
 async def test_status_that_ends_no_request_is_502() -> None:
-    """No server could send it on."""
+    """A server cannot pass such a status on."""
     async with running() as service:
         for status in ("999 Odd", "600 Odd", "101 Switching Protocols", "099 Odd"):
             head = f"HTTP/1.1 {status}\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 0"
@@ -308,7 +308,7 @@ async def test_status_that_ends_no_request_is_502() -> None:
 async def test_untidy_answer_is_relayed_without_what_is_wrong(
     head: bytes, status: int, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Control characters, reason phrases, and lengths that contradict the answer stay behind."""
+    """Control characters, reason phrases and contradictory lengths are not passed on."""
     async with running() as service:
         service.airtable.answers["/v0/odd/x"] = head
         answer = await service.get("v0/odd/x")
@@ -318,7 +318,7 @@ async def test_untidy_answer_is_relayed_without_what_is_wrong(
 
 
 async def test_answer_that_breaks_off_is_not_completed(caplog: pytest.LogCaptureFixture) -> None:
-    """The client must see that a part is missing. The access line says why, without a stack."""
+    """The client must see that a part is missing. The log names the cause, without a stack."""
     caplog.set_level(logging.INFO, "airtable_oauth")
     async with running() as service:
         service.airtable.answers["/v0/odd/x"] = (
@@ -336,7 +336,7 @@ async def test_answer_that_breaks_off_is_not_completed(caplog: pytest.LogCapture
 
 
 async def test_upload_goes_to_its_own_origin() -> None:
-    """The whole body, the query, that origin's name, and again after a 401."""
+    """The upload origin gets its own host name, the query and the whole body, again after a 401."""
     body = b"x" * 6_700_000
     async with running() as service:
         service.content.refusals = 1
@@ -351,7 +351,7 @@ async def test_upload_goes_to_its_own_origin() -> None:
 
 
 async def test_only_an_upload_may_have_seven_mebibytes() -> None:
-    """Every other body has two at most."""
+    """Every other body is limited to two mebibytes."""
     async with running() as service:
         for mebibytes, path, method in (
             (7, UPLOAD, "POST"),
@@ -366,7 +366,7 @@ async def test_only_an_upload_may_have_seven_mebibytes() -> None:
 
 
 async def test_other_requests_do_not_go_to_the_origin_of_uploads() -> None:
-    """Only `POST` to the one path, by its plain name."""
+    """Only `POST` to the one path goes there, and only if the path is not encoded."""
     async with running() as service:
         for path, method in (
             (UPLOAD, "PUT"),
@@ -380,7 +380,7 @@ async def test_other_requests_do_not_go_to_the_origin_of_uploads() -> None:
 
 
 async def test_uploads_under_way_are_bounded() -> None:
-    """Four in a process, two of them of one connection: their bodies are in memory."""
+    """Bodies are in memory: a process accepts four at once, two of them of one connection."""
     places = UploadPlaces(patience=0.01)
     held = [await places.take(connection) for connection in ("con_1", "con_1", "con_2", "con_3")]
     with pytest.raises(TooManyUnderWay):
@@ -392,7 +392,7 @@ async def test_uploads_under_way_are_bounded() -> None:
 
 
 async def test_upload_waits_for_a_place_before_its_body_is_read() -> None:
-    """Two slow uploads of a connection hold up its third, and nothing else."""
+    """Two slow uploads delay only a third upload of the same connection."""
     finish = asyncio.Event()
 
     async def unfinished() -> AsyncIterator[bytes]:
@@ -412,7 +412,7 @@ async def test_upload_waits_for_a_place_before_its_body_is_read() -> None:
 
 
 async def test_client_of_a_host_uploads_by_either_origin() -> None:
-    """It is the only path of the second origin that gets the token."""
+    """The upload path is the only one at the second origin to which the client sends the token."""
     async with running() as service:
         (connection,) = await service.library.connections("0")
         content_url = service.library.settings.airtable_content_url

@@ -24,10 +24,10 @@ COOKIE = "airtable_session"
 
 
 async def log_in(browser: httpx.AsyncClient, simulator: Simulator) -> httpx.Response:
-    return await keep(browser, await consent(simulator, await begin(browser)))
+    return await finish(browser, await consent(simulator, await begin(browser)))
 
 
-async def keep(browser: httpx.AsyncClient, parameters: dict[str, str]) -> httpx.Response:
+async def finish(browser: httpx.AsyncClient, parameters: dict[str, str]) -> httpx.Response:
     return await browser.post("/session", json=parameters, headers=CSRF)
 
 
@@ -55,7 +55,7 @@ def another(browser: httpx.AsyncClient) -> httpx.AsyncClient:
 
 
 async def test_login_begins_a_session(browser: httpx.AsyncClient, simulator: Simulator) -> None:
-    """201 with the health of the connection, and no token anywhere."""
+    """The answer is 201 with the health of the connection, and contains no token."""
     answer = await log_in(browser, simulator)
     assert answer.status_code == 201, answer.text
     body = answer.json()
@@ -78,7 +78,7 @@ async def test_login_begins_a_session(browser: httpx.AsyncClient, simulator: Sim
 async def test_session_cookie_of_localhost(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """`HttpOnly`, strict, for its whole life; 256 random bits and no meaning."""
+    """The cookie is `HttpOnly`, strict and lasts sixty days. Its value is 256 random bits."""
     cookie = (await log_in(browser, simulator)).headers["set-cookie"]
     value, *attributes = cookie.split("; ")
     assert set(attributes) == {"Max-Age=5184000", "Path=/", "HttpOnly", "SameSite=Strict"}
@@ -87,7 +87,7 @@ async def test_session_cookie_of_localhost(
 
 
 async def test_session_cookie_of_https(store: MemoryStore, simulator: Simulator) -> None:
-    """`__Host-` and `Secure`, no `Domain`."""
+    """The cookie has `__Host-` and `Secure`, and no `Domain`."""
     app = create_app(
         make_settings(public_url="https://api.example.com"),
         store=store,
@@ -104,7 +104,6 @@ async def test_session_cookie_of_https(store: MemoryStore, simulator: Simulator)
 
 
 async def test_without_a_session_there_is_none(browser: httpx.AsyncClient) -> None:
-    """401, for each verb."""
     expected = (401, "not_connected", "restart_login")
     assert error_of(await browser.get("/session")) == expected
     assert error_of(await log_out(browser)) == expected
@@ -114,7 +113,7 @@ async def test_without_a_session_there_is_none(browser: httpx.AsyncClient) -> No
 async def test_id_that_the_server_did_not_make_is_anonymous(
     browser: httpx.AsyncClient, simulator: Simulator, value: str
 ) -> None:
-    """And never adopted: a login gives a new one."""
+    """The server never adopts such an id: a login sets a new one."""
     browser.cookies.set(COOKIE, value, domain="localhost.local")
     assert error_of(await browser.get("/session"))[0] == 401
     await log_in(browser, simulator)
@@ -123,7 +122,7 @@ async def test_id_that_the_server_did_not_make_is_anonymous(
 
 
 async def test_every_login_gives_a_new_id(browser: httpx.AsyncClient, simulator: Simulator) -> None:
-    """The old one is dead, and so is what it was connected to."""
+    """The old id and its connection no longer work."""
     await log_in(browser, simulator)
     old = browser.cookies[COOKIE]
     await log_in(browser, simulator)
@@ -137,7 +136,7 @@ async def test_every_login_gives_a_new_id(browser: httpx.AsyncClient, simulator:
 async def test_state_is_no_session_and_a_session_no_state(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """A login artefact must not be taken for a session (CVE-2023-48309)."""
+    """A login artefact must not be accepted as a session (CVE-2023-48309)."""
     url = await begin(browser)
     (cookie,) = dict(browser.cookies).values()
     secrets = [query_of(url)["state"], cookie, cookie.partition(".")[2]]
@@ -145,30 +144,30 @@ async def test_state_is_no_session_and_a_session_no_state(
         for value in secrets:
             answer = await stranger.get("/session", headers={"Cookie": f"{COOKIE}={value}"})
             assert answer.status_code == 401
-    await keep(browser, await consent(simulator, url))
-    answer = await keep(browser, {"state": browser.cookies[COOKIE], "code": "c"})
+    await finish(browser, await consent(simulator, url))
+    answer = await finish(browser, {"state": browser.cookies[COOKIE], "code": "c"})
     assert error_of(answer)[1] == "login_not_found"
 
 
 async def test_return_to_comes_back(browser: httpx.AsyncClient, simulator: Simulator) -> None:
-    """With the session and with an error, the first time and when repeated."""
+    """It comes back with the session and with an error, also when the callback is repeated."""
     parameters = await consent(simulator, await begin(browser, return_to="/bases"))
     for _ in range(2):
-        assert (await keep(browser, parameters)).json()["return_to"] == "/bases"
+        assert (await finish(browser, parameters)).json()["return_to"] == "/bases"
     url = await begin(browser, return_to="/there")
     denied = await consent(simulator, url, decision="deny")
     for _ in range(2):
-        assert (await keep(browser, denied)).json()["return_to"] == "/there"
+        assert (await finish(browser, denied)).json()["return_to"] == "/there"
 
 
 async def test_repeated_callback_gets_the_same_connection(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """The back button, a framework's double run: one request goes to Airtable."""
+    """The back button and a framework's double run cause only one request to Airtable."""
     parameters = await consent(simulator, await begin(browser))
-    answers = await asyncio.gather(*(keep(browser, parameters) for _ in range(5)))
+    answers = await asyncio.gather(*(finish(browser, parameters) for _ in range(5)))
     assert [answer.status_code for answer in answers] == [201] * 5
-    later = await keep(browser, parameters)
+    later = await finish(browser, parameters)
     assert later.status_code == 201
     assert len(simulator.token_requests()) == 1
     assert len({answer.headers["set-cookie"] for answer in answers}) == 5
@@ -178,14 +177,14 @@ async def test_repeated_callback_gets_the_same_connection(
 async def test_one_login_gives_five_sessions_at_most(
     browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore
 ) -> None:
-    """However often its callback is repeated, at once or later. Those sessions go on."""
+    """Further repeats are refused, at once or later. The five sessions keep working."""
     parameters = await consent(simulator, await begin(browser, return_to="/bases"))
     login_cookies = dict(browser.cookies)
-    answers = await asyncio.gather(*(keep(browser, parameters) for _ in range(20)))
+    answers = await asyncio.gather(*(finish(browser, parameters) for _ in range(20)))
     assert sorted(answer.status_code for answer in answers) == [201] * 5 + [400] * 15
     async with another(browser) as twin:
         twin.cookies.update(login_cookies)
-        late = await keep(twin, parameters)
+        late = await finish(twin, parameters)
     assert error_of(late) == (400, "login_not_found", "restart_login")
     assert late.json()["return_to"] == "/bases"
     assert len([key async for key in store.scan("airtable:session")]) == 5
@@ -195,10 +194,10 @@ async def test_one_login_gives_five_sessions_at_most(
 async def test_repeated_callback_gets_the_same_error(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """A code that is spent stays so."""
+    """The code is spent after the first attempt, so Airtable is not asked again."""
     parameters = await consent(simulator, await begin(browser)) | {"code": "wrong"}
-    answers = await asyncio.gather(*(keep(browser, parameters) for _ in range(10)))
-    answers.append(await keep(browser, parameters))
+    answers = await asyncio.gather(*(finish(browser, parameters) for _ in range(10)))
+    answers.append(await finish(browser, parameters))
     expected = (400, "invalid_grant", "restart_login")
     assert {error_of(answer) for answer in answers} == {expected}
     assert len(simulator.token_requests()) == 1
@@ -207,11 +206,11 @@ async def test_repeated_callback_gets_the_same_error(
 async def test_old_callback_leaves_the_current_session_alone(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """The first of two logins is over: posting it again must not disconnect the second."""
+    """Posting the first of two callbacks again must not disconnect the second login."""
     first = await consent(simulator, await begin(browser, return_to="/first"))
-    await keep(browser, first)
+    await finish(browser, first)
     await log_in(browser, simulator)
-    answer = await keep(browser, first)
+    answer = await finish(browser, first)
     assert error_of(answer) == (400, "login_not_found", "restart_login")
     assert answer.json()["return_to"] == "/first"
     assert "set-cookie" not in answer.headers
@@ -226,24 +225,24 @@ async def test_callback_of_a_revoked_connection_leaves_the_current_session_alone
     async with another(browser) as twin:
         first = await consent(simulator, await begin(twin))
         login_cookies = dict(twin.cookies)
-        await keep(twin, first)
+        await finish(twin, first)
         simulator.vault.revoke_all()
         answer = await twin.get("/airtable/v0/meta/whoami")
         assert error_of(answer)[1] == "reconnect_required"
     await log_in(browser, simulator)
     browser.cookies.update(login_cookies)
-    assert error_of(await keep(browser, first)) == (400, "login_not_found", "restart_login")
+    assert error_of(await finish(browser, first)) == (400, "login_not_found", "restart_login")
     assert (await browser.get("/session")).json()["status"] == "connected"
 
 
 async def test_repeat_keeps_the_session_that_it_began(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """Its answer may be lost, so the session that the browser knows must go on working."""
+    """The repeat's answer may be lost, so the session that the browser has must keep working."""
     parameters = await consent(simulator, await begin(browser))
-    await keep(browser, parameters)
+    await finish(browser, parameters)
     known = browser.cookies[COOKIE]
-    assert (await keep(browser, parameters)).status_code == 201
+    assert (await finish(browser, parameters)).status_code == 201
     async with another(browser) as same:
         same.cookies.set(COOKIE, known)
         assert (await same.get("/session")).status_code == 200
@@ -253,7 +252,7 @@ async def test_repeat_keeps_the_session_that_it_began(
 async def test_store_that_fails_while_the_previous_session_ends_orphans_nothing(
     simulator: Simulator, store: MemoryStore, clock: FakeClock, verb: str
 ) -> None:
-    """The repeat finds the previous connection and disconnects it, or finds that done."""
+    """The repeat disconnects the previous connection, unless that has already happened."""
     faulty = FaultyStore(store)
     app = create_app(
         make_settings(),
@@ -268,9 +267,9 @@ async def test_store_that_fails_while_the_previous_session_ends_orphans_nothing(
         await log_in(browser, simulator)
         parameters = await consent(simulator, await begin(browser))
         faulty.failing = {("connection" if verb == "replace" else "session", verb)}
-        assert error_of(await keep(browser, parameters)) == (503, "store_unavailable", "retry")
+        assert error_of(await finish(browser, parameters)) == (503, "store_unavailable", "retry")
         faulty.failing = set()
-        assert (await keep(browser, parameters)).status_code == 201
+        assert (await finish(browser, parameters)).status_code == 201
         assert (await browser.get("/airtable/v0/meta/whoami")).status_code == 200
     assert await live_connections(store) == 1
     assert len(simulator.token_requests()) == 2
@@ -279,11 +278,11 @@ async def test_store_that_fails_while_the_previous_session_ends_orphans_nothing(
 async def test_redirect_with_an_error_begins_nothing(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """Nor does `code` together with `error`."""
+    """A redirect with both `code` and `error` begins no session, either."""
     denied = await consent(simulator, await begin(browser), decision="deny")
-    assert error_of(await keep(browser, denied)) == (400, "access_denied", "restart_login")
+    assert error_of(await finish(browser, denied)) == (400, "access_denied", "restart_login")
     both = await consent(simulator, await begin(browser)) | {"error": "access_denied"}
-    assert error_of(await keep(browser, both)) == (400, "invalid_request", "restart_login")
+    assert error_of(await finish(browser, both)) == (400, "invalid_request", "restart_login")
     assert simulator.token_requests() == []
     assert COOKIE not in browser.cookies
 
@@ -291,51 +290,51 @@ async def test_redirect_with_an_error_begins_nothing(
 async def test_other_browser_cannot_finish(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """Before and after the one that began has."""
+    """This holds both before and after the browser that began the login has finished it."""
     parameters = await consent(simulator, await begin(browser))
     async with another(browser) as other:
         for _ in range(2):
-            assert error_of(await keep(other, parameters))[1] == "login_not_found"
+            assert error_of(await finish(other, parameters))[1] == "login_not_found"
             await begin(other)
-            assert error_of(await keep(other, parameters))[1] == "login_not_found"
-            assert (await keep(browser, parameters)).status_code == 201
+            assert error_of(await finish(other, parameters))[1] == "login_not_found"
+            assert (await finish(browser, parameters)).status_code == 201
 
 
 async def test_login_kept_here_cannot_be_exchanged_as_well(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """Whichever comes first: the code is spent once."""
-    kept = await consent(simulator, await begin(browser))
-    await keep(browser, kept)
-    answer = await browser.post("/token-exchange", json=kept, headers=CSRF)
+    """A code is spent once, in either order."""
+    finished = await consent(simulator, await begin(browser))
+    await finish(browser, finished)
+    answer = await browser.post("/token-exchange", json=finished, headers=CSRF)
     assert error_of(answer)[1] == "login_not_found"
     exchanged = await consent(simulator, await begin(browser))
     assert (await browser.post("/token-exchange", json=exchanged, headers=CSRF)).status_code == 200
-    assert error_of(await keep(browser, exchanged))[1] == "login_not_found"
+    assert error_of(await finish(browser, exchanged))[1] == "login_not_found"
 
 
 async def test_caller_that_goes_away_leaves_a_session_for_the_repeat(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """What was begun is completed: the code is spent, the tokens are kept."""
+    """The exchange is completed in the background: the code is spent and the tokens are stored."""
     parameters = await consent(simulator, await begin(browser))
     simulator.faults.add(Fault(delay=0.05))
-    first = asyncio.ensure_future(keep(browser, parameters))
+    first = asyncio.ensure_future(finish(browser, parameters))
     while not simulator.token_requests():
         await asyncio.sleep(0)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
-    assert (await keep(browser, parameters)).status_code == 201
+    assert (await finish(browser, parameters)).status_code == 201
     assert len(simulator.token_requests()) == 1
 
 
 async def test_log_out_erases_and_cannot_be_undone(
     browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore
 ) -> None:
-    """The tokens are gone; neither the cookie nor the callback brings them back."""
+    """The tokens are deleted. Neither the cookie nor the callback restores them."""
     parameters = await consent(simulator, await begin(browser))
-    await keep(browser, parameters)
+    await finish(browser, parameters)
     old = browser.cookies[COOKIE]
     answer = await log_out(browser)
     assert answer.status_code == 200
@@ -344,7 +343,7 @@ async def test_log_out_erases_and_cannot_be_undone(
     async with another(browser) as thief:
         again = await thief.get("/session", headers={"Cookie": f"{COOKIE}={old}"})
         assert error_of(again)[0] == 401
-    assert error_of(await keep(browser, parameters))[1] == "login_not_found"
+    assert error_of(await finish(browser, parameters))[1] == "login_not_found"
     for key in [key async for key in store.scan("airtable")]:
         entry = await store.get(key)
         assert entry is not None
@@ -355,13 +354,13 @@ async def test_log_out_erases_and_cannot_be_undone(
 async def test_log_out_ends_every_session_of_the_connection(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """Those that a repeated callback got, too."""
+    """This includes the sessions of a repeated callback."""
     parameters = await consent(simulator, await begin(browser))
     login_cookies = dict(browser.cookies)
-    await keep(browser, parameters)
+    await finish(browser, parameters)
     async with another(browser) as twin:
         twin.cookies.update(login_cookies)
-        assert (await keep(twin, parameters)).status_code == 201
+        assert (await finish(twin, parameters)).status_code == 201
         assert (await twin.get("/session")).status_code == 200
         await log_out(browser)
         assert error_of(await twin.get("/session"))[0] == 401
@@ -370,7 +369,7 @@ async def test_log_out_ends_every_session_of_the_connection(
 async def test_session_ends_when_it_is_not_used(
     browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock
 ) -> None:
-    """After fourteen days; use prolongs it."""
+    """A session ends after fourteen days without a request."""
     await log_in(browser, simulator)
     for _ in range(3):
         clock.advance(13 * 86400)
@@ -382,7 +381,7 @@ async def test_session_ends_when_it_is_not_used(
 async def test_session_ends_in_any_case(
     browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock, store: MemoryStore
 ) -> None:
-    """After sixty days; and its connection with it."""
+    """A session ends after sixty days, and its connection is deleted with it."""
     await log_in(browser, simulator)
     for _ in range(5):
         clock.advance(11.9 * 86400)
@@ -396,9 +395,9 @@ async def test_session_ends_in_any_case(
 async def test_connection_lives_as_long_as_its_sessions(
     browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock, store: MemoryStore
 ) -> None:
-    """Two tabs that finish together: one connection has no session, and goes before long."""
+    """If two tabs finish together, the connection without a session is deleted after two weeks."""
     callbacks = [await consent(simulator, await begin(browser)) for _ in range(2)]
-    answers = await asyncio.gather(*(keep(browser, callback) for callback in callbacks))
+    answers = await asyncio.gather(*(finish(browser, callback) for callback in callbacks))
     assert [answer.status_code for answer in answers] == [201] * 2
     assert await live_connections(store) == 2
     clock.advance(7 * 86400)
@@ -414,13 +413,13 @@ async def test_connection_lives_as_long_as_its_sessions(
 async def test_connection_of_two_sessions_goes_with_the_longest(
     browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock, store: MemoryStore
 ) -> None:
-    """A session that is used less does not shorten its life."""
+    """A session that is used less does not shorten the connection's life."""
     parameters = await consent(simulator, await begin(browser))
     login_cookies = dict(browser.cookies)
-    await keep(browser, parameters)
+    await finish(browser, parameters)
     async with another(browser) as twin:
         twin.cookies.update(login_cookies)
-        await keep(twin, parameters)
+        await finish(twin, parameters)
         for client, days in ((browser, 10), (twin, 3), (browser, 3), (twin, 10), (browser, 0.5)):
             clock.advance(days * 86400)
             assert (await client.get("/session")).status_code == 200
@@ -431,7 +430,7 @@ async def test_connection_of_two_sessions_goes_with_the_longest(
 async def test_connection_is_prolonged_once_an_hour(
     browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock, store: MemoryStore
 ) -> None:
-    """A session in use does not rewrite its connection all the time."""
+    """A session in use must not rewrite its connection at each request."""
     await log_in(browser, simulator)
     (key,) = [key async for key in store.scan("airtable:connection")]
     written = set()
@@ -447,7 +446,7 @@ async def test_connection_is_prolonged_once_an_hour(
 async def test_short_session_is_prolonged_by_use(
     store: MemoryStore, simulator: Simulator, clock: FakeClock
 ) -> None:
-    """Also where it lives no longer than a minute."""
+    """Its use is recorded more often than once a minute, which would be too late here."""
     app = create_app(
         make_settings(session_idle_ttl=60),
         store=store,
@@ -468,7 +467,7 @@ async def test_short_session_is_prolonged_by_use(
 async def test_session_is_touched_once_a_minute(
     browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """A page that asks all the time does not write all the time."""
+    """A page that polls must not cause a write at each request."""
     await log_in(browser, simulator)
 
     async def stored() -> bytes:
@@ -489,7 +488,7 @@ async def test_session_is_touched_once_a_minute(
 async def test_connection_that_ended_says_why(
     browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock
 ) -> None:
-    """The session stays: the page must be able to say it."""
+    """The session remains, so that the page can show the reason."""
     await log_in(browser, simulator)
     clock.advance(3601)
     simulator.clock.advance(3601)
@@ -503,7 +502,7 @@ async def test_connection_that_ended_says_why(
 async def test_scopes_that_were_not_granted_are_named(
     store: MemoryStore, simulator: Simulator
 ) -> None:
-    """So that a page can say what will not work."""
+    """A page can then say what will not work."""
     app = create_app(
         make_settings(scopes=" ".join((*SCOPES, "webhook:manage"))),
         store=store,
@@ -513,12 +512,12 @@ async def test_scopes_that_were_not_granted_are_named(
         transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
     ) as browser:
         url = httpx.URL(await begin(browser)).copy_set_param("scope", " ".join(SCOPES))
-        state = (await keep(browser, await consent(simulator, str(url)))).json()
+        state = (await finish(browser, await consent(simulator, str(url)))).json()
     assert state["missing_scopes"] == ["webhook:manage"]
 
 
 async def test_user_may_be_unknown(browser: httpx.AsyncClient, simulator: Simulator) -> None:
-    """A server that knows no `whoami`, or does not answer it, is no reason to fail."""
+    """A login succeeds if the server has no `whoami` or does not answer it."""
     simulator.faults.add(Fault("/v0/meta/whoami", status=500))
     answer = await log_in(browser, simulator)
     assert answer.status_code == 201
@@ -537,11 +536,11 @@ async def test_user_may_be_unknown(browser: httpx.AsyncClient, simulator: Simula
 async def test_what_another_site_could_cause_is_refused(
     browser: httpx.AsyncClient, simulator: Simulator, headers: dict[str, str]
 ) -> None:
-    """And nothing happens."""
+    """The request has no effect."""
     parameters = await consent(simulator, await begin(browser))
     answer = await browser.post("/session", json=parameters, headers=headers)
     assert error_of(answer) == (403, "cross_site_request", "fix_config")
-    assert (await keep(browser, parameters)).status_code == 201
+    assert (await finish(browser, parameters)).status_code == 201
     assert error_of(await browser.delete("/session", headers=headers))[0] == 403
     answer = await browser.get("/session", headers={"Origin": ORIGIN})
     assert answer.status_code == 200
@@ -550,7 +549,7 @@ async def test_what_another_site_could_cause_is_refused(
 async def test_endpoints_that_hand_out_tokens_can_be_removed(
     store: MemoryStore, simulator: Simulator
 ) -> None:
-    """Sessions stay."""
+    """Sessions still work."""
     app = create_app(
         make_settings(expose_tokens=False),
         store=store,
@@ -566,7 +565,7 @@ async def test_endpoints_that_hand_out_tokens_can_be_removed(
 
 
 async def test_malformed_body_is_a_clear_error(browser: httpx.AsyncClient) -> None:
-    """The same rules as at the exchange."""
+    """The rules are those of the token exchange."""
     for body in (b"", b"[]", b"{", b'{"state": 1}', b"\xff"):
         headers: dict[str, Any] = CSRF | {"Content-Type": "application/json"}
         answer = await browser.post("/session", content=body, headers=headers)

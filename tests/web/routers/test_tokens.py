@@ -39,7 +39,7 @@ def assert_error(response: httpx.Response, status: int, error: str, action: str)
 async def test_exchange_answers_with_tokens(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """All of the answer's fields, and no others."""
+    """The answer has exactly these fields."""
     response = await finish(browser, await consent(simulator, await begin(browser)))
     assert response.status_code == 200
     assert response.headers["cache-control"] == "no-store"
@@ -55,7 +55,7 @@ async def test_exchange_answers_with_tokens(
 
 
 async def test_verifier_is_in_no_answer(browser: httpx.AsyncClient, simulator: Simulator) -> None:
-    """Only the token endpoint ever sees it."""
+    """The service sends the verifier only to the token endpoint."""
     begun = await browser.get("/authorization-url")
     parameters = await consent(simulator, begun.json()["authorizationUrl"])
     finished = await finish(browser, parameters)
@@ -68,7 +68,7 @@ async def test_verifier_is_in_no_answer(browser: httpx.AsyncClient, simulator: S
 async def test_exchange_by_get_is_the_same(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """For clients that think in the Node service's GET."""
+    """Clients written for the Node service use GET."""
     parameters = await consent(simulator, await begin(browser))
     response = await browser.get("/token-exchange", params=parameters)
     assert response.status_code == 200
@@ -76,7 +76,7 @@ async def test_exchange_by_get_is_the_same(
 
 
 async def test_return_to_comes_back(browser: httpx.AsyncClient, simulator: Simulator) -> None:
-    """With the tokens, and with an error."""
+    """It comes back with the tokens and with an error."""
     parameters = await consent(simulator, await begin(browser, return_to="/bases?x=1"))
     assert (await finish(browser, parameters)).json()["return_to"] == "/bases?x=1"
     url = await begin(browser, return_to="/bases?x=2")
@@ -94,7 +94,7 @@ async def test_other_parameters_are_ignored(
 
 
 async def test_denied_consent(browser: httpx.AsyncClient, simulator: Simulator) -> None:
-    """The error of the redirect, in our words; the state is spent."""
+    """The service describes the redirect's error in its own words and spends the state."""
     parameters = await consent(simulator, await begin(browser), decision="deny")
     assert parameters["error"] == "access_denied"
     assert_error(await finish(browser, parameters), 400, "access_denied", "restart_login")
@@ -104,7 +104,7 @@ async def test_denied_consent(browser: httpx.AsyncClient, simulator: Simulator) 
 async def test_code_together_with_error_is_refused(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """And spends the state without asking Airtable."""
+    """Such a request spends the state without a request to Airtable."""
     parameters = await consent(simulator, await begin(browser))
     both = parameters | {"error": "access_denied"}
     assert_error(await finish(browser, both), 400, "invalid_request", "restart_login")
@@ -113,7 +113,6 @@ async def test_code_together_with_error_is_refused(
 
 
 async def test_state_is_spent_by_success(browser: httpx.AsyncClient, simulator: Simulator) -> None:
-    """A replayed callback finds nothing."""
     parameters = await consent(simulator, await begin(browser))
     assert (await finish(browser, parameters)).status_code == 200
     assert_error(await finish(browser, parameters), 400, "login_not_found", "restart_login")
@@ -123,7 +122,7 @@ async def test_state_is_spent_by_success(browser: httpx.AsyncClient, simulator: 
 async def test_state_is_spent_by_a_failed_exchange(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """A code that Airtable does not know."""
+    """Airtable does not know the code."""
     parameters = await consent(simulator, await begin(browser))
     wrong = parameters | {"code": "wrong"}
     assert_error(await finish(browser, wrong), 400, "invalid_grant", "restart_login")
@@ -133,7 +132,7 @@ async def test_state_is_spent_by_a_failed_exchange(
 async def test_state_ends_with_its_time(
     browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock
 ) -> None:
-    """Ten minutes."""
+    """A state expires after ten minutes."""
     parameters = await consent(simulator, await begin(browser))
     clock.advance(601)
     assert_error(await finish(browser, parameters), 400, "login_not_found", "restart_login")
@@ -142,7 +141,7 @@ async def test_state_ends_with_its_time(
 async def test_other_browser_cannot_finish(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """With or without a login of its own; and the browser that began still can."""
+    """A login of its own does not help it, and the browser that began can still finish."""
     parameters = await consent(simulator, await begin(browser))
     async with httpx.AsyncClient(
         transport=browser._transport,  # noqa: SLF001 (the same service, another cookie jar)
@@ -159,7 +158,6 @@ async def test_other_browser_cannot_finish(
 async def test_two_tabs_both_finish(
     browser: httpx.AsyncClient, simulator: Simulator, order: tuple[int, int]
 ) -> None:
-    """In either order."""
     tabs = [await consent(simulator, await begin(browser)) for _ in range(2)]
     for tab in order:
         assert (await finish(browser, tabs[tab])).status_code == 200
@@ -177,7 +175,7 @@ async def test_two_tabs_that_begin_at_the_same_moment_both_finish(
 async def test_fifty_parallel_exchanges_send_one_request(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """One gets the tokens, the others a clear error."""
+    """One caller gets the tokens, the others a clear error."""
     parameters = await consent(simulator, await begin(browser))
     answers = await asyncio.gather(*(finish(browser, parameters) for _ in range(50)))
     assert sorted(answer.status_code for answer in answers) == [200] + [400] * 49
@@ -187,7 +185,7 @@ async def test_fifty_parallel_exchanges_send_one_request(
 async def test_exchange_needs_the_csrf_header(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """The login cookie speaks for the browser, so a form of another site must not get through."""
+    """The login cookie authenticates the browser, so a form of another site must be refused."""
     parameters = await consent(simulator, await begin(browser))
     response = await browser.post("/token-exchange", json=parameters)
     assert_error(response, 403, "cross_site_request", "fix_config")
@@ -209,7 +207,7 @@ async def test_exchange_needs_the_csrf_header(
 async def test_request_that_another_site_caused_is_refused(
     browser: httpx.AsyncClient, simulator: Simulator, headers: dict[str, str]
 ) -> None:
-    """Nothing happens: no login begins, none ends."""
+    """The request neither begins nor ends a login."""
     parameters = await consent(simulator, await begin(browser))
     cookies = dict(browser.cookies)
     for response in (
@@ -236,7 +234,7 @@ async def test_request_that_another_site_caused_is_refused(
 async def test_request_of_our_own_pages_passes(
     browser: httpx.AsyncClient, simulator: Simulator, headers: dict[str, str]
 ) -> None:
-    """Listed origins, our own, and clients that say nothing."""
+    """Listed origins, the service's own origin and requests without these headers pass."""
     parameters = await consent(simulator, await begin(browser))
     response = await browser.post("/token-exchange", json=parameters, headers=CSRF | headers)
     assert response.status_code == 200
@@ -266,7 +264,7 @@ async def test_request_of_our_own_pages_passes(
     ],
 )
 async def test_malformed_body_is_a_clear_error(browser: httpx.AsyncClient, body: bytes) -> None:
-    """4xx in the one body, without the input."""
+    """The answer is a 4xx with the service's error body, which does not contain the input."""
     headers = CSRF | {"Content-Type": "application/json"}
     response = await browser.post("/token-exchange", content=body, headers=headers)
     assert response.status_code in (400, 422)
@@ -275,7 +273,7 @@ async def test_malformed_body_is_a_clear_error(browser: httpx.AsyncClient, body:
 
 
 async def test_validation_names_the_field_and_echoes_nothing(browser: httpx.AsyncClient) -> None:
-    """FastAPI's own 422 would send the code back."""
+    """FastAPI's own 422 would contain the code."""
     response = await finish(browser, {"code": "CANARY", "state": {"CANARY": 1}})
     assert_error(response, 422, "invalid_request", "fix_config")
     assert response.json()["error_description"] == "Missing or malformed: state."
@@ -286,7 +284,7 @@ async def test_validation_names_the_field_and_echoes_nothing(browser: httpx.Asyn
 
 @pytest.mark.parametrize("size", [20_000, 1_000_000])
 async def test_large_body_is_413(browser: httpx.AsyncClient, size: int) -> None:
-    """Declared or chunked."""
+    """The limit applies to a declared length and to chunks."""
 
     async def chunks() -> Any:
         for _ in range(size // 1000):
@@ -299,7 +297,7 @@ async def test_large_body_is_413(browser: httpx.AsyncClient, size: int) -> None:
 
 
 async def test_slow_body_is_cut_off() -> None:
-    """A connection is not held open by a byte now and then."""
+    """A client cannot hold a connection open by sending a byte now and then."""
 
     async def drip() -> Message:
         await asyncio.sleep(0.02)
@@ -317,7 +315,7 @@ async def test_slow_body_is_cut_off() -> None:
 async def test_json_is_read_only_from_json(
     browser: httpx.AsyncClient, simulator: Simulator, content_type: str | None
 ) -> None:
-    """A form of another site can send the others (CVE-2021-32677)."""
+    """A form of another site can send the other content types (CVE-2021-32677)."""
     parameters = await consent(simulator, await begin(browser))
     body = httpx.Request("POST", "/", json=parameters).content
     headers = CSRF | ({"Content-Type": content_type} if content_type else {})
@@ -329,7 +327,7 @@ async def test_json_is_read_only_from_json(
 async def test_refresh_answers_with_a_new_pair(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """For SPAs that hold their own tokens; no cookie authenticates it, so no header is needed."""
+    """SPAs that hold their own tokens use it. It reads no cookie, so it needs no CSRF header."""
     first = (await finish(browser, await consent(simulator, await begin(browser)))).json()
     response = await browser.post("/token-refresh", json={"refresh_token": first["refresh_token"]})
     assert response.status_code == 200
@@ -342,7 +340,7 @@ async def test_refresh_answers_with_a_new_pair(
 async def test_strangers_have_twenty_refreshes_under_way_at_most(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """The others wait for a while: junk must not occupy the way to Airtable."""
+    """The others wait, so that junk cannot use up all connections to Airtable."""
     fault = simulator.faults.add(Fault(held=True, times=100))
     body = {"refresh_token": "made-up"}
     posts = [asyncio.ensure_future(browser.post("/token-refresh", json=body)) for _ in range(30)]
@@ -358,7 +356,7 @@ async def test_strangers_have_twenty_refreshes_under_way_at_most(
 async def test_refresh_token_is_good_for_one_use(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
-    """A moment later it is a conflict, later still an invalid grant; both mean to reconnect."""
+    """A second use is first a conflict, later an invalid grant. Both mean to reconnect."""
     tokens = (await finish(browser, await consent(simulator, await begin(browser)))).json()
     body = {"refresh_token": tokens["refresh_token"]}
     assert (await browser.post("/token-refresh", json=body)).status_code == 200
@@ -429,7 +427,7 @@ async def test_what_airtable_says_and_what_we_answer(
     at_exchange: str,
     at_refresh: str,
 ) -> None:
-    """The contract's table of errors."""
+    """This is the API's table of errors."""
     app = create_app(make_settings(), store=store, transport=transport)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
