@@ -28,7 +28,7 @@ def test_only_an_exact_name_counts(disguise: bytes) -> None:
         [f"{NAME}=ours; {NAME}=ours"],
     ],
 )
-def test_name_that_comes_twice_counts_as_none(lines: list[str]) -> None:
+def test_name_that_comes_twice_is_ignored(lines: list[str]) -> None:
     """The request does not say which of the two the service set."""
     headers = Headers(raw=[(b"cookie", line.encode()) for line in [*lines, "a=b"]])
 

@@ -37,7 +37,7 @@ async def test_host_finds_a_failed_request_by_the_id_of_its_error_body(
     assert (failed["route"], failed["path"]) == (path, f"/integrations/airtable{path}")
 
 
-async def test_host_is_told_of_a_5xx_that_airtable_answered(our_host: Host) -> None:
+async def test_host_log_has_a_5xx_that_airtable_answered(our_host: Host) -> None:
     """The proxy passes the answer on, and logs it with the connection."""
     ann = our_host.user(our_host.app(our_host.integration()), "ann")
     connection = (await ann.connect())["id"]

@@ -88,7 +88,7 @@ async def test_browser_keeps_eight_logins_and_lets_the_oldest_go(
 
 
 @pytest.mark.parametrize("value", ["junk", "", ".", "99999999999999999999999999.x", "१२.x"])
-async def test_cookie_of_somebody_elses_making_is_harmless(
+async def test_cookie_that_the_service_did_not_make_is_harmless(
     browser: httpx.AsyncClient, value: str
 ) -> None:
     """Cookies that the service did not make are deleted first."""

@@ -40,7 +40,9 @@ async def service(store: MemoryStore, clock: FakeClock) -> AsyncIterator[httpx.A
         yield client
 
 
-async def test_process_and_store_are_well(browser: httpx.AsyncClient, store: MemoryStore) -> None:
+async def test_live_and_ready_are_200_when_the_store_works(
+    browser: httpx.AsyncClient, store: MemoryStore
+) -> None:
     """Both answer 200 and leave nothing in the store."""
     for path in ("/health/live", "/health/ready"):
         response = await browser.get(path)
@@ -49,7 +51,7 @@ async def test_process_and_store_are_well(browser: httpx.AsyncClient, store: Mem
 
 
 @pytest.mark.parametrize("trouble", ["fails", "forgets", "hangs"])
-async def test_ready_turns_when_the_store_cannot_be_written_and_live_does_not(
+async def test_ready_fails_when_the_store_cannot_be_written_and_live_does_not(
     clock: FakeClock, trouble: str
 ) -> None:
     """An orchestrator then stops sending traffic but does not kill the process."""

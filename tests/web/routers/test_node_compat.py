@@ -185,7 +185,7 @@ async def test_logins_of_one_kind_are_unknown_to_the_other(
         assert answer.status_code == 200
 
 
-async def test_twin_is_off_by_default(browser: httpx.AsyncClient) -> None:
+async def test_node_compat_is_off_by_default(browser: httpx.AsyncClient) -> None:
     for path in ("/get-authorization-url", "/request-oauth-token"):
         assert (await browser.get(path)).status_code == 404
 

@@ -253,7 +253,7 @@ async def test_url_that_is_too_long_for_any_client_is_a_clear_error(
 
 
 @pytest.mark.parametrize("trick", TRICKS)
-async def test_path_that_leads_elsewhere_reaches_nobody(
+async def test_path_that_leads_elsewhere_is_refused(
     browser: httpx.AsyncClient, upstream: Upstream, trick: str
 ) -> None:
     """In any encoding, such a path is a 4xx and no request is sent."""
@@ -295,7 +295,7 @@ async def test_path_of_8_kib_is_checked_in_no_time(
     assert time.perf_counter() - started < 0.25
 
 
-async def test_only_what_describes_the_bodies_goes_up(
+async def test_only_headers_that_describe_the_body_reach_airtable(
     browser: httpx.AsyncClient, upstream: Upstream
 ) -> None:
     """The client's cookies, authorization and forwarding headers are not sent to Airtable."""
@@ -321,7 +321,7 @@ async def test_only_what_describes_the_bodies_goes_up(
     assert sent["user-agent"].startswith("airtable-oauth/")
 
 
-async def test_only_what_describes_the_body_comes_down(
+async def test_only_headers_that_describe_the_body_reach_the_client(
     browser: httpx.AsyncClient, upstream: Upstream
 ) -> None:
     """Airtable's cookies, CORS headers and redirects are replaced by the service's own headers."""
@@ -527,7 +527,7 @@ async def test_429_of_airtable_pauses_the_base_for_all_processes(
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
-async def test_monthly_limit_is_no_pause(
+async def test_monthly_limit_does_not_pause_the_base(
     browser: httpx.AsyncClient, upstream: Upstream, headers: dict[str, str]
 ) -> None:
     """Waiting does not help against a monthly limit."""

@@ -176,7 +176,7 @@ async def test_answer_is_given_up_when_the_client_leaves(path: str) -> None:
         assert (await service.get("v0/meta/bases")).status_code == 200
 
 
-async def test_slow_readers_of_one_connection_hold_up_nobody() -> None:
+async def test_slow_readers_of_one_connection_do_not_delay_others() -> None:
     """A connection may have ten requests at once, so its 105 leave room for others."""
     async with running(users=2, deadline=1) as service:
         readers = [await service.open("v0/slow/endless") for _ in range(105)]
@@ -192,7 +192,7 @@ async def test_slow_readers_of_one_connection_hold_up_nobody() -> None:
         assert (await service.get("v0/meta/bases")).status_code == 200
 
 
-async def test_slow_readers_of_many_connections_hold_up_nobody() -> None:
+async def test_slow_readers_of_many_connections_do_not_delay_others() -> None:
     """The pool of connections to Airtable has no limit that slow readers could use up."""
     async with running(users=12, deadline=20) as service:
         readers = [
@@ -277,7 +277,7 @@ async def test_names_and_values_reach_airtable(encode: Callable[[str], str]) -> 
             assert parse_qsl(query) == [("fields[]", name)]
 
 
-async def test_status_that_ends_no_request_is_502() -> None:
+async def test_status_that_is_not_final_is_502() -> None:
     """A server cannot pass such a status on."""
     async with running() as service:
         for status in ("999 Odd", "600 Odd", "101 Switching Protocols", "099 Odd"):

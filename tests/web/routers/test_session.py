@@ -103,7 +103,7 @@ async def test_session_cookie_of_https(store: MemoryStore, simulator: Simulator)
         assert (await browser.get("/session")).status_code == 200
 
 
-async def test_without_a_session_there_is_none(browser: httpx.AsyncClient) -> None:
+async def test_without_a_session_every_verb_is_401(browser: httpx.AsyncClient) -> None:
     expected = (401, "not_connected", "restart_login")
     assert error_of(await browser.get("/session")) == expected
     assert error_of(await log_out(browser)) == expected
@@ -133,7 +133,7 @@ async def test_every_login_gives_a_new_id(browser: httpx.AsyncClient, simulator:
     assert (await browser.get("/session")).status_code == 200
 
 
-async def test_state_is_no_session_and_a_session_no_state(
+async def test_state_is_not_accepted_as_a_session_nor_a_session_as_a_state(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
     """A login artefact must not be accepted as a session (CVE-2023-48309)."""
@@ -300,7 +300,7 @@ async def test_other_browser_cannot_finish(
             assert (await finish(browser, parameters)).status_code == 201
 
 
-async def test_login_kept_here_cannot_be_exchanged_as_well(
+async def test_login_that_gave_a_session_cannot_be_exchanged(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
     """A code is spent once, in either order."""
