@@ -1,4 +1,4 @@
-"""Chromium, and the real service, pages and simulator on three ports."""
+"""Fixtures: Chromium, and the real service, its pages and the simulator on three ports."""
 
 import os
 import shutil
@@ -24,9 +24,9 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="session")
 def stack_with_tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Stack]]:
-    """One of each, for all tests: what a test leaves behind must not matter.
+    """Start one stack of each kind for all tests, which must not depend on each other's data.
 
-    The argument says where tokens are kept: on the `server` or in the `browser`.
+    The argument says where tokens are stored: on the `server` or in the `browser`.
     """
     with ExitStack() as processes:
 
@@ -39,19 +39,19 @@ def stack_with_tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
 
 @pytest.fixture(scope="module", params=["server", "browser"])
 def service(request: pytest.FixtureRequest, stack_with_tokens: Callable[[str], Stack]) -> Stack:
-    """Service, pages and simulator. The parameter says where tokens are kept."""
+    """Service, pages and simulator. The parameter says where tokens are stored."""
     return stack_with_tokens(request.param)
 
 
 on_server_every_day = pytest.mark.parametrize(
     "service", ["server", pytest.param("browser", marks=pytest.mark.thorough)], indirect=True
 )
-"""For what does not depend on where tokens are kept."""
+"""For tests whose result does not depend on where tokens are stored."""
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium. While it is there no other event loop can run in this thread."""
+    """The system's Chromium. While it runs, this thread cannot run another event loop."""
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser
@@ -59,9 +59,9 @@ def chromium() -> Iterator[Browser]:
 
 
 def launch(playwright: Playwright, *arguments: str) -> Browser:
-    """The system's Chromium, with these arguments besides the usual ones.
+    """Start the system's Chromium with these arguments and the usual ones.
 
-    The one that cannot show a window does half the work of the other.
+    The headless shell, which cannot show a window, needs half the CPU time of the full browser.
     """
     return playwright.chromium.launch(
         executable_path=shutil.which(os.environ.get("CHROMIUM", "chromium-headless-shell")),
@@ -71,7 +71,7 @@ def launch(playwright: Playwright, *arguments: str) -> Browser:
 
 @pytest.fixture
 def person(chromium: Browser, service: Stack) -> Iterator[BrowserContext]:
-    """A browser of one's own: cookies and storage start empty."""
+    """A browser context with empty cookies and storage."""
     context = chromium.new_context(base_url=service.pages, locale="en-GB")
     context.set_default_timeout(15_000)
     yield context
@@ -80,7 +80,7 @@ def person(chromium: Browser, service: Stack) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(person: BrowserContext) -> Iterator[Page]:
-    """A tab. No script may fail in it, and nothing may break its content security policy."""
+    """A tab. The test fails if a script in it fails or violates the content security policy."""
     tab = person.new_page()
     troubles: list[str] = []
     tab.on("pageerror", lambda error: troubles.append(str(error)))

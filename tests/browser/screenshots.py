@@ -1,4 +1,4 @@
-"""Pictures of the running product: those of `docs/images/`, and every page if asked."""
+"""Take the screenshots of `docs/images/`, and of every page if a folder is named."""
 
 import shutil
 import tempfile
@@ -17,7 +17,7 @@ _IMAGES = Path(__file__).parents[2] / "docs/images"
 @click.command(help=__doc__)
 @click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
 def main(folder: Path | None) -> None:
-    """Start everything, look at it, save what is seen."""
+    """Start everything and save the screenshots."""
     with (
         tempfile.TemporaryDirectory() as logs,
         stack(Path(logs)) as service,
@@ -104,7 +104,7 @@ def _open_orders(page: Page) -> None:
 
 
 def _records(page: Page, prefix: str) -> None:
-    """A wide table, one of two pages, and records in full."""
+    """A wide table, the first of two pages, and opened records."""
     _open_orders(page)
     page.screenshot(path=f"{prefix}-records.png")
     for table, record in (("Products", "Walnut pen tray"), ("Tasks", "Write the launch")):

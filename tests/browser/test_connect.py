@@ -1,4 +1,4 @@
-"""What a person does, in a real browser against the real processes."""
+"""A user's actions, in a real browser against the real processes."""
 
 from urllib.parse import urlsplit
 
@@ -29,7 +29,7 @@ def connect(page: Page) -> None:
 
 
 def stopped_at_callback(page: Page, service: Stack) -> str:
-    """Grant access, but do not follow Airtable's redirect; the URL that it leads to."""
+    """Grant access without following Airtable's redirect. Returns the URL of the redirect."""
     urls: list[str] = []
 
     def note(route: Route) -> None:
@@ -49,17 +49,17 @@ def stopped_at_callback(page: Page, service: Stack) -> str:
     return urls[0]
 
 
-def ending(service: Stack) -> str:
-    """The path that ends a login, by `POST`."""
+def finish_path(service: Stack) -> str:
+    """The path of the `POST` that finishes a login."""
     return "/session" if service.tokens == "server" else "/token-exchange"
 
 
-def ends(page: Page, service: Stack) -> list[Request]:
-    """The requests that end a login."""
+def finish_requests(page: Page, service: Stack) -> list[Request]:
+    """The requests that finish a login. The list grows with each."""
     seen: list[Request] = []
 
     def note(request: Request) -> None:
-        if request.method == "POST" and request.url == service.api + ending(service):
+        if request.method == "POST" and request.url == service.api + finish_path(service):
             seen.append(request)
 
     page.on("request", note)
@@ -67,7 +67,7 @@ def ends(page: Page, service: Stack) -> list[Request]:
 
 
 def test_connect_browse_reload_log_out(page: Page, service: Stack) -> None:
-    """The whole flow, as it should go."""
+    """The whole flow, without a failure."""
     connect(page)
     expect(page).to_have_url(f"{service.pages}/login-success")
     expect(page.get_by_text("mina@example.com")).to_be_visible()
@@ -92,7 +92,7 @@ def test_connect_browse_reload_log_out(page: Page, service: Stack) -> None:
 
 @on_server_every_day
 def test_guard_leads_to_login_and_back(page: Page, service: Stack) -> None:
-    """A page that needs a connection asks for one first, and is what one sees then."""
+    """A page that needs a connection asks for one first, then opens."""
     page.goto("/login-success?from=bookmark")
     expect(page).to_have_url(f"{service.pages}/")
     expect(page.get_by_text("Connect first to see that page.")).to_be_visible()
@@ -104,7 +104,7 @@ def test_guard_leads_to_login_and_back(page: Page, service: Stack) -> None:
 
 @on_server_every_day
 def test_only_the_chosen_bases_show(page: Page) -> None:
-    """The person decides on the consent page."""
+    """The user chooses the bases on the consent page."""
     page.goto("/")
     click(page, "Connect Airtable")
     page.get_by_label("Content calendar").uncheck()
@@ -115,7 +115,7 @@ def test_only_the_chosen_bases_show(page: Page) -> None:
 
 @on_server_every_day
 def test_denied_consent_says_so_and_offers_another_try(page: Page, service: Stack) -> None:
-    """Nothing is connected; the second try works."""
+    """Nothing is connected, and the second try works."""
     page.goto("/")
     click(page, "Connect Airtable")
     click(page, "Deny")
@@ -131,7 +131,7 @@ def test_denied_consent_says_so_and_offers_another_try(page: Page, service: Stac
 
 
 def test_code_leaves_address_bar_and_history(page: Page, service: Stack) -> None:
-    """It is dropped as soon as it is read; going back shows no trace of it."""
+    """The page removes it as soon as it has read it; the back button does not show it again."""
     opened: list[str] = []
     page.on("framenavigated", lambda frame: opened.append(frame.url))
     connect(page)
@@ -144,7 +144,7 @@ def test_code_leaves_address_bar_and_history(page: Page, service: Stack) -> None
 
 
 def test_code_leaves_the_address_bar_before_the_answer_comes(page: Page, service: Stack) -> None:
-    """An extension, a shared screen or a crash report sees the address meanwhile."""
+    """Meanwhile an extension, a shared screen or a crash report could see the address."""
     held: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -153,11 +153,13 @@ def test_code_leaves_the_address_bar_before_the_answer_comes(page: Page, service
         else:
             route.continue_()
 
-    page.route(service.api + ending(service), hold)
+    page.route(service.api + finish_path(service), hold)
     page.goto("/")
     click(page, "Connect Airtable")
     with page.expect_request(
-        lambda request: request.method == "POST" and request.url == service.api + ending(service)
+        lambda request: (
+            request.method == "POST" and request.url == service.api + finish_path(service)
+        )
     ):
         click(page, "Grant access")
     expect(page.get_by_role("status")).to_contain_text("Connecting to Airtable…")
@@ -169,17 +171,17 @@ def test_code_leaves_the_address_bar_before_the_answer_comes(page: Page, service
 def test_callback_that_this_tab_did_not_begin_is_refused(
     page: Page, chromium: Browser, service: Stack
 ) -> None:
-    """Somebody's link must not connect this browser to their Airtable account."""
+    """An attacker's link must not connect this browser to the attacker's Airtable account."""
     stranger = chromium.new_context(base_url=service.pages)
     url = stopped_at_callback(stranger.new_page(), service)
     cookies = stranger.cookies()
     stranger.close()
 
-    for cookie in cookies:  # even a stranger's login cookie does not help
+    for cookie in cookies:  # not even with the attacker's login cookie
         page.context.add_cookies(
             [{"name": cookie["name"], "value": cookie["value"], "url": service.api}]
         )
-    exchanges = ends(page, service)
+    exchanges = finish_requests(page, service)
     page.goto(url)
     expect_heading(page, "This login did not start here")
     assert exchanges == []
@@ -190,7 +192,7 @@ def test_callback_that_this_tab_did_not_begin_is_refused(
 def test_login_finishes_only_in_the_browser_that_began_it(
     page: Page, chromium: Browser, service: Stack
 ) -> None:
-    """Even a page that believes in the state cannot finish elsewhere; nothing is burned."""
+    """Another browser with the right state cannot finish it, and does not spend the code."""
     url = stopped_at_callback(page, service)
     before = service.token_requests()
     (cookie,) = page.context.cookies(service.api)
@@ -215,11 +217,11 @@ def test_login_finishes_only_in_the_browser_that_began_it(
 def test_two_tabs_that_begin_at_the_same_moment_both_finish(
     person: BrowserContext, service: Stack
 ) -> None:
-    """The second one to finish, too."""
+    """They finish in reverse order."""
     tabs = [person.new_page() for _ in range(2)]
     for tab in tabs:
         tab.goto("/")
-    for tab in tabs:  # neither waits for the other
+    for tab in tabs:  # both click at the same moment
         tab.evaluate("setTimeout(() => document.querySelector('button').click(), 200)")
     for tab in tabs:
         expect(tab.get_by_role("button", name="Grant access")).to_be_visible()
@@ -229,7 +231,7 @@ def test_two_tabs_that_begin_at_the_same_moment_both_finish(
 
 
 def test_callback_that_runs_twice_sends_one_exchange(page: Page, service: Stack) -> None:
-    """A framework's double run shares the first run's answer."""
+    """A framework may run it twice: the second run gets the first run's result."""
     url = stopped_at_callback(page, service)
     before = service.token_requests()
     page.goto("/login-failure")
@@ -260,7 +262,7 @@ def test_callback_opened_again_keeps_the_connection(page: Page, service: Stack) 
 
 @on_server_every_day
 def test_back_button_after_connecting_keeps_the_connection(page: Page) -> None:
-    """Back to the start page means on to the guarded one."""
+    """The start page leads to the guarded page."""
     connect(page)
     page.goto("/")
     expect_heading(page, "Your Airtable is connected")
@@ -269,7 +271,7 @@ def test_back_button_after_connecting_keeps_the_connection(page: Page) -> None:
 
 
 def test_back_button_after_logging_out_does_not_log_in(page: Page) -> None:
-    """What was on the screen is gone."""
+    """The back button does not show the guarded page again."""
     connect(page)
     click(page, "Log out")
     expect_heading(page, "Bring your Airtable bases along")
@@ -279,14 +281,14 @@ def test_back_button_after_logging_out_does_not_log_in(page: Page) -> None:
 
 @on_server_every_day
 def test_callback_without_parameters_is_a_failure_page(page: Page) -> None:
-    """As for anyone who opens it by hand."""
+    """A user may open it by hand."""
     page.goto("/auth-callback")
     expect_heading(page, "This login did not start here")
 
 
 @on_server_every_day
 def test_unknown_path_leads_to_the_start(page: Page, service: Stack) -> None:
-    """The history fallback serves the app; the app knows its routes."""
+    """The server answers every path with the app, and the app knows its routes."""
     page.goto("/somewhere/else")
     expect(page).to_have_url(f"{service.pages}/")
 
@@ -295,7 +297,7 @@ def test_unknown_path_leads_to_the_start(page: Page, service: Stack) -> None:
 def test_page_of_an_unlisted_origin_gets_nothing(
     person: BrowserContext, service: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The same pages on a port that is not in the list."""
+    """The same pages are served on a port that is not in the list."""
     port = free_port()
     pages = ["pages", "--port", str(port), "--api-url", service.api]
     with command(pages, tmp_path_factory.mktemp("unlisted")):
@@ -314,7 +316,7 @@ def test_page_of_an_unlisted_origin_gets_nothing(
 
 
 def test_login_cookie_is_out_of_reach_for_scripts(page: Page, service: Stack) -> None:
-    """`HttpOnly` and strict."""
+    """The cookie is `HttpOnly` and strict."""
     page.goto("/")
     click(page, "Connect Airtable")
     expect(page.get_by_role("button", name="Grant access")).to_be_visible()
@@ -328,14 +330,14 @@ def test_login_cookie_is_out_of_reach_for_scripts(page: Page, service: Stack) ->
 
 @on_server_every_day
 def test_loopback_address_leads_to_localhost(page: Page, service: Stack) -> None:
-    """Where the cookie would be lost, nobody starts."""
+    """On 127.0.0.1 the login cookie would be lost, so the page redirects to localhost."""
     page.goto(service.pages.replace("localhost", "127.0.0.1"))
     expect(page).to_have_url(f"{service.pages}/")
 
 
 @on_server_every_day
 def test_keyboard_is_enough(page: Page) -> None:
-    """Tab reaches what matters, Enter works it, and the focus follows the view."""
+    """Tab reaches the buttons, Enter presses them, and the focus moves to the new view."""
     page.goto("/")
     expect(page.get_by_role("main")).to_be_focused()
     page.keyboard.press("Tab")
@@ -349,7 +351,7 @@ def test_keyboard_is_enough(page: Page) -> None:
 
 @on_server_every_day
 def test_failure_is_announced(page: Page) -> None:
-    """An alert for screen readers, with the details to pass on."""
+    """Screen readers read an alert, whose details the user can pass on."""
     page.goto("/")
     click(page, "Connect Airtable")
     click(page, "Deny")
@@ -363,7 +365,7 @@ def test_failure_is_announced(page: Page) -> None:
     "width", [320, *(pytest.param(w, marks=pytest.mark.thorough) for w in (390, 1280))]
 )
 def test_nothing_is_cut_off(chromium: Browser, service: Stack, width: int) -> None:
-    """No page scrolls sideways, however narrow."""
+    """At no width does a page scroll sideways."""
     context = chromium.new_context(base_url=service.pages, viewport={"width": width, "height": 800})
     page = context.new_page()
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -382,7 +384,7 @@ def test_nothing_is_cut_off(chromium: Browser, service: Stack, width: int) -> No
 
 @on_server_every_day
 def test_docs_work_under_their_policy(page: Page, service: Stack) -> None:
-    """Swagger UI starts from our own files, and *Try it out* reaches the service."""
+    """Swagger UI loads only the service's own files, and *Try it out* reaches the service."""
     others: list[str] = []
     page.on(
         "request",

@@ -1,4 +1,4 @@
-"""What a page on a sibling domain can do to the cookies of the service, in a real browser."""
+"""The service is safe from the cookies of a page on a sibling domain, in a real browser."""
 
 import ssl
 import threading
@@ -20,12 +20,12 @@ pytestmark = pytest.mark.browser
 APP, SIBLING = "app.example.test", "sibling.example.test"
 SESSION = "__Host-airtable_session"
 DISGUISE = "\xa0"
-"""A no-break space: white space to Python, part of the name to a browser."""
+"""A no-break space. Python strips it as white space; a browser keeps it as part of the name."""
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a certificate and its key."""
+    """A file with a certificate and its private key."""
     return self_signed_certificate(tmp_path_factory.mktemp("tls"))
 
 
@@ -38,14 +38,14 @@ def origin(certificate: Path) -> Iterator[Origin]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Chromium, to which every name below example.test is this machine."""
+    """Chromium that resolves every name below example.test to this machine."""
     with sync_playwright() as playwright:
         yield launch(playwright, "--host-resolver-rules=MAP *.example.test 127.0.0.1")
 
 
 @contextmanager
 def sibling(certificate: Path, cookie: str, seen: list[str]) -> Iterator[str]:
-    """A page at https://sibling.example.test that sets a cookie and notes those that it gets."""
+    """A page at https://sibling.example.test that sets a cookie and records those it receives."""
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -55,7 +55,7 @@ def sibling(certificate: Path, cookie: str, seen: list[str]) -> Iterator[str]:
             self.end_headers()
 
         def log_request(self, code: object = "", size: object = "") -> None:
-            """Stay quiet."""
+            """Do not log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -74,9 +74,9 @@ def sibling(certificate: Path, cookie: str, seen: list[str]) -> Iterator[str]:
 def test_sibling_domain_cannot_give_a_browser_its_session(
     chromium: Browser, origin: Origin, certificate: Path
 ) -> None:
-    """A cookie whose name only resembles that of the session's cookie is not a session.
+    """A cookie whose name only resembles that of the session cookie is not a session.
 
-    Otherwise a page on a sibling domain could make a visitor work in the Airtable of an attacker.
+    Otherwise a page on a sibling domain could make a visitor work in an attacker's account.
     """
     attacker = chromium.new_context(base_url=origin.url, ignore_https_errors=True)
     connect(attacker.new_page())

@@ -1,4 +1,4 @@
-"""An app of one's own against `demo --app`, as the README builds it, and the simulator's page."""
+"""The README's app with `demo --app`, and the simulator's page."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 
 @dataclass
 class Demo:
-    """Where the parts are, and what the command printed."""
+    """The addresses of the parts, and the output of the command."""
 
     app: str
     api: str
@@ -59,8 +59,8 @@ def connect(page: Page, demo: Demo) -> None:
     expect(page.get_by_text("Connected. Your bases: Product launch")).to_be_visible()
 
 
-def test_app_of_ones_own_connects_as_the_readme_says(page: Page, demo: Demo) -> None:
-    """And is offered to connect again once the grant was revoked on the simulator's page."""
+def test_own_app_connects_as_the_readme_says(page: Page, demo: Demo) -> None:
+    """After the grant is revoked on the simulator's page, the app offers to connect again."""
     connect(page, demo)
     assert page.url == f"{demo.app}/"
     simulator = page.context.new_page()
@@ -76,8 +76,8 @@ def test_app_of_ones_own_connects_as_the_readme_says(page: Page, demo: Demo) -> 
     expect(page.get_by_role("button", name="Connect Airtable")).to_be_visible()
 
 
-def test_page_breaks_what_it_says(page: Page, demo: Demo) -> None:
-    """Expired tokens are not noticed; a refresh that fails and a 429 are, and pass."""
+def test_each_button_of_the_simulator_causes_its_failure(page: Page, demo: Demo) -> None:
+    """Users do not notice expired tokens. They notice a failed refresh, which passes, and a 429."""
     connect(page, demo)
     simulator = page.context.new_page()
     simulator.goto(demo.airtable)
@@ -107,8 +107,8 @@ def test_page_breaks_what_it_says(page: Page, demo: Demo) -> None:
     expect(simulator.get_by_text("None yet.")).to_be_visible()
 
 
-def test_app_of_ones_own_disconnects(page: Page, demo: Demo) -> None:
-    """The service erases its tokens; in Airtable the grant stays."""
+def test_own_app_disconnects(page: Page, demo: Demo) -> None:
+    """The service deletes its tokens; the grant stays in Airtable."""
     connect(page, demo)
     ask = page.context.request  # with the browser's cookies
     assert ask.get(f"{demo.api}/session").status == 200
@@ -120,7 +120,7 @@ def test_app_of_ones_own_disconnects(page: Page, demo: Demo) -> None:
 
 
 def test_page_is_under_a_strict_policy(page: Page, demo: Demo) -> None:
-    """No site may frame its buttons; it fits every width."""
+    """Other sites cannot frame its buttons. It fits every width."""
     headers = httpx.get(demo.airtable).headers
     assert "script-src 'self'; style-src 'self'" in headers["content-security-policy"]
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
@@ -133,7 +133,7 @@ def test_page_is_under_a_strict_policy(page: Page, demo: Demo) -> None:
 
 
 def test_other_website_cannot_press_the_buttons(page: Page, demo: Demo) -> None:
-    """Neither by script nor by form, from another origin on this machine."""
+    """Neither a script nor a form from another origin on this machine can."""
     connect(page, demo)
     answer = page.evaluate(
         """async (url) => {
@@ -161,7 +161,6 @@ def test_other_website_cannot_press_the_buttons(page: Page, demo: Demo) -> None:
 
 
 def test_what_the_app_needs_is_printed(demo: Demo) -> None:
-    """The same at every start."""
     for text in (
         f"Start your app on {demo.app}. Its callback route is {demo.app}/auth-callback",
         "client ID      demo-client",

@@ -1,4 +1,4 @@
-"""Bases, tables and records, for a person who reads them."""
+"""Bases, tables and records, as a person reads them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -31,7 +31,7 @@ def service(
     tmp_path_factory: pytest.TempPathFactory,
     stack_with_tokens: Callable[[str], Stack],
 ) -> Iterator[Stack]:
-    """Pages and service as two origins of a site, as one behind nginx, and without sessions."""
+    """Pages and service on two origins, on one origin behind nginx, and without sessions."""
     if request.param == "one origin":
         with one_origin(tmp_path_factory.mktemp("records")) as origin:
             yield replace_origin(origin.service, origin.url)
@@ -46,7 +46,7 @@ def replace_origin(service: Stack, url: str) -> Stack:
 
 @pytest.fixture(autouse=True)
 def _pause(service: Stack) -> None:
-    """What one test asked of a base does not count against the next."""
+    """Advance Airtable's clock, so that its rate limit forgets the previous test's requests."""
     service.advance_clock(31)
 
 
@@ -78,7 +78,7 @@ on_server = pytest.mark.parametrize(
 
 @on_server
 def test_connect_browse_expire_revoke_reconnect_disconnect(page: Page, service: Stack) -> None:
-    """Pages of a hundred; the token expires unnoticed; an ended connection can be reconnected."""
+    """The token expires unnoticed, and a revoked connection can be reconnected."""
     connect(page)
     open_base(page, "Inventory and orders", "Orders")
     expect(page.get_by_text("Records 1–100")).to_be_visible()
@@ -112,7 +112,7 @@ def test_connect_browse_expire_revoke_reconnect_disconnect(page: Page, service: 
 
 
 def test_cells_read_as_a_person_expects(page: Page, service: Stack) -> None:
-    """By the type of their field; nothing breaks the policy, pictures included."""
+    """Cells follow the type of their field, and pictures load under the content security policy."""
     connect(page)
     open_base(page, "Inventory and orders")
     sleeve = row(page, "Felt laptop sleeve 14″")
@@ -147,7 +147,7 @@ def test_cells_read_as_a_person_expects(page: Page, service: Stack) -> None:
 
 
 def test_record_opens_in_full(page: Page, service: Stack) -> None:
-    """Empty fields as well; Escape closes it and the focus comes back."""
+    """It shows empty fields, too. Escape closes it and returns the focus."""
     connect(page)
     open_base(page, "Product launch")
     button = page.get_by_role("button", name="Record the product tour")
@@ -170,8 +170,8 @@ def test_record_opens_in_full(page: Page, service: Stack) -> None:
 
 
 @on_server
-def test_tables_are_places_to_come_back_to(page: Page, service: Stack) -> None:
-    """By the back button, a reload, and a bookmark; what is unknown is said."""
+def test_tables_can_be_reloaded_and_bookmarked(page: Page, service: Stack) -> None:
+    """Reload, the back button and a bookmark work, and the page reports an unknown base."""
     connect(page)
     open_base(page, "Inventory and orders", "Orders")
     place = page.url
@@ -205,10 +205,10 @@ def test_tables_are_places_to_come_back_to(page: Page, service: Stack) -> None:
         ),
     ],
 )
-def test_failure_is_said_and_tried_again(
+def test_failure_is_shown_and_can_be_retried(
     page: Page, service: Stack, fault: dict[str, Any], words: str
 ) -> None:
-    """In the table's place; the rest of the page stays."""
+    """The message replaces only the table; the rest of the page stays."""
     connect(page)
     open_base(page, "Inventory and orders", "Orders")
     expect(page.get_by_text("Records 1–100")).to_be_visible()
@@ -223,7 +223,7 @@ def test_failure_is_said_and_tried_again(
 
 @pytest.mark.parametrize("service", ["two origins"], indirect=True)
 def test_text_of_others_stays_text(page: Page, service: Stack) -> None:
-    """Markup, a script's address and shapes that nobody documents; an empty table says so."""
+    """Markup, a `javascript:` URL and unknown shapes appear as text. An empty table says so."""
     connect(page)
     records: dict[str, list[dict[str, Any]]] = {"records": []}
     page.route(RECORDS, lambda route: route.fulfill(json=records, headers=cors(service)))
@@ -250,7 +250,7 @@ INHERITED = ("constructor", "__proto__", "toString", "hasOwnProperty")
 def test_field_that_is_called_like_an_inherited_property_is_empty(
     page: Page, service: Stack
 ) -> None:
-    """In the grid and in full, and where it is the primary field."""
+    """This holds in the grid, in an opened record, and for the primary field."""
     connect(page)
     fields = [
         {"id": f"fld{number}", "name": name, "type": "singleLineText"}
@@ -292,7 +292,7 @@ def test_pager_waits_while_a_page_loads(page: Page, service: Stack) -> None:
 
 @pytest.mark.parametrize("service", ["two origins"], indirect=True)
 def test_second_try_is_sent_once(page: Page, service: Stack) -> None:
-    """However often it is clicked."""
+    """A double click sends one request."""
     connect(page)
     open_base(page, "Inventory and orders")
     page.route("**/tables", lambda route: route.abort())
@@ -326,7 +326,7 @@ def cors(service: Stack) -> dict[str, str]:
 )
 @pytest.mark.parametrize("service", ["two origins"], indirect=True)
 def test_wide_tables_scroll_within_the_page(chromium: Browser, service: Stack, width: int) -> None:
-    """The page itself stays as wide as the window."""
+    """The page itself is no wider than the window."""
     context = chromium.new_context(base_url=service.pages, viewport={"width": width, "height": 800})
     page = context.new_page()
     connect(page)
@@ -347,10 +347,10 @@ def test_wide_tables_scroll_within_the_page(chromium: Browser, service: Stack, w
         ("data.records:read", "Your Airtable is connected", "may not see which bases there are"),
     ],
 )
-def test_what_the_scopes_do_not_allow_is_said(
+def test_missing_scope_is_explained(
     chromium: Browser, tmp_path: Path, scopes: str, heading: str, words: str
 ) -> None:
-    """And the way to allow it, instead of an error of Airtable's."""
+    """The page offers to grant the scope and sends no request that Airtable would refuse."""
     with stack(tmp_path, SCOPES=scopes) as service:
         context = chromium.new_context(base_url=service.pages)
         page = context.new_page()
@@ -413,7 +413,7 @@ CELLS: list[tuple[dict[str, Any], Any, str | None]] = [
 
 @pytest.mark.parametrize("service", ["two origins"], indirect=True)
 def test_every_shape_of_a_cell_reads_as_something(page: Page, service: Stack) -> None:
-    """In the grid and in full; those that nobody documents included."""
+    """This holds in the grid and in an opened record, also for undocumented shapes."""
     page.goto("/")
     for field, value, text in CELLS:
         for function in ("cell", "full"):

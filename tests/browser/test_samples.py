@@ -32,7 +32,7 @@ def page(request: Request) -> Response:
 
 app = Starlette(routes=[Route("/{path:path}", page)])
 """
-"""A static host that answers unknown paths with the page, as the README asks for."""
+"""A static host that answers unknown paths with the page, as the README requires."""
 
 REACT = """
 import { createRoot } from "react-dom/client";
@@ -94,13 +94,13 @@ ENTRIES = {"react.jsx": REACT, "vue.js": VUE, "angular.ts": ANGULAR}
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the samples are."""
+    """The directory of the samples."""
     return tmp_path_factory.mktemp("samples")
 
 
 @pytest.fixture(scope="module")
 def origin(directory: Path) -> Iterator[str]:
-    """Where the app is served. The service and the simulator know this origin."""
+    """The app's origin, which the service and the simulator know."""
     port = free_port()
     mine = f"http://localhost:{port}"
     (directory / "host.py").write_text(HOST)
@@ -119,7 +119,7 @@ def origin(directory: Path) -> Iterator[str]:
 def test_app_of_the_samples_connects(
     chromium: Browser, directory: Path, origin: str, entry: str
 ) -> None:
-    """A person is refused, sees why, connects, and sees the bases."""
+    """The user first denies access and sees the reason, then connects and sees the bases."""
     (directory / entry).write_text(ENTRIES[entry])
     build = [str(NODE), str(BUILD), str(directory), entry]
     subprocess.run(build, check=True, timeout=60)

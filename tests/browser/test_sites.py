@@ -1,4 +1,4 @@
-"""`check` tells sites apart as Chromium does: between two sites no cookie of a login is kept."""
+"""`check` knows the same sites as Chromium, which stores no login cookie between two sites."""
 
 import asyncio
 import ssl
@@ -36,7 +36,7 @@ KEEPS_COOKIE = """async api => {
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Sets a cookie like ours, and answers with the cookies of a request."""
+    """Sets a cookie with the attributes of the service's, and answers with a request's cookies."""
 
     def do_GET(self) -> None:
         body = self.headers.get("Cookie", "").encode()
@@ -52,12 +52,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-        """Say nothing."""
+        """Do not log."""
 
 
 @contextmanager
 def https_server(directory: Path) -> Iterator[int]:
-    """A server for every host name; its port."""
+    """Run a server for every host name. Yields its port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(self_signed_certificate(directory))
@@ -76,7 +76,7 @@ def https_server(directory: Path) -> Iterator[int]:
 
 @contextmanager
 def tab() -> Iterator[Page]:
-    """A Chromium for which every host is this machine."""
+    """A tab of a Chromium that resolves every host name to this machine."""
     with sync_playwright() as playwright:
         browser = launch(playwright, "--host-resolver-rules=MAP * 127.0.0.1")
         yield browser.new_context(ignore_https_errors=True).new_page()
@@ -84,7 +84,7 @@ def tab() -> Iterator[Page]:
 
 
 async def is_one_site(app: str, api: str) -> bool:
-    """What `check` says of these hosts."""
+    """Whether `check` reports these hosts as one site."""
     settings = make_settings(
         redirect_uri=f"https://{app}/cb",
         allowed_origins=f"https://{app}",
@@ -95,7 +95,7 @@ async def is_one_site(app: str, api: str) -> bool:
 
 
 def test_check_tells_sites_apart_as_chromium_does(tmp_path: Path) -> None:
-    """Customers of hosting companies, and names below one domain."""
+    """The pairs are customers of hosting companies, and names below one domain."""
     said = {pair: asyncio.run(is_one_site(*pair)) for pair in PAIRS}
     seen = {}
     with https_server(tmp_path) as port, tab() as page:

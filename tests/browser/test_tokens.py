@@ -1,4 +1,4 @@
-"""Where tokens are, and what becomes of a connection, in both modes of the pages."""
+"""Where tokens are stored and how a connection ends, in both modes of the pages."""
 
 import json
 from typing import Any
@@ -21,15 +21,15 @@ def control(service: Stack, method: str, path: str, body: Any = None) -> None:
     assert answer.status_code < 300, answer.text
 
 
-def given_out(service: Stack) -> set[str]:
-    """Every token that the simulator saw being used."""
+def tokens_seen(service: Stack) -> set[str]:
+    """Every access token that the simulator received in a request."""
     authorized = {each["headers"].get("authorization", "") for each in service.seen()}
     return {value.removeprefix("Bearer ") for value in authorized if value.startswith("Bearer ")}
 
 
 @on_server
 def test_browser_never_sees_a_token(page: Page, service: Stack) -> None:
-    """No storage, no cookie that scripts can read, and no response holds one."""
+    """A token is in no storage, in no cookie that scripts can read, and in no response."""
     bodies: list[str] = []
 
     def note(response: Response) -> None:
@@ -44,7 +44,7 @@ def test_browser_never_sees_a_token(page: Page, service: Stack) -> None:
     kept = page.evaluate(
         "JSON.stringify([{...sessionStorage}, {...localStorage}, document.cookie, history.state])"
     )
-    tokens = given_out(service)
+    tokens = tokens_seen(service)
     assert len(tokens) >= 1
     assert any("Product launch" in body for body in bodies), "the bodies were not seen"
     for text in (kept, *bodies):
@@ -63,7 +63,7 @@ def test_browser_never_sees_a_token(page: Page, service: Stack) -> None:
 
 @on_server
 def test_page_calls_airtable_through_the_service_only(page: Page, service: Stack) -> None:
-    """Its policy allows nothing else."""
+    """The page's content security policy allows only the service."""
     hosts: set[str] = set()
     page.on("request", lambda request: hosts.add(request.url.split("/v0")[0]))
     connect(page)
@@ -87,7 +87,7 @@ def test_expired_access_is_renewed_unnoticed(page: Page, service: Stack) -> None
 
 @on_server
 def test_revoked_access_offers_to_reconnect(page: Page, service: Stack) -> None:
-    """It says why, keeps the way back, and works again afterwards."""
+    """The page says why, returns to the same address, and works again afterwards."""
     connect(page)
     control(service, "POST", "revocation")
     page.reload()
@@ -105,7 +105,7 @@ def test_revoked_access_offers_to_reconnect(page: Page, service: Stack) -> None:
 
 @on_server
 def test_guard_asks_the_server(page: Page, service: Stack) -> None:
-    """What the page remembers does not count."""
+    """The page does not rely on what it remembers."""
     connect(page)
     page.context.clear_cookies(name="airtable_session")
     page.goto("/login-success")
@@ -113,7 +113,7 @@ def test_guard_asks_the_server(page: Page, service: Stack) -> None:
 
 
 def test_disconnect_says_what_it_cannot_do(page: Page, service: Stack) -> None:
-    """Airtable still lists the integration; the link leads to where it is removed."""
+    """Airtable still lists the integration, and the page links to where it can be removed."""
     connect(page)
     click(page, "Log out")
     expect(page.get_by_text("this app has forgotten its access")).to_be_visible()
@@ -123,7 +123,7 @@ def test_disconnect_says_what_it_cannot_do(page: Page, service: Stack) -> None:
 
 @on_server
 def test_disconnect_that_fails_is_not_reported_as_done(page: Page, service: Stack) -> None:
-    """The service does not answer: the person stays connected, and is told so."""
+    """If the service does not answer, the user stays connected and the page says so."""
     connect(page)
     page.route(f"{service.api}/session", lambda route: route.abort())
     click(page, "Log out")
@@ -135,7 +135,7 @@ def test_disconnect_that_fails_is_not_reported_as_done(page: Page, service: Stac
 
 @on_server
 def test_service_that_is_gone_is_explained(page: Page, service: Stack) -> None:
-    """Instead of an empty page."""
+    """The page would otherwise be empty."""
     connect(page)
     page.route(f"{service.api}/**", lambda route: route.abort())
     page.reload()
@@ -144,7 +144,7 @@ def test_service_that_is_gone_is_explained(page: Page, service: Stack) -> None:
 
 @in_browser
 def test_access_that_ended_can_be_renewed_by_hand(page: Page, service: Stack) -> None:
-    """Airtable's 401 is explained, and nothing is renewed silently."""
+    """The page explains Airtable's 401 and refreshes only when the user asks for it."""
     connect(page)
     expect(page.get_by_text("Access ends")).to_be_visible()
     control(service, "POST", "clock", {"advance": 3601})
@@ -157,7 +157,7 @@ def test_access_that_ended_can_be_renewed_by_hand(page: Page, service: Stack) ->
     assert service.token_requests() == before + 1
 
 
-# What the copied module does
+# The module that apps copy, `airtable-oauth.js`
 
 
 OLD_BROWSER = (
@@ -166,7 +166,7 @@ OLD_BROWSER = (
 
 
 def asked(page: Page, service: Stack, path: str, method: str = "GET") -> list[str]:
-    """The requests of this tab to a route of the service, as they are made."""
+    """The URLs of this tab's requests to a route of the service. The list grows with each."""
     seen: list[str] = []
     page.on(
         "request",
@@ -181,7 +181,7 @@ def asked(page: Page, service: Stack, path: str, method: str = "GET") -> list[st
 
 @on_server
 def test_reconnect_names_its_connection_in_an_old_browser(page: Page, service: Stack) -> None:
-    """`URLSearchParams.size` is undefined before 2023; a lost name makes a second connection."""
+    """Browsers before 2023 lack `URLSearchParams.size`; an unnamed login makes a new connection."""
     page.add_init_script(OLD_BROWSER)
     page.goto("/login-failure")
     begun = asked(page, service, "/authorization-url")
@@ -202,7 +202,7 @@ def test_reconnect_names_its_connection_in_an_old_browser(page: Page, service: S
 
 
 def test_pages_work_in_an_old_browser(page: Page, service: Stack) -> None:
-    """Records and links in cells included."""
+    """This includes records and links in cells."""
     page.add_init_script(OLD_BROWSER)
     service.advance_clock(31)
     connect(page)
@@ -212,7 +212,7 @@ def test_pages_work_in_an_old_browser(page: Page, service: Stack) -> None:
 
 
 def test_second_click_sends_nothing(page: Page, service: Stack) -> None:
-    """Neither a second login nor a second renewal, which would spend a refresh token twice."""
+    """It sends no second login, and no second refresh, which would reuse a refresh token."""
     connect(page)
     begun = asked(page, service, "/authorization-url")
     renewed = asked(page, service, "/token-refresh", "POST")
@@ -238,7 +238,7 @@ def test_second_click_sends_nothing(page: Page, service: Stack) -> None:
 
 @on_server
 def test_login_whose_answer_is_lost_is_finished_by_another_try(page: Page, service: Stack) -> None:
-    """The service has finished it already; the state is kept until an answer says so."""
+    """The service has finished the login, but the tab keeps its state until an answer arrives."""
     before = service.token_requests()
     finishing = asked(page, service, "/session", "POST")
 
@@ -263,7 +263,7 @@ def test_login_whose_answer_is_lost_is_finished_by_another_try(page: Page, servi
 
 
 def test_foreign_callback_leaves_the_login_of_the_tab_alone(page: Page, service: Stack) -> None:
-    """It used to delete its state, so that the person's own login failed."""
+    """Such a callback once deleted the tab's state, so that the user's own login failed."""
     page.goto("/")
     page.evaluate("sessionStorage.setItem('airtable-oauth.state', 'the-state-of-this-tab')")
     page.goto("/auth-callback?code=foreign&state=foreign-state-of-another")
@@ -273,8 +273,8 @@ def test_foreign_callback_leaves_the_login_of_the_tab_alone(page: Page, service:
 
 
 @in_browser
-def test_status_of_tokens_in_the_tab_is_true(page: Page, service: Stack) -> None:
-    """What renewing would mend is not `connected`, and not to be reconnected either."""
+def test_status_of_tokens_in_the_tab_is_right(page: Page, service: Stack) -> None:
+    """If a refresh would help, the status is neither `connected` nor a reason to reconnect."""
     connect(page)
     control(service, "POST", "clock", {"advance": 3601})
     page.reload()
@@ -302,7 +302,7 @@ def test_status_of_tokens_in_the_tab_is_true(page: Page, service: Stack) -> None
     [(0.1, "Your access to Airtable has ended"), (61, "The connection was not used for too long")],
 )
 def test_time_ends_tokens_in_the_tab(page: Page, service: Stack, days: float, heading: str) -> None:
-    """By their own dates, without a request to Airtable."""
+    """The tab knows the tokens' dates and sends no request to Airtable."""
     connect(page)
     seconds = int(days * 24 * 3600)
     page.add_init_script(f"const now = Date.now; Date.now = () => now() + {seconds * 1000};")
