@@ -1,4 +1,4 @@
-"""The service, which knows how long its event loop was held at once. For uvicorn, as a factory."""
+"""An app factory for uvicorn: the service, with a measurement of how long its event loop blocks."""
 
 import asyncio
 import time
@@ -9,9 +9,9 @@ from airtable_oauth.cli.serve import worker
 
 
 class Heartbeat:
-    """Answers `/_longest_hold` with the longest hold since it was last asked, in milliseconds.
+    """Answers `/_longest_hold` with the longest block since the last request, in milliseconds.
 
-    A hold is the processor's time between two beats: other processes do not count.
+    It measures the thread's CPU time between two beats, so other processes do not count.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -38,5 +38,5 @@ class Heartbeat:
 
 
 def create() -> ASGIApp:
-    """The service, as its processes run it."""
+    """The service as its worker processes run it."""
     return Heartbeat(worker())

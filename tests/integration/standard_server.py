@@ -1,7 +1,7 @@
-"""An OAuth 2.0 authorization server that owes Airtable nothing: Authlib's, on Flask.
+"""An OAuth 2.0 authorization server independent of Airtable: Authlib's, on Flask.
 
-PKCE is required, clients authenticate with Basic, refresh tokens rotate. It leaves out what only
-Airtable has: `refresh_expires_in`, and 409.
+PKCE is required, clients authenticate with Basic, and refresh tokens rotate. It has neither
+`refresh_expires_in` nor status 409, which only Airtable has.
 """
 
 import secrets
@@ -117,7 +117,7 @@ def _app() -> Flask:
             return codes.pop(code, None)
 
         def delete_authorization_code(self, _code: Code) -> None:
-            """It was deleted when it was read."""
+            """Reading the code has already deleted it."""
 
         def authenticate_user(self, _code: Code) -> str:
             return "somebody"
@@ -133,7 +133,7 @@ def _app() -> Flask:
             return "somebody"
 
         def revoke_old_credential(self, _token: Token) -> None:
-            """It was removed when it was read."""
+            """Reading the token has already deleted it."""
 
     app = Flask(__name__)
     app.config["OAUTH2_REFRESH_TOKEN_GENERATOR"] = True
@@ -160,7 +160,7 @@ def _app() -> Flask:
 
 @contextmanager
 def standard_server() -> Iterator[str]:
-    """Run it on a socket of its own; its URL."""
+    """Run the server on its own port. Yields its URL."""
     server = make_server("127.0.0.1", 0, _app(), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

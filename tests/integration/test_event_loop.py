@@ -1,4 +1,4 @@
-"""How long one client can hold the event loop of the service, over a real socket."""
+"""How long one client can block the service's event loop, over a real socket."""
 
 import asyncio
 import socket
@@ -74,7 +74,7 @@ HOSTILE = {
     "body that is not read": b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n"
     + b"x" * 10_000_000,
 }
-"""SESSION stands for a session's cookie."""
+"""Requests. The test replaces SESSION with the cookie of a session."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Server:
     session: str = ""
 
     def longest_hold(self) -> float:
-        """Milliseconds, since this was last asked."""
+        """The longest time, in milliseconds, since the previous call."""
         answer = httpx.get(f"http://127.0.0.1:{self.port}/_longest_hold", timeout=60)
         return float(answer.text)
 
@@ -100,7 +100,7 @@ class Server:
             self.session = f"airtable_session={browser.cookies['airtable_session']}"
 
     def send(self, request: bytes) -> None:
-        """Send this as fast as it is accepted, and read until the answer's head is there."""
+        """Send `request` as fast as possible, and read until the answer's head is complete."""
         received = bytearray()
         with socket.create_connection(("127.0.0.1", self.port), timeout=2) as client:
             try:
@@ -108,12 +108,12 @@ class Server:
                 while b"\r\n\r\n" not in received and (data := client.recv(65536)):
                     received += data
             except OSError:
-                pass  # the server has heard enough
+                pass  # the server has closed the connection
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Logged in, so that requests reach the proxy."""
+    """The service with a logged-in user, so that requests reach the proxy."""
     directory = tmp_path_factory.mktemp("loop")
     with stack(directory, LOG_LEVEL="warning", NODE_COMPAT="true") as service:
         made = Server(free_port())
@@ -126,13 +126,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         with process(uvicorn, directory, settings):
             wait_for(f"http://127.0.0.1:{made.port}")
             asyncio.run(made.log_in())
-            httpx.get(f"http://127.0.0.1:{made.port}/openapi.json")  # made once
+            httpx.get(f"http://127.0.0.1:{made.port}/openapi.json")  # is built only once
             yield made
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_request_holds_the_event_loop(server: Server, name: str) -> None:
-    """The others wait for fifty milliseconds at most. The better of two tries counts."""
+    """Other clients wait at most fifty milliseconds. The better of two tries counts."""
     request = HOSTILE[name].replace(b"SESSION", server.session.encode())
     holds = []
     for _ in range(2):

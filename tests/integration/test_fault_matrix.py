@@ -1,4 +1,4 @@
-"""Every fault in the middle of a refresh, on every store: see `tests/matrix.py`."""
+"""Every fault in the middle of a refresh, with every store: see `tests/matrix.py`."""
 
 import pytest
 
@@ -15,7 +15,7 @@ EVERYDAY = ("redis",)
     [pytest.param(kind, marks=[] if kind in EVERYDAY else pytest.mark.thorough) for kind in KINDS],
 )
 async def test_connection_is_kept_where_it_can_be(kind: str) -> None:
-    """Else it says why; and no refresh is sent without need."""
+    """If a connection is lost, it has a reason. No unnecessary refresh is sent."""
     outcomes = await run(kind)
     assert outcomes == {name: CELLS[name][1] for name in outcomes}
     assert len(outcomes) == {"memory": 13, "sqlite": 29}.get(kind, 30)

@@ -1,4 +1,4 @@
-"""Every bad answer of the token endpoint, over real sockets: what the client gets, and when."""
+"""Malformed answers of the token endpoint, over real sockets: the client's answer, and its time."""
 
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -27,7 +27,7 @@ FAULTS: list[tuple[dict[str, Any], tuple[int, str]]] = [
     ({"drop": True, "commit": True}, ERROR),
     *(({"status": status}, ERROR) for status in (500, 502, 503, 504, 403, 404, 418, 429)),
     ({"status": 503, "commit": True}, ERROR),
-    # The tokens beside an infinite life are good: it counts as a short one.
+    # Except "infinity": its tokens are valid, and an infinite lifetime counts as a short one.
     *(({"junk": name}, ERROR) for name in JUNK if name != "infinity"),
     *(({"junk": name, "status": 400}, ERROR) for name in JUNK),
     ({"junk": "megabytes", "gzip": True}, ERROR),
@@ -74,7 +74,7 @@ async def service(airtable: str, store: MemoryStore) -> AsyncIterator[httpx.Asyn
 async def test_bad_answer_is_one_clear_error(
     airtable: str, fault: dict[str, Any], expected: tuple[int, str], path: str
 ) -> None:
-    """The one body, the right action, in time, with CORS; nothing kept, nothing repeated."""
+    """The answer has CORS headers and comes in time. Nothing is stored or sent twice."""
     store = MemoryStore()
     async with service(airtable, store) as browser, httpx.AsyncClient(base_url=airtable) as control:
         if path == "/token-exchange":
@@ -103,14 +103,14 @@ async def test_bad_answer_is_one_clear_error(
 
 
 async def test_unreachable_airtable() -> None:
-    """Nothing listens there."""
+    """No process listens on the port."""
     async with service(f"http://127.0.0.1:{free_port()}", MemoryStore()) as browser:
         answer = await browser.post("/token-refresh", json={"refresh_token": "r"})
     assert (answer.status_code, answer.json()["error"]) == (502, "airtable_unreachable")
 
 
 async def test_drop_is_a_drop(airtable: str) -> None:
-    """On a real socket there is no answer at all; else the matrix above would prove less."""
+    """On a real socket there is no answer at all, which the other tests rely on."""
     async with httpx.AsyncClient(base_url=airtable) as client:
         await client.post("/_simulator/faults", json={"drop": True})
         with pytest.raises(httpx.RemoteProtocolError):

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.integration
 load_all_checks()
 NOT_OURS = CHECKS.get_by_names(
     [
-        "positive_data_acceptance",  # a well-formed state that nobody began is refused all the same
-        "missing_required_header",  # X-CSRF is documented in words, with the others of its kind
+        "positive_data_acceptance",  # a well-formed state is still refused if it is unknown
+        "missing_required_header",  # X-CSRF is documented in words, with similar headers
     ]
 )
 OPENAPI = create_app(make_settings(node_compat=True)).openapi()
@@ -39,7 +39,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def cookie(service: Stack) -> str:
-    """The session cookie of somebody who is logged in."""
+    """The session cookie of a logged-in user."""
 
     async def log_in() -> str:
         async with httpx.AsyncClient(base_url=service.api) as browser:
@@ -52,7 +52,7 @@ def cookie(service: Stack) -> str:
 
 
 def texts(sent: Any) -> Iterator[str]:
-    """All strings in what was sent that are not our own and too long to come back by chance."""
+    """All strings in `sent` that the document lacks and that are too long to match by chance."""
     if isinstance(sent, str):
         yield from (sent,) if len(sent) >= 16 and sent not in DOCUMENT else ()
     elif isinstance(sent, dict):
@@ -63,7 +63,7 @@ def texts(sent: Any) -> Iterator[str]:
 
 
 def test_every_operation_is_generated() -> None:
-    """Else the rest of this module would prove less than it says."""
+    """If operations were missing, the other tests of this module would check too little."""
     assert len(OPERATIONS) >= 8
 
 
@@ -78,7 +78,7 @@ def test_every_operation_is_generated() -> None:
     ids=lambda value: getattr(value, "label", str(value)),
 )
 def test_every_answer_is_documented(service: Stack, cookie: str, operation: Any, mode: Any) -> None:
-    """No 500, no status or body that the document does not have, whatever is sent; no echo."""
+    """Status and body follow the document, none is a 500, and none repeats the input."""
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
@@ -88,10 +88,10 @@ def test_every_answer_is_documented(service: Stack, cookie: str, operation: Any,
     def check(case: Any) -> None:
         headers = CSRF | {"Cookie": cookie}
         answer = case.call(base_url=service.api, headers=headers)
-        assume(answer.status_code != 414)  # the server's answer: no route saw the request
+        assume(answer.status_code != 414)  # the server sends it before any route is called
         case.validate_response(answer, headers=headers, excluded_checks=NOT_OURS)
         assert answer.status_code != 500
-        told = f"{answer.text} {answer.headers}"
-        assert not [text for text in texts((case.query, case.body)) if text in told]
+        received = f"{answer.text} {answer.headers}"
+        assert not [text for text in texts((case.query, case.body)) if text in received]
 
     check()

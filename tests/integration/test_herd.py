@@ -1,4 +1,4 @@
-"""Many connections whose tokens end at once, while Airtable is slow and strangers post junk."""
+"""Many access tokens expire at once, while Airtable is slow and strangers send junk."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ WORKERS = 3
 def service(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[tuple[Stack, Sequence[str]]]:
-    """Three processes of the service on one store, each with an address of its own."""
+    """Three processes of the service with one store, each at its own address."""
     url = request.getfixturevalue(
         {"redis": "redis_url", "postgresql": "postgres_url"}[request.param]
     )
@@ -60,16 +60,16 @@ def service(
 
 @dataclass
 class Herd:
-    """Browsers whose access tokens have all ended."""
+    """Browsers whose access tokens have all expired."""
 
     cookies: Sequence[str]
     refresh_tokens: set[str]
 
 
 async def test_herd_loses_no_connection(service: tuple[Stack, Sequence[str]]) -> None:
-    """Nothing is sent twice, and all are connected again as fast as the slots allow.
+    """No refresh token is sent twice, and all connect again as fast as the slots allow.
 
-    `HERD` and `JUNK` in the environment make it larger.
+    `HERD` and `JUNK` in the environment increase the numbers.
     """
     size, junk = int(os.environ.get("HERD", "600")), int(os.environ.get("JUNK", "600"))
     made, addresses = service
@@ -100,7 +100,7 @@ async def test_herd_loses_no_connection(service: tuple[Stack, Sequence[str]]) ->
 
 
 async def expired(made: Stack, size: int) -> Herd:
-    """Sessions with connections whose access token ended an hour ago."""
+    """Sessions with connections whose access tokens expired an hour ago."""
     grants: list[dict[str, Any]] = await control(made, "POST", "grants", {"count": size})
     async with shared_store(made) as store:
         cookies = [await session(store, grant) for grant in grants]
@@ -108,7 +108,7 @@ async def expired(made: Stack, size: int) -> Herd:
 
 
 async def session(store: Store, grant: dict[str, Any]) -> str:
-    """The cookie of a session with a connection that has these tokens."""
+    """Store a session with a connection that has these tokens. Returns its cookie."""
     clock = StoreClock(store)
     now = await clock.now()
     record = StoredConnection(
@@ -128,11 +128,11 @@ async def session(store: Store, grant: dict[str, Any]) -> str:
 
 
 async def never_prolong(_connection_id: str, _until: float) -> None:
-    """These sessions do not last that long."""
+    """Leave the connection's lifetime as it is."""
 
 
 async def connected(browser: aiohttp.ClientSession, address: str, cookie: str) -> int:
-    """The status of a call, repeated as long as the answer asks for that."""
+    """Repeat a call for as long as the answer is 503. Returns the final status."""
     headers = {"Cookie": f"airtable_session={cookie}"}
     while True:
         async with browser.get(f"{address}/airtable/v0/meta/whoami", headers=headers) as answer:
@@ -163,7 +163,7 @@ async def shared_store(made: Stack) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def client() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client without limits of its own."""
+    """A client without limits."""
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, force_close=True),
         timeout=aiohttp.ClientTimeout(total=None),

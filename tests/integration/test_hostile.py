@@ -1,4 +1,4 @@
-"""One hostile client at full speed, on the service without nginx in front of it."""
+"""One hostile client at full speed against the service, without nginx."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ LIVE = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 class Attack:
-    """What a hostile client does over and over; `address` is the service's, `session` its own."""
+    """What a hostile client repeats. `address` is the service's, `session` is its own cookie."""
 
     def __init__(self, address: tuple[str, int], session: str) -> None:
         self.address = address
@@ -72,14 +72,14 @@ class Attack:
                 client.sendall(b"A: b\r\n" * 50_000)
 
     def endless_queue(self) -> None:
-        """Of requests whose bodies are read, which lets more of them in."""
+        """Send requests whose bodies the service reads, so that it accepts more of them."""
         request = CHUNKED + b"2\r\n{}\r\n0\r\n\r\n"
         with self.connect() as client:
             while True:
                 client.sendall(request * 5_000)
 
     def connections_that_never_end(self) -> None:
-        """Of each kind one; all are kept open until the attack is over."""
+        """Open one connection of each kind. All stay open until the attack ends."""
         for _ in range(5):
             self.sockets.append(self.connect(small=True))
         kept = self.sockets[-5:]
@@ -89,7 +89,7 @@ class Attack:
         kept[4].sendall(CHUNKED + b"5\r\n")
 
     def slow_download(self, target: str) -> None:
-        """Ask for something through the proxy, and never read it."""
+        """Request something through the proxy, and never read the answer."""
         client = self.connect(small=True)
         self.sockets.append(client)
         client.sendall(
@@ -104,7 +104,7 @@ class Attack:
 
 
 class EndlessApi(socketserver.StreamRequestHandler):
-    """A Web API that knows one user, and answers all else without end."""
+    """A Web API that knows one user, and answers all other requests without end."""
 
     def handle(self) -> None:
         with contextlib.suppress(OSError):
@@ -125,7 +125,7 @@ class EndlessApi(socketserver.StreamRequestHandler):
 
 
 class EndlessServer(socketserver.ThreadingTCPServer):
-    """Serves it on a port of its own."""
+    """Serves `EndlessApi` on its own port."""
 
     daemon_threads = True
     block_on_close = False
@@ -133,7 +133,7 @@ class EndlessServer(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def endless_api() -> Iterator[str]:
-    """Its URL."""
+    """Run an `EndlessServer`. Yields its URL."""
     with EndlessServer(("127.0.0.1", 0), EndlessApi) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
@@ -146,7 +146,7 @@ def endless_api() -> Iterator[str]:
 
 @contextmanager
 def at_full_speed(step: Callable[[], None]) -> Iterator[list[int]]:
-    """Repeat a step in a thread; yields how often it was done so far."""
+    """Repeat `step` in a thread. Yields a list whose only item counts the repetitions."""
     done, over = [0], threading.Event()
 
     def run() -> None:
@@ -166,27 +166,27 @@ def at_full_speed(step: Callable[[], None]) -> Iterator[list[int]]:
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """For fixtures of the module."""
+    """For the module's fixtures."""
     return "asyncio"
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One process, which is warm."""
+    """One process with a user for each client."""
     with stack(tmp_path_factory.mktemp("hostile"), users=USERS + 1, LOG_LEVEL="warning") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 async def users(service: Stack) -> AsyncIterator[list[httpx.AsyncClient]]:
-    """Browsers with a session each; the last is the hostile client's."""
+    """Browsers with a session each. The last one is the hostile client's."""
     async with sessions(service) as made:
         yield made
 
 
 @asynccontextmanager
 async def sessions(service: Stack) -> AsyncIterator[list[httpx.AsyncClient]]:
-    """One of each user's."""
+    """A browser with a session for each user."""
     async with AsyncExitStack() as browsers:
         made = []
         for number in range(USERS + 1):
@@ -206,7 +206,7 @@ async def log_in(browser: httpx.AsyncClient, user: str) -> None:
 
 @pytest.fixture
 def attack(service: Stack, users: list[httpx.AsyncClient]) -> Iterator[Attack]:
-    """A client of its own, with a session."""
+    """A hostile client with a session."""
     made = attack_of(service, users[-1])
     try:
         yield made
@@ -233,7 +233,7 @@ def attack_of(service: Stack, browser: httpx.AsyncClient) -> Attack:
 async def test_others_are_served_during_an_attack(
     service: Stack, users: list[httpx.AsyncClient], attack: Attack, name: str
 ) -> None:
-    """In two seconds each; memory stays within 100 MiB, and no connection to Airtable is lost."""
+    """Each answer takes less than two seconds, and memory grows by less than 100 MiB."""
     honest = users[:USERS]
     await slowest_answer(service, honest, seconds=0.2)
     before = resident_bytes(service)
@@ -250,7 +250,7 @@ async def test_others_are_served_during_an_attack(
 
 
 async def test_others_are_served_while_a_session_does_not_read(tmp_path: Path) -> None:
-    """Its hundred and five downloads stall; of each session ten may be under way."""
+    """It leaves 105 downloads unread. The service runs at most ten of one session at once."""
     with (
         endless_api() as api,
         stack(tmp_path, users=USERS + 1, LOG_LEVEL="warning", AIRTABLE_API_URL=api) as service,
@@ -274,7 +274,7 @@ async def test_others_are_served_while_a_session_does_not_read(tmp_path: Path) -
 async def test_others_reach_a_base_that_a_session_asks_for_at_full_speed(
     service: Stack, users: list[httpx.AsyncClient], attack: Attack
 ) -> None:
-    """Sessions have turns, although Airtable counts the requests to a base together."""
+    """Sessions take turns, although Airtable counts all requests to a base together."""
     base = (await users[0].get("/airtable/v0/meta/bases")).json()["bases"][0]["id"]
     for _ in range(105):
         attack.slow_download(f"meta/bases/{base}/tables")
@@ -287,7 +287,7 @@ async def test_others_reach_a_base_that_a_session_asks_for_at_full_speed(
 async def slowest_answer(
     service: Stack, browsers: list[httpx.AsyncClient], *, seconds: float
 ) -> float:
-    """The longest time, in seconds, that one of these users, or a stranger, waits for an answer."""
+    """The longest time, in seconds, that a user or a new visitor waits for an answer."""
     ends = time.monotonic() + seconds
 
     async def use(browser: httpx.AsyncClient) -> float:

@@ -1,4 +1,4 @@
-"""A store or an Airtable that fails leads from the error body's `request_id` to its cause."""
+"""The error body's `request_id` leads to the cause of a failing store or of a failing Airtable."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
 @pytest.fixture(scope="module")
 def own_redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis that may be broken as a whole."""
+    """A Redis that tests may break entirely."""
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
         yield url
 
@@ -37,7 +37,7 @@ async def test_redis_that_fails_is_one_incident(own_redis_url: str, name: str) -
 
 
 async def test_request_that_gives_up_a_store_names_its_cause(own_redis_url: str) -> None:
-    """In the background it is repeated for longer than the request waits."""
+    """The command is retried in the background for longer than the request waits."""
     settings = make_settings(
         store_url=own_redis_url,
         encryption_keys=KEY,
@@ -76,7 +76,7 @@ async def test_store_that_cannot_be_reached_is_one_incident(scheme: str, name: s
 
 
 async def assert_one_incident(broken: BrokenStore) -> None:
-    """Three logins cannot begin: one line about the store, and a line for each request."""
+    """Three failing logins log one line about the store, and one line each."""
     with log_lines() as lines:
         answers = await begin_logins(make_settings(store_url=broken.url, encryption_keys=KEY))
     assert {answer.status_code for answer in answers} == {503}
@@ -128,13 +128,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, P
 async def test_token_endpoint_that_fails_is_one_incident(
     service: tuple[Stack, Path], fault: dict[str, Any], error: str, cause: str, level: str
 ) -> None:
-    """In the log of a real process."""
+    """The test reads the log of a real process."""
     running, log = service
     httpx.post(f"{running.airtable}/_simulator/faults", json=fault | {"times": 2})
     answers = [await finish_login(running) for _ in range(2)]
     assert {answer.json()["error"] for answer in answers} == {error}
     ids = [answer.json()["request_id"] for answer in answers]
-    # The line of a request is written after its answer.
+    # The service writes a request's line after its answer.
     wait_until(lambda: sum('"request"' in line for line in lines_about(log, ids)) == len(ids))
     of_requests = [json.loads(line) for line in lines_about(log, ids)]
     [incident] = [line for line in of_requests if "part" in line]
@@ -175,7 +175,7 @@ async def test_airtable_with_an_unknown_certificate_is_one_incident(tmp_path: Pa
 
 
 async def assert_unreachable(url: str, causes: tuple[str, ...]) -> None:
-    """The code was not sent; the log says why."""
+    """The token endpoint did not receive the request, and the log says why."""
     app = create_app(make_settings(airtable_url=url))
     with log_lines() as lines:
         async with (

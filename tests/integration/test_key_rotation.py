@@ -1,4 +1,4 @@
-"""An encryption key is replaced under traffic: two service processes, one after the other."""
+"""An encryption key is replaced under traffic, by restarting two processes in turn."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ NEW = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
 
 
 class Either(httpx.AsyncBaseTransport):
-    """Sends requests to the processes in turn, and to the other one if one is just down."""
+    """Sends requests to the two processes in turn, and to the other one if one is down."""
 
     def __init__(self, ports: list[int]) -> None:
         self._ports = ports
@@ -43,7 +43,7 @@ class Either(httpx.AsyncBaseTransport):
 
 @dataclass
 class Pair:
-    """Two processes of the service on one store."""
+    """Two processes of the service with one store."""
 
     directory: Path
     environment: dict[str, str]
@@ -67,10 +67,10 @@ class Pair:
         """Restart both, one after the other."""
         for number in range(2):
             await asyncio.to_thread(self.restart, number, keys)
-            await asyncio.sleep(0.5)  # for some traffic with keys that differ
+            await asyncio.sleep(0.5)  # some traffic while the processes' keys differ
 
     def rotate(self, keys: str) -> subprocess.CompletedProcess[str]:
-        """`keys rotate` with these keys."""
+        """Run `keys rotate` with these keys."""
         settings: Mapping[str, str] = self.environment | {"ENCRYPTION_KEYS": keys}
         return subprocess.run(
             [*Stack.command, "keys", "rotate"],
@@ -119,7 +119,7 @@ def simulator(directory: Path) -> Iterator[str]:
 
 @dataclass
 class Traffic:
-    """Browsers that log in and ask for their session, at either process."""
+    """Browsers that log in and ask either process for their session."""
 
     ports: list[int]
     browsers: list[httpx.AsyncClient] = field(default_factory=list)
@@ -136,7 +136,7 @@ class Traffic:
         self.browsers.append(browser)
 
     async def look(self) -> None:
-        """Every browser asks for its session twice: once at each process."""
+        """Each browser asks for its session twice: once at each process."""
         for browser in [*self.browsers, *self.browsers]:
             answer = await browser.get("/session")
             self.statuses["GET", answer.status_code] += 1
@@ -160,7 +160,7 @@ class Traffic:
 
 
 async def test_key_is_replaced_in_the_documented_order_and_no_request_fails(pair: Pair) -> None:
-    """Both processes at `old,new`, both at `new,old`, `keys rotate`, both at `new`."""
+    """Both processes use `old,new`, then `new,old`; `keys rotate` runs; then both use `new`."""
     await asyncio.gather(*(asyncio.to_thread(pair.restart, number, OLD) for number in range(2)))
     traffic = Traffic(pair.ports)
     await traffic.log_in()

@@ -1,4 +1,4 @@
-"""What the process weighs: many logins under way, and many bad answers."""
+"""The memory of the process: many pending logins, and many malformed answers."""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +21,7 @@ def resident_bytes(service: Stack) -> int:
 
 
 async def begin_many(service: Stack, count: int) -> list[int]:
-    """Begin logins, each as a browser of its own; the statuses."""
+    """Begin logins, each as another browser. Returns the statuses."""
     left = iter(range(count))
     statuses: list[int] = []
 
@@ -37,7 +37,7 @@ async def begin_many(service: Stack, count: int) -> list[int]:
 
 
 async def test_flood_costs_less_than_a_kilobyte_each_and_breaks_no_login(tmp_path: Path) -> None:
-    """A login begun before the flood finishes after it; past the limit new ones are refused."""
+    """A login from before the flood still finishes. Past the limit, new logins are refused."""
     with stack(tmp_path, MAX_PENDING_LOGINS=str(LOGINS), LOG_LEVEL="warning") as service:
         await begin_many(service, 500)
         async with httpx.AsyncClient(base_url=service.api) as browser:
@@ -56,7 +56,7 @@ async def test_flood_costs_less_than_a_kilobyte_each_and_breaks_no_login(tmp_pat
 
 
 async def test_bad_answers_leave_the_memory_flat(tmp_path: Path) -> None:
-    """Bombs, endless brackets and megabytes, three hundred times."""
+    """Three hundred decompression bombs, endless brackets and megabytes arrive."""
     faults = [
         {"junk": "megabytes", "times": 1000},
         {"junk": "megabytes", "gzip": True, "times": 1000},

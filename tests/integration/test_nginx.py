@@ -1,4 +1,4 @@
-"""`deploy/nginx.conf` in a real nginx: one origin, and nothing secret in its logs."""
+"""`deploy/nginx.conf` in a real nginx: one origin, and no secret in its logs."""
 
 import asyncio
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
-    """Of its own for this module."""
+    """An origin for this module alone."""
     with one_origin(tmp_path_factory.mktemp("nginx"), NODE_COMPAT="true") as made:
         yield made
 
 
 async def test_login_on_one_origin(origin: Origin) -> None:
-    """Pages at `/`, the service below `/api`, no CORS list, and the cookie is kept."""
+    """Pages are at `/`, the service is below `/api`, and the login needs no CORS list."""
     async with httpx.AsyncClient(base_url=origin.url) as browser, httpx.AsyncClient() as person:
         assert "<main" in (await browser.get("/")).text
         assert '"/api"' in (await browser.get("/config.js")).text
@@ -40,7 +40,7 @@ async def test_login_on_one_origin(origin: Origin) -> None:
 
 
 async def test_client_cannot_name_itself(origin: Origin) -> None:
-    """Nginx sets the header that the service believes."""
+    """Nginx sets the header that the service trusts."""
     async with httpx.AsyncClient(base_url=origin.url) as browser:
         await browser.get("/api/health/live", headers={"X-Forwarded-For": "203.0.113.9"})
     assert "127.0.0.1" in (origin.logs / "serve.log").read_text()
@@ -63,7 +63,7 @@ async def test_client_cannot_name_itself(origin: Origin) -> None:
 async def test_flood_from_one_address_is_slowed_down(
     origin: Origin, number: int, method: str, path: str
 ) -> None:
-    """Where no session is needed, however the path is spelled; other addresses go on."""
+    """The limit covers routes without a session, in any encoding. It is per address."""
     body = {"state": "made-up", "code": "made-up", "refresh_token": "made-up"}
 
     async def flood(client: httpx.AsyncClient, times: int) -> list[httpx.Response]:
@@ -91,7 +91,7 @@ async def test_flood_from_one_address_is_slowed_down(
 
 @pytest.mark.parametrize("path", ["//session", "/session%2F", "/x/../session", "/%2E/session"])
 async def test_path_that_is_spelled_oddly_does_not_reach_a_route(origin: Origin, path: str) -> None:
-    """The service decodes a path once and resolves nothing in it."""
+    """The service decodes a path once and does not resolve dots or double slashes."""
     port = httpx.URL(origin.url).port
     reader, writer = await asyncio.open_connection("localhost", port)
     writer.write(
@@ -105,7 +105,7 @@ async def test_path_that_is_spelled_oddly_does_not_reach_a_route(origin: Origin,
 
 
 async def test_ordinary_use_is_not_slowed_down(origin: Origin) -> None:
-    """Three logins in a row, and pages that ask for the session much more often."""
+    """Three logins in a row, and pages that ask for the session far more often, pass."""
     async with from_address(origin, 201) as browser, httpx.AsyncClient() as person:
         for _ in range(3):
             url = (await browser.get("/api/authorization-url")).json()["authorizationUrl"]
@@ -118,13 +118,13 @@ async def test_ordinary_use_is_not_slowed_down(origin: Origin) -> None:
 
 
 def from_address(origin: Origin, number: int) -> httpx.AsyncClient:
-    """A client of its own address, 127.0.0.`number`."""
+    """A client whose address is 127.0.0.`number`."""
     transport = httpx.AsyncHTTPTransport(local_address=f"127.0.0.{number}")
     return httpx.AsyncClient(transport=transport, base_url=origin.url)
 
 
 async def test_error_log_has_no_query_either(origin: Origin) -> None:
-    """With the service gone nginx would quote the request there."""
+    """When the service is down, nginx's own error log would contain the request."""
     origin.service.process.kill()
     origin.service.process.wait()
     secrets = {"code": "CANARY-code", "state": "CANARY-state"}

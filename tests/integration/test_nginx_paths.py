@@ -1,4 +1,4 @@
-"""What `deploy/nginx.conf` hands to the service, and what it answers in its place."""
+"""What `deploy/nginx.conf` passes to the service, and what it answers itself."""
 
 import re
 import socket
@@ -21,7 +21,7 @@ UPLOAD = "/api/airtable/v0/app1/rec1/fld1/uploadAttachment"
 
 @dataclass
 class Edge:
-    """Nginx, and a server behind it that notes what it gets."""
+    """Nginx and a server behind it that records its requests."""
 
     port: int
     targets: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Edge:
         return f"http://localhost:{self.port}"
 
     def send(self, head: str) -> bytes:
-        """The whole answer to a request head as written here, without any normalisation."""
+        """Send a request with exactly this head. Returns the whole answer."""
         with socket.create_connection(("localhost", self.port), timeout=20) as connection:
             connection.sendall(head.encode() + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             return b"".join(iter(lambda: connection.recv(65536), b""))
@@ -40,7 +40,7 @@ class Edge:
 
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    """With a TLS proxy at 127.0.0.250 in front of it."""
+    """Nginx that trusts a TLS proxy at 127.0.0.250."""
     directory = tmp_path_factory.mktemp("nginx")
     (directory / "real_ip.conf").write_text(
         "real_ip_header X-Forwarded-For; set_real_ip_from 127.0.0.250;"
@@ -58,10 +58,10 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        do_POST = do_GET  # noqa: N815 (as http.server wants it)
+        do_POST = do_GET  # noqa: N815 (the name that http.server requires)
 
         def log_request(self, code: object = "", size: object = "") -> None:
-            """Stay quiet."""
+            """Do not log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
     server.daemon_threads = True
@@ -106,7 +106,7 @@ def test_target_arrives_as_it_was_sent(edge: Edge, target: str) -> None:
     ],
 )
 def test_disguised_path_leads_nowhere(edge: Edge, target: str) -> None:
-    """A path that names the service only once it is decoded does not reach a route of it."""
+    """A path that names the service only after decoding does not reach one of its routes."""
     edge.targets.clear()
 
     edge.send(f"GET {target} HTTP/1.1")
@@ -143,12 +143,12 @@ def test_errors_of_nginx_have_the_one_error_body(
 
 @pytest.mark.parametrize(("path", "size"), [("/api/session", 2_000_000), (UPLOAD, 7_000_000)])
 def test_bodies_of_the_services_size_pass(edge: Edge, path: str, size: int) -> None:
-    """Two MiB, and seven for an upload."""
+    """Nginx has the service's limits: two MiB, and seven for an upload."""
     assert httpx.post(edge.url + path, content=b"x" * size).status_code == 200
 
 
 def test_address_of_a_client_behind_another_proxy_counts(edge: Edge) -> None:
-    """From the proxy that is named, and from no other address."""
+    """Nginx accepts the client's address only from the proxy in its configuration."""
     edge.clients.clear()
     for address in ("127.0.0.250", "127.0.0.251"):
         transport = httpx.HTTPTransport(local_address=address)
@@ -165,7 +165,7 @@ def test_address_of_a_client_behind_another_proxy_counts(edge: Edge) -> None:
 
 
 def test_nginx_ends_idle_connections_before_the_service_does() -> None:
-    """Otherwise a request may meet the end of its connection, and be answered with 502."""
+    """Otherwise nginx may use a connection that the service is closing, and answer 502."""
     configuration = (ROOT / "deploy/nginx.conf").read_text()
     upstream = configuration.partition("upstream service {")[2].partition("}")[0]
     found = re.search(r"keepalive_timeout (\d+)s;", upstream)

@@ -1,4 +1,4 @@
-"""One owner and one Airtable user are one connection, over several processes' stores."""
+"""One owner and one Airtable user have one connection, over several processes' stores."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ def simulator() -> Simulator:
 async def instances(
     request: pytest.FixtureRequest, simulator: Simulator
 ) -> AsyncIterator[list[AirtableOAuth]]:
-    """Two, each with connections of its own to one real store."""
+    """Two instances, each with its own connections to one real store."""
     fixture = "redis_url" if request.param == "redis" else "postgres_url"
     settings = make_settings(
         store_url=request.getfixturevalue(fixture), encryption_keys=KEY, name="owners"
@@ -47,7 +47,7 @@ async def instances(
 async def test_twenty_logins_at_the_same_moment_are_one_connection(
     instances: list[AirtableOAuth], simulator: Simulator
 ) -> None:
-    """Every one of them succeeds, with the same id, and one of them is the first."""
+    """All succeed with the same id, and only one of them is reported as new."""
     told: list[bool] = []
     browsers: list[httpx.AsyncClient] = []
     for index in range(LOGINS):

@@ -1,4 +1,4 @@
-"""Airtable's limit for a base, kept by four real workers on one store."""
+"""Four real workers with one store respect Airtable's rate limit for a base."""
 
 import asyncio
 import time
@@ -39,7 +39,7 @@ def service(
 
 
 async def test_four_workers_keep_the_limit_of_a_hot_base(service: Stack) -> None:
-    """Airtable counts at most five requests in any second, and the limit is used well."""
+    """Airtable counts at most five requests in any second, and most of the limit is used."""
     cookies = [await log_in(service) for _ in range(4)]
     async with client() as browser:
 
@@ -58,10 +58,10 @@ async def test_four_workers_keep_the_limit_of_a_hot_base(service: Stack) -> None
 async def test_hostile_connection_without_access_holds_up_no_rightful_user(
     service: Stack,
 ) -> None:
-    """It asks on all workers, thirty requests at a time, and begins when they do."""
+    """It sends thirty requests at a time to all workers, and starts when the others do."""
     hostile = await log_in(service, without=BASE)
     rightful = [await log_in(service) for _ in range(2)]
-    await asyncio.sleep(1.2)  # the previous test's last second
+    await asyncio.sleep(1.2)  # until the previous test's requests no longer count
     async with client() as browser:
 
         async def attack(cookie: str) -> int:
@@ -84,7 +84,7 @@ async def test_hostile_connection_without_access_holds_up_no_rightful_user(
 async def during(
     seconds: float, ask: Callable[[str], Awaitable[int]], cookies: list[str]
 ) -> list[tuple[int, float]]:
-    """Clients that ask again and again; the status of each answer and how long it took."""
+    """Clients that repeat `ask`. Returns the status and the duration of each answer."""
     end = time.monotonic() + seconds
     answers = []
 
@@ -97,7 +97,7 @@ async def during(
 
 
 def airtables_answers(service: Stack) -> set[int]:
-    """The statuses that Airtable answered for the base."""
+    """The statuses of Airtable's answers for the base."""
     return {seen["status"] for seen in service.seen() if BASE in seen["path"]}
 
 
@@ -108,7 +108,7 @@ async def get(browser: aiohttp.ClientSession, service: Stack, cookie: str) -> in
 
 
 async def log_in(service: Stack, *, without: str = "") -> str:
-    """The cookie of a new session."""
+    """Log in as a new browser. Returns the cookie of the session."""
     async with httpx.AsyncClient(base_url=service.api, timeout=30) as browser:
         url = await begin(browser)
         async with httpx.AsyncClient() as person:

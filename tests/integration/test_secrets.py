@@ -1,4 +1,4 @@
-"""Canaries in everything secret, through the real process at debug level: the log knows none."""
+"""No secret of a real process reaches its log, not even at debug level."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
 
 class Trial:
-    """What was sent, what came back, and which canaries were in it."""
+    """A browser that records the secrets it sends and receives, the errors, and the request ids."""
 
     def __init__(self, service: Stack, browser: httpx.AsyncClient) -> None:
         self.service = service
@@ -55,7 +55,7 @@ class Trial:
 
 
 async def test_no_secret_reaches_the_log_or_an_error(tmp_path: Path) -> None:
-    """On success, on every kind of failure, in every place that a client can put one."""
+    """A client puts secrets everywhere it can, in requests that succeed and that fail."""
     with stack(tmp_path, LOG_LEVEL="debug", LOG_FORMAT="json", UPSTREAM_TIMEOUT="1") as service:
         async with httpx.AsyncClient(base_url=service.api) as browser:
             trial = Trial(service, browser)
@@ -110,7 +110,7 @@ async def test_no_secret_reaches_the_log_or_an_error(tmp_path: Path) -> None:
 async def test_crash_tells_neither_the_client_nor_the_log_what_it_was_about(
     tmp_path: Path, redis_url: str
 ) -> None:
-    """A record that no version of ours wrote: its parser's error quotes it."""
+    """The parser's error for a record that the service did not write contains the record."""
     store = EncryptedStore(RedisStore(redis_url), [decode_key(KEY)])
     with stack(tmp_path, STORE_URL=redis_url, ENCRYPTION_KEYS=KEY, LOG_LEVEL="debug") as service:
         async with httpx.AsyncClient(base_url=service.api) as browser:
@@ -131,7 +131,7 @@ async def test_crash_tells_neither_the_client_nor_the_log_what_it_was_about(
 
 
 async def test_console_log_is_for_people(tmp_path: Path) -> None:
-    """A line a request; what a client put into the path cannot become a line of its own."""
+    """Each request is one line, even if the client puts a line break into the path."""
     with stack(tmp_path) as service:
         async with httpx.AsyncClient(base_url=service.api) as browser:
             state = query_of(await begin(browser))["state"]

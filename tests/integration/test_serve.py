@@ -1,4 +1,4 @@
-"""`airtable-oauth serve` as a process: whom its log believes, and how it ends."""
+"""`airtable-oauth serve` as a process: its log, its shutdown and its limit of connections."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ FORWARDED = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
 async def test_log_shows_the_client_that_a_known_proxy_names(
     tmp_path: Path, allowed: str, client: str
 ) -> None:
-    """Anyone can send `X-Forwarded-For`."""
+    """Any client can send `X-Forwarded-For`, so it counts only from a known proxy."""
     with stack(tmp_path, FORWARDED_ALLOW_IPS=allowed, LOG_FORMAT="json") as service:
         address = service.api.replace("localhost", "127.0.0.1")
         async with httpx.AsyncClient(base_url=address, headers=FORWARDED) as browser:
@@ -41,7 +41,7 @@ async def test_log_shows_the_client_that_a_known_proxy_names(
 
 
 async def test_sigterm_lets_a_request_in_flight_end(tmp_path: Path) -> None:
-    """A code that is being exchanged is not lost to a deployment; new connections are refused."""
+    """A deployment must not lose a code that is being exchanged. New connections are refused."""
     with stack(tmp_path) as service:
         async with (
             httpx.AsyncClient(base_url=service.api, timeout=20) as browser,
@@ -59,11 +59,11 @@ async def test_sigterm_lets_a_request_in_flight_end(tmp_path: Path) -> None:
             assert answer.status_code == 200, answer.text
             assert "access_token" in answer.json()
         wait_until(lambda: service.process.poll() is not None)
-        assert service.process.poll() == -signal.SIGTERM  # uvicorn hands it on in the end
+        assert service.process.poll() == -signal.SIGTERM  # uvicorn raises it again at the end
 
 
 def test_more_connections_than_allowed_keep_nobody_out(tmp_path: Path) -> None:
-    """The limit of open files that a shell sets is raised, and silent connections make room."""
+    """The service raises the limit of open files, and new connections replace silent ones."""
     port = free_port()
     serve = f"{sys.executable} -m airtable_oauth serve --port {port} --max-connections 300"
     settings = {name.removeprefix(PREFIX): value for name, value in VALID.items()}

@@ -1,4 +1,4 @@
-"""The service against an authorization server that knows RFC 6749 and 7636 and not Airtable."""
+"""The service with an authorization server that follows RFC 6749 and 7636, but is not Airtable."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -40,7 +40,7 @@ async def callback(authorization_url: str) -> dict[str, str]:
 
 
 async def test_connect_and_refresh(browser: httpx.AsyncClient) -> None:
-    """The whole flow, with what such a server leaves out."""
+    """The whole flow works without the fields that only Airtable sends."""
     parameters = await callback(await begin(browser))
     assert set(parameters) == {"code", "state"}
     answer = await browser.post("/token-exchange", json=parameters, headers=CSRF)
@@ -67,7 +67,7 @@ async def test_wrong_code_is_an_invalid_grant(browser: httpx.AsyncClient) -> Non
 
 
 async def test_wrong_secret_is_our_fault(authorization_server: str) -> None:
-    """401 `invalid_client` becomes a configuration error."""
+    """A 401 `invalid_client` becomes a configuration error."""
     settings = make_settings(airtable_url=authorization_server, client_secret="wrong")
     app = create_app(settings)
     async with (
@@ -82,7 +82,7 @@ async def test_wrong_secret_is_our_fault(authorization_server: str) -> None:
 
 
 async def test_server_requires_pkce_and_checks_it(browser: httpx.AsyncClient) -> None:
-    """Without that, the first test would prove nothing about it."""
+    """A server that ignored PKCE would make `test_connect_and_refresh` worthless."""
     url = httpx.URL(await begin(browser))
     without = url.copy_remove_param("code_challenge").copy_remove_param("code_challenge_method")
     async with httpx.AsyncClient() as person:

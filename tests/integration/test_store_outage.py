@@ -1,4 +1,4 @@
-"""The shared store refused, black-holed, or losing a reply, under a real service process."""
+"""A real service process while its shared store refuses, hangs, or loses a reply."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ async def callback(browser: httpx.AsyncClient) -> dict[str, str]:
 async def test_store_that_is_gone_is_503_in_time_and_recovers(
     service: Stack, way: Proxy, cut: Callable[[Proxy], None]
 ) -> None:
-    """Live stays live; a login that was under way goes on afterwards, without a restart."""
+    """`/health/live` stays 200, and a pending login can be finished later without a restart."""
     async with httpx.AsyncClient(base_url=service.api, timeout=10) as browser:
         parameters = await callback(browser)
         before = service.token_requests()
@@ -74,7 +74,7 @@ async def test_store_that_is_gone_is_503_in_time_and_recovers(
 async def test_log_out_that_did_not_happen_is_not_reported_as_done(
     service: Stack, way: Proxy, cut: Callable[[Proxy], None]
 ) -> None:
-    """503, the cookie stays, and so does the session; everything else is 503 as well."""
+    """It is a 503, like all other requests. The cookie and the session remain."""
     async with httpx.AsyncClient(base_url=service.api, timeout=10) as browser:
         answer = await browser.post("/session", json=await callback(browser), headers=CSRF)
         assert answer.status_code == 201, answer.text
@@ -100,7 +100,7 @@ async def test_log_out_that_did_not_happen_is_not_reported_as_done(
 async def test_lost_reply_to_taking_a_login_is_not_taken_for_absence(
     service: Stack, way: Proxy
 ) -> None:
-    """The driver must not repeat it: the second time it would find nothing, and say so."""
+    """The driver must not send the command again, because the second reply would be "not found"."""
     async with httpx.AsyncClient(base_url=service.api, timeout=10) as browser:
         parameters = await callback(browser)
         before = service.token_requests()
@@ -115,7 +115,7 @@ async def test_lost_reply_to_taking_a_login_is_not_taken_for_absence(
 
 
 async def test_lost_reply_to_claiming_a_login_is_noticed(service: Stack, way: Proxy) -> None:
-    """The service recognises its own claim, and the login ends as if nothing had happened."""
+    """The service recognises its own claim and finishes the login."""
     async with httpx.AsyncClient(base_url=service.api, timeout=10) as browser:
         parameters = await callback(browser)
         before = service.token_requests()
@@ -129,7 +129,7 @@ async def test_lost_reply_to_claiming_a_login_is_noticed(service: Stack, way: Pr
 
 
 async def test_lost_reply_to_beginning_a_session_costs_nothing(service: Stack, way: Proxy) -> None:
-    """The browser asks again and gets a session; nobody knows the id of the first one."""
+    """The browser asks again and gets another session. The id of the first one is unknown."""
     async with httpx.AsyncClient(base_url=service.api, timeout=10) as browser:
         parameters = await callback(browser)
         before = service.token_requests()

@@ -1,4 +1,4 @@
-"""OpenTelemetry, as a collector receives it: spans and metrics, and no secret in them."""
+"""OpenTelemetry as a collector receives it: spans and metrics without secrets."""
 
 import threading
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 
 class Collector:
-    """Keeps what is exported, by path."""
+    """Stores exported data by path."""
 
     def __init__(self) -> None:
         self.received: dict[str, bytes] = {"/v1/traces": b"", "/v1/metrics": b"", "/v1/logs": b""}
@@ -28,7 +28,7 @@ class Collector:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Keep quiet."""
+                """Do not log."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
@@ -52,7 +52,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 
 async def test_spans_and_metrics_hold_no_secret(tmp_path: Path, collector: Collector) -> None:
-    """A code in a URL, which FastAPI's telemetry records, reaches no collector."""
+    """FastAPI's telemetry would export a code in a URL."""
     with stack(tmp_path, TELEMETRY="true") as service:
         async with httpx.AsyncClient(base_url=service.api) as browser:
             secrets = await finished(browser)
@@ -74,7 +74,7 @@ async def test_spans_and_metrics_hold_no_secret(tmp_path: Path, collector: Colle
 
 
 async def finished(browser: httpx.AsyncClient) -> set[str]:
-    """One login by GET, one by POST; everything secret about them."""
+    """Finish one login by GET and one by POST. Returns their secrets."""
     secrets: set[str] = set()
     async with httpx.AsyncClient() as person:
         parameters = [await decide(person, await begin(browser)) for _ in range(2)]
@@ -88,7 +88,7 @@ async def finished(browser: httpx.AsyncClient) -> set[str]:
 
 
 async def refreshed(browser: httpx.AsyncClient, airtable: str) -> None:
-    """A session whose tokens are renewed once."""
+    """Refresh the tokens of a session once."""
     async with httpx.AsyncClient(base_url=airtable) as person:
         parameters = await decide(person, await begin(browser))
         answer = await browser.post("/session", json=parameters, headers=CSRF)
@@ -100,7 +100,7 @@ async def refreshed(browser: httpx.AsyncClient, airtable: str) -> None:
 async def test_nothing_is_exported_unless_it_is_asked_for(
     tmp_path: Path, collector: Collector
 ) -> None:
-    """Even where the environment names a collector."""
+    """This holds even if the environment names a collector."""
     with stack(tmp_path) as service:
         async with httpx.AsyncClient(base_url=service.api) as browser:
             await begin(browser)

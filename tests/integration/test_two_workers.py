@@ -1,4 +1,4 @@
-"""The login over real processes and sockets: one process in memory, two workers on Redis."""
+"""Logins over real processes and sockets: one process with memory, two workers with Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -37,7 +37,7 @@ async def browser(service: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def new_browser(service: Stack) -> httpx.AsyncClient:
-    """A cookie jar; a new connection each time, so that any worker may get the next request."""
+    """A cookie jar that opens a connection for each request, so that any worker may get it."""
     limits = httpx.Limits(max_keepalive_connections=0)
     return httpx.AsyncClient(base_url=service.api, limits=limits, timeout=30)
 
@@ -61,7 +61,7 @@ def error_of(response: httpx.Response) -> tuple[int, str]:
 async def test_fifty_parallel_exchanges_send_one_request(
     service: Stack, browser: httpx.AsyncClient
 ) -> None:
-    """Whichever worker they reach; more than once, since it is a race."""
+    """This holds for any distribution over the workers. It is a race, so the test repeats it."""
     for _ in range(5):
         parameters = await connect(browser)
         before = service.token_requests()
@@ -73,7 +73,7 @@ async def test_fifty_parallel_exchanges_send_one_request(
 async def test_fifty_parallel_sessions_send_one_request(
     service: Stack, browser: httpx.AsyncClient
 ) -> None:
-    """Five get a session each on the same connection; after an error all get the same one."""
+    """Five get a session of the same connection. If the exchange fails, all get the same error."""
     for wrong, statuses in (({}, [201] * 5 + [400] * 45), ({"code": "wrong"}, [400] * 50)):
         for _ in range(3):
             parameters = await connect(browser) | wrong
@@ -86,13 +86,13 @@ async def test_fifty_parallel_sessions_send_one_request(
 
 
 async def test_any_worker_finishes_what_another_began(browser: httpx.AsyncClient) -> None:
-    """Twenty logins, each request on a connection of its own."""
+    """Twenty logins use a new connection for each request."""
     for _ in range(20):
         assert (await finish(browser, await connect(browser))).status_code == 200
 
 
 async def test_other_browser_finds_nothing(service: Stack, browser: httpx.AsyncClient) -> None:
-    """With and without a login of its own, or with a forged cookie; the first still finishes."""
+    """Its own login or a forged cookie does not help it, and the first browser still finishes."""
     parameters = await connect(browser)
     before = service.token_requests()
     forged = {"Cookie": f"{next(iter(browser.cookies))}=1.{'A' * 43}"}
@@ -109,7 +109,7 @@ async def test_other_browser_finds_nothing(service: Stack, browser: httpx.AsyncC
 async def test_two_tabs_that_begin_at_the_same_moment_both_finish(
     browser: httpx.AsyncClient,
 ) -> None:
-    """One cookie jar, two logins, the second finished first."""
+    """They share a cookie jar, and the second login finishes first."""
     urls = await asyncio.gather(begin(browser), begin(browser))
     tabs = [await connect(browser, url=url) for url in urls]
     assert (await finish(browser, tabs[1])).status_code == 200
@@ -117,7 +117,7 @@ async def test_two_tabs_that_begin_at_the_same_moment_both_finish(
 
 
 async def test_every_outcome_spends_the_state(service: Stack, browser: httpx.AsyncClient) -> None:
-    """Success, a denied consent, a code that fails, and `code` together with `error`."""
+    """A success, a denied consent, a failed code, and `code` together with `error`."""
     granted, spoiled, both = [await connect(browser) for _ in range(3)]
     denied = await connect(browser, decision="deny")
     assert (await finish(browser, granted)).status_code == 200
@@ -135,7 +135,7 @@ async def test_every_outcome_spends_the_state(service: Stack, browser: httpx.Asy
 async def test_log_shows_no_code_state_or_secret(
     service: Stack, browser: httpx.AsyncClient, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Not even of a GET, whose query uvicorn would print."""
+    """Uvicorn's own access log would contain the query of a GET."""
     parameters = await connect(browser)
     answer = await browser.get("/token-exchange", params=parameters)
     logs = "".join(log.read_text() for log in tmp_path_factory.getbasetemp().glob("*/serve.log"))
@@ -146,7 +146,7 @@ async def test_log_shows_no_code_state_or_secret(
 
 @on_redis
 async def test_login_ends_with_its_time(browser: httpx.AsyncClient, redis_url: str) -> None:
-    """Every key has an expiry of at most ten minutes; when that passes, the login is over."""
+    """Each key expires after at most ten minutes, and the login ends with it."""
     parameters = await connect(browser)
     client = Redis.from_url(redis_url)
     try:
@@ -164,7 +164,7 @@ async def test_login_ends_with_its_time(browser: httpx.AsyncClient, redis_url: s
 async def test_redis_holds_no_secret_in_clear(
     service: Stack, browser: httpx.AsyncClient, redis_url: str
 ) -> None:
-    """Keys are hashes, values are sealed: neither state nor cookie nor verifier shows."""
+    """Keys are hashes, and values are encrypted."""
     parameters = await connect(browser)
     cookies = [value.partition(".")[2] for value in dict(browser.cookies).values()]
     client = Redis.from_url(redis_url)

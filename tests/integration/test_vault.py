@@ -31,7 +31,7 @@ WHOAMI = "/airtable/v0/meta/whoami"
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Stack]:
-    """Three workers on Redis."""
+    """Three workers with Redis."""
     directory = tmp_path_factory.mktemp("vault")
     with stack(
         directory,
@@ -46,7 +46,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterato
 
 @asynccontextmanager
 async def logged_in(service: Stack, user: str = "") -> AsyncIterator[httpx.AsyncClient]:
-    """A browser with a session; each request on a connection of its own, to any worker."""
+    """A browser with a session. Each request uses a new connection, so any worker may get it."""
     limits = httpx.Limits(max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=service.api, limits=limits, timeout=30) as browser:
         await log_in(browser, user)
@@ -58,7 +58,7 @@ async def log_in(browser: httpx.AsyncClient, user: str = "") -> None:
         parameters = await decide(person, await begin(browser), user=user)
     answer = await browser.post("/session", json=parameters, headers=CSRF)
     assert answer.status_code == 201, answer.text
-    browser.headers["X-Code"] = parameters["code"]  # for the test; the service ignores it
+    browser.headers["X-Code"] = parameters["code"]  # only tests read it
 
 
 async def control(service: Stack, method: str, path: str, json: Any = None) -> Any:
@@ -75,7 +75,7 @@ def refreshes(service: Stack) -> int:
 
 @asynccontextmanager
 async def expired(service: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser whose access token has ended, as the service knows."""
+    """A browser whose access token has expired, which the service knows."""
     await control(service, "POST", "lifetimes", {"access_token": 1})
     async with logged_in(service) as browser:
         await control(service, "POST", "lifetimes", {"access_token": 3600})
@@ -84,7 +84,7 @@ async def expired(service: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def call(browser: httpx.AsyncClient) -> int:
-    """Call the Web API; again if the connection was cut."""
+    """Call the Web API. Repeats the call if the connection breaks."""
     while True:
         with contextlib.suppress(httpx.TransportError):
             return (await browser.get(WHOAMI)).status_code
@@ -92,7 +92,7 @@ async def call(browser: httpx.AsyncClient) -> int:
 
 @pytest.mark.parametrize("delay", [0, 1.5])
 async def test_hundred_calls_at_expiry_are_one_refresh(service: Stack, delay: float) -> None:
-    """Over three workers, also with Airtable slower than a second."""
+    """This holds for three workers, also if Airtable takes longer than a second."""
     async with expired(service) as browser:
         before = refreshes(service)
         await control(service, "POST", "faults", {"delay": delay})
@@ -102,10 +102,10 @@ async def test_hundred_calls_at_expiry_are_one_refresh(service: Stack, delay: fl
 
 
 async def test_hundred_calls_succeed_while_a_worker_is_killed(service: Stack) -> None:
-    """One that is not in the middle of the refresh."""
+    """The worker is not the one that refreshes."""
     async with expired(service) as browser:
         before = refreshes(service)
-        async with asyncio.timeout(20):  # until no worker keeps a connection to Airtable
+        async with asyncio.timeout(20):  # until no worker has a connection to Airtable
             while any(talks_to(pid, service.airtable) for pid in workers(service)):
                 await asyncio.sleep(0.1)
         await control(service, "POST", "faults", {"delay": 1.5})
@@ -133,7 +133,7 @@ def workers(service: Stack) -> list[int]:
 
 
 def talks_to(pid: int, url: str) -> bool:
-    """Whether a process has an open connection there."""
+    """Whether a process has an open connection to the URL's port."""
     port = f":{int(url.rpartition(':')[2]):04X}"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     inodes = {row[9] for row in rows if row[2].endswith(port) and row[3] == "01"}
@@ -149,7 +149,7 @@ def talks_to(pid: int, url: str) -> bool:
     ],
 )
 async def test_call_in_flight_when_the_tokens_rotate_succeeds(service: Stack, method: str) -> None:
-    """It is held up until its token is dead, and then sent again: carried out once."""
+    """Its token expires while it waits. It is then sent again, and carried out only once."""
     base, table = await a_table(service)
     async with logged_in(service) as browser:
         path = f"/airtable/v0/{base}/{table}"
@@ -168,7 +168,7 @@ async def test_call_in_flight_when_the_tokens_rotate_succeeds(service: Stack, me
         slow = asyncio.ensure_future(browser.request(method, path, headers=CSRF, **options))
         await asyncio.sleep(0.3)
         await control(service, "DELETE", f"grants/{browser.headers['X-Code']}/access")
-        assert await call(browser) == 200  # which renews the tokens
+        assert await call(browser) == 200  # refreshes the tokens
         answer = await slow
         assert answer.status_code == 200, answer.text
         await asyncio.sleep(1.1)
@@ -193,7 +193,7 @@ async def a_table(service: Stack) -> tuple[str, str]:
 
 @pytest.mark.parametrize("users", [80, pytest.param(200, marks=pytest.mark.thorough)])
 async def test_nobody_sees_anothers_data(service: Stack, users: int) -> None:
-    """Many at once, connections cut at random, cookies of Airtable's by host name."""
+    """Connections break at random. Airtable's cookies must not be shared, either."""
     earlier = len(service.seen())
     chance = random.Random(7)  # noqa: S311 (the same every time)
     wrong: list[Any] = []
@@ -226,7 +226,7 @@ async def test_nobody_sees_anothers_data(service: Stack, users: int) -> None:
     assert len({each["headers"]["authorization"] for each in calls}) >= users
 
 
-# What is stored
+# Stored data
 
 
 @pytest.fixture(
@@ -236,7 +236,7 @@ async def test_nobody_sees_anothers_data(service: Stack, users: int) -> None:
     ]
 )
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str, Path]]:
-    """A store of one's own: its kind, its URL, where its files are."""
+    """A store for this test alone: its kind, its URL, and the directory of its files."""
     if request.param == "sqlite":
         yield request.param, f"sqlite:///{tmp_path}/store.db", tmp_path
     elif request.param == "redis":
@@ -247,7 +247,7 @@ def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str
 
 
 async def dump(kind: str, url: str, directory: Path) -> bytes:
-    """Everything that a thief of the store would have."""
+    """Everything that an attacker who copies the store would have."""
     if kind == "redis":
         async with Redis.from_url(url) as client:
             keys = [key async for key in client.scan_iter()]
@@ -262,7 +262,7 @@ async def dump(kind: str, url: str, directory: Path) -> bytes:
 
 
 async def adopted(service: Stack) -> set[str]:
-    """A connection of a host's user in the same store; what must not be seen of it."""
+    """Add a host user's connection to the store. Returns its secrets."""
     airtable = AirtableOAuth(settings_of(service.environment))
     tokens = TokenSet("oaa-CANARY-access", "oar-CANARY-refresh", "a:read", 3600, 5184000)
     async with airtable.lifespan():
@@ -271,7 +271,7 @@ async def adopted(service: Stack) -> set[str]:
 
 
 async def test_dump_of_the_store_shows_no_secret(stored: tuple[str, str, Path]) -> None:
-    """After a full run: logins pending and done, sessions, connections, refreshes, a disconnect."""
+    """The run includes pending and finished logins, sessions, refreshes and a disconnect."""
     kind, url, directory = stored
     secrets: set[str] = set()
     with stack(directory, workers=2, STORE_URL=url, ENCRYPTION_KEYS=KEY) as service:
@@ -304,7 +304,7 @@ async def test_dump_of_the_store_shows_no_secret(stored: tuple[str, str, Path]) 
 
 
 async def test_unknown_encryption_key_logs_nobody_out(stored: tuple[str, str, Path]) -> None:
-    """It is a configuration error, and once it is mended all is as before."""
+    """It is a configuration error. With the key restored, sessions work as before."""
     _, url, directory = stored
     with stack(directory, STORE_URL=url, ENCRYPTION_KEYS=KEY) as service:
         async with logged_in(service) as browser:
@@ -321,7 +321,7 @@ async def test_unknown_encryption_key_logs_nobody_out(stored: tuple[str, str, Pa
 
 @pytest.mark.thorough
 async def test_keys_are_rotated_while_the_service_runs(stored: tuple[str, str, Path]) -> None:
-    """After it the old key can be taken out, and the session goes on."""
+    """Afterwards the old key can be removed, and the session still works."""
     _, url, directory = stored
     with stack(directory, STORE_URL=url, ENCRYPTION_KEYS=KEY) as service:
         async with logged_in(service) as browser:
@@ -345,7 +345,7 @@ async def test_keys_are_rotated_while_the_service_runs(stored: tuple[str, str, P
 
 
 async def test_swapped_records_are_not_read(service: Stack, redis_url: str) -> None:
-    """Nobody becomes somebody else by moving ciphertexts about; a new login helps."""
+    """Moving ciphertexts cannot make one user another. A new login repairs the session."""
     async with Redis.from_url(redis_url) as client:
         before = {key async for key in client.scan_iter("airtable:session:*")}
         async with logged_in(service) as one, logged_in(service) as other:
@@ -364,7 +364,7 @@ async def test_swapped_records_are_not_read(service: Stack, redis_url: str) -> N
 
 
 async def test_restart_on_sqlite_loses_nothing(tmp_path: Path) -> None:
-    """With several workers that share the file."""
+    """Two workers share the file."""
     url = f"sqlite:///{tmp_path}/store.db"
     with stack(tmp_path, workers=2, STORE_URL=url, ENCRYPTION_KEYS=KEY) as service:
         async with logged_in(service) as browser:
