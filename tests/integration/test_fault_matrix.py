@@ -14,7 +14,7 @@ EVERYDAY = ("redis",)
     "kind",
     [pytest.param(kind, marks=[] if kind in EVERYDAY else pytest.mark.thorough) for kind in KINDS],
 )
-async def test_connection_is_kept_where_it_can_be(kind: str) -> None:
+async def test_no_connection_is_lost_without_a_reason(kind: str) -> None:
     """If a connection is lost, it has a reason. No unnecessary refresh is sent."""
     outcomes = await run(kind)
     assert outcomes == {name: CELLS[name][1] for name in outcomes}

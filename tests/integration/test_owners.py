@@ -48,7 +48,7 @@ async def test_twenty_logins_at_the_same_moment_are_one_connection(
     instances: list[AirtableOAuth], simulator: Simulator
 ) -> None:
     """All succeed with the same id, and only one of them is reported as new."""
-    told: list[bool] = []
+    reconnected: list[bool] = []
     browsers: list[httpx.AsyncClient] = []
     for index in range(LOGINS):
         app = FastAPI()
@@ -60,7 +60,7 @@ async def test_twenty_logins_at_the_same_moment_are_one_connection(
 
         @each.on_connected
         async def connected(connection: object) -> None:
-            told.append(getattr(connection, "reconnected", True))
+            reconnected.append(getattr(connection, "reconnected", True))
 
     callbacks = []
     for browser in browsers:
@@ -75,7 +75,7 @@ async def test_twenty_logins_at_the_same_moment_are_one_connection(
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["id"] for answer in answers}) == 1
     (connection,) = await instances[0].connections("ann")
-    assert sorted(told) == [False] + [True] * (LOGINS - 1)
+    assert sorted(reconnected) == [False] + [True] * (LOGINS - 1)
     async with instances[1].client(connection.id) as client:
         assert (await client.get("/v0/meta/whoami")).status_code == 200
     assert (await browsers[0].get("/session")).status_code == 200

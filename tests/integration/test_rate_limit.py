@@ -55,7 +55,7 @@ async def test_four_workers_keep_the_limit_of_a_hot_base(service: Stack) -> None
     assert max(seconds for _, seconds in answers) < 3.5
 
 
-async def test_hostile_connection_without_access_holds_up_no_rightful_user(
+async def test_hostile_connection_without_access_does_not_delay_others(
     service: Stack,
 ) -> None:
     """It sends thirty requests at a time to all workers, and starts when the others do."""

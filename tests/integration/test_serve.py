@@ -62,7 +62,7 @@ async def test_sigterm_lets_a_request_in_flight_end(tmp_path: Path) -> None:
         assert service.process.poll() == -signal.SIGTERM  # uvicorn raises it again at the end
 
 
-def test_more_connections_than_allowed_keep_nobody_out(tmp_path: Path) -> None:
+def test_more_connections_than_allowed_do_not_keep_others_out(tmp_path: Path) -> None:
     """The service raises the limit of open files, and new connections replace silent ones."""
     port = free_port()
     serve = f"{sys.executable} -m airtable_oauth serve --port {port} --max-connections 300"

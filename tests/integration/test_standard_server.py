@@ -66,7 +66,7 @@ async def test_wrong_code_is_an_invalid_grant(browser: httpx.AsyncClient) -> Non
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
 
 
-async def test_wrong_secret_is_our_fault(authorization_server: str) -> None:
+async def test_wrong_secret_is_a_configuration_error(authorization_server: str) -> None:
     """A 401 `invalid_client` becomes a configuration error."""
     settings = make_settings(airtable_url=authorization_server, client_secret="wrong")
     app = create_app(settings)

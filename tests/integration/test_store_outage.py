@@ -97,7 +97,7 @@ async def test_log_out_that_did_not_happen_is_not_reported_as_done(
             assert time.monotonic() - mended < 5, "it does not recover"
 
 
-async def test_lost_reply_to_taking_a_login_is_not_taken_for_absence(
+async def test_lost_reply_to_taking_a_login_is_not_read_as_absence(
     service: Stack, way: Proxy
 ) -> None:
     """The driver must not send the command again, because the second reply would be "not found"."""

@@ -192,7 +192,7 @@ async def a_table(service: Stack) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("users", [80, pytest.param(200, marks=pytest.mark.thorough)])
-async def test_nobody_sees_anothers_data(service: Stack, users: int) -> None:
+async def test_no_user_sees_the_data_of_another(service: Stack, users: int) -> None:
     """Connections break at random. Airtable's cookies must not be shared, either."""
     earlier = len(service.seen())
     chance = random.Random(7)  # noqa: S311 (the same every time)
@@ -303,7 +303,7 @@ async def test_dump_of_the_store_shows_no_secret(stored: tuple[str, str, Path]) 
     assert [secret for secret in secrets if secret.encode() in contents] == []
 
 
-async def test_unknown_encryption_key_logs_nobody_out(stored: tuple[str, str, Path]) -> None:
+async def test_unknown_encryption_key_ends_no_session(stored: tuple[str, str, Path]) -> None:
     """It is a configuration error. With the key restored, sessions work as before."""
     _, url, directory = stored
     with stack(directory, STORE_URL=url, ENCRYPTION_KEYS=KEY) as service:
