@@ -1,6 +1,7 @@
-"""A product with users of its own, who connect their Airtable accounts to it.
+"""A product whose users connect their Airtable accounts.
 
-uvicorn fastapi_app.app:app --port 3000, with the variables of AirtableOAuth in the environment.
+Set the variables of AirtableOAuth in the environment, then run
+`uvicorn fastapi_app.app:app --port 3000`.
 """
 
 import secrets
@@ -18,7 +19,7 @@ inbox: list[str] = []  # your mail server
 
 
 def current_user(credentials: Annotated[HTTPBasicCredentials, Depends(HTTPBasic())]) -> str:
-    """Who sends a request: your login goes here."""
+    """The user who sends the request. Your own login goes here."""
     password = PASSWORDS.get(credentials.username, "")
     if not password or not secrets.compare_digest(credentials.password.encode(), password.encode()):
         raise HTTPException(401, "Wrong name or password", {"WWW-Authenticate": "Basic"})
@@ -33,14 +34,14 @@ app.include_router(airtable.router, prefix="/integrations/airtable")
 
 @airtable.on_connected
 async def welcome(connection: Connection) -> None:
-    """Say hello, set up a sync, fill a row of your own: the tokens are stored by now."""
+    """Say hello, start a sync, or write to your database. The tokens are already stored."""
     again = " again" if connection.reconnected else ""
     inbox.append(f"{connection.owner}: Airtable is connected{again}")
 
 
 @airtable.on_reconnect_required
 async def ask(connection: Connection) -> None:
-    """Only the user can begin a new connection."""
+    """Ask the user to reconnect: only the user can do so."""
     inbox.append(f"{connection.owner}: please reconnect Airtable ({connection.reason})")
 
 
@@ -58,6 +59,6 @@ async def account(
     user: Annotated[str, Depends(current_user)],
     connection: Annotated[Connection, Depends(airtable.current_connection)],
 ) -> dict[str, Any]:
-    """What a settings page shows."""
+    """The data of a settings page."""
     email = connection.user.email if connection.user else None
     return {"user": user, "airtable": email, "status": connection.status}

@@ -13,7 +13,7 @@ pytest_plugins = ["airtable_oauth.testing"]
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop that FastAPI runs on."""
+    """The event loop that FastAPI runs on."""
     return "asyncio"
 
 
@@ -21,7 +21,7 @@ def anyio_backend() -> str:
 async def browser(
     airtable_simulator: AirtableSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Ann's."""
+    """Ann's browser."""
     for name, value in airtable_simulator.environment.items():
         monkeypatch.setenv(name, value)
     module = importlib.import_module("fastapi_app.app")

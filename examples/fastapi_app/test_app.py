@@ -1,4 +1,4 @@
-"""What Ann can do, with a simulated Airtable behind the app."""
+"""Tests of the app as Ann uses it, with a simulated Airtable."""
 
 import importlib
 
@@ -20,7 +20,7 @@ async def connect(browser: httpx.AsyncClient, airtable: AirtableSimulator) -> No
 
 
 async def test_bases_need_a_connection(browser: httpx.AsyncClient) -> None:
-    """And before that, a user."""
+    """Without the right password, the app answers 401, too."""
     assert (await browser.get("/bases")).status_code == 401
     assert (await browser.get("/bases", auth=("ann", "wrong"))).status_code == 401
 
@@ -28,7 +28,7 @@ async def test_bases_need_a_connection(browser: httpx.AsyncClient) -> None:
 async def test_second_click_on_connect_changes_nothing(
     browser: httpx.AsyncClient, airtable_simulator: AirtableSimulator
 ) -> None:
-    """Ann has one connection to her Airtable account, and every page works as before."""
+    """Ann still has one connection to her Airtable account, and every page works."""
     app = importlib.import_module("fastapi_app.app")
     await connect(browser, airtable_simulator)
     await connect(browser, airtable_simulator)
@@ -41,7 +41,7 @@ async def test_error_of_airtable_is_the_answer(
     airtable_simulator: AirtableSimulator,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Ann removed the base while she looked at it. The worker goes on with the other users."""
+    """Ann has just deleted the base. The worker continues with the other users."""
     worker = importlib.import_module("fastapi_app.worker")
     await connect(browser, airtable_simulator)
     fault = Fault("/v0/meta/bases", status=404, body='{"error": "NOT_FOUND"}', times=2)
@@ -57,7 +57,7 @@ async def test_connect_browse_and_end(
     airtable_simulator: AirtableSimulator,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """An hour later the token is renewed unnoticed; when Airtable ends it, Ann is asked."""
+    """Expired tokens are refreshed. When the grant is revoked, Ann is asked to reconnect."""
     app, worker = (importlib.import_module(f"fastapi_app.{name}") for name in ("app", "worker"))
     await connect(browser, airtable_simulator)
     assert (await browser.get("/bases")).json()[0] == "Product launch"

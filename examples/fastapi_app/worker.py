@@ -1,6 +1,7 @@
-"""Every night, from cron: `python -m fastapi_app.worker`.
+"""A nightly job, for cron: `python -m fastapi_app.worker`.
 
-It needs the app's variables, and a store that both see (`sqlite:///`, `redis://`, `postgresql://`).
+It needs the app's variables, and a store that both processes can reach (`sqlite:///`, `redis://`,
+`postgresql://`).
 """
 
 import asyncio
@@ -10,27 +11,27 @@ from fastapi_app.app import airtable
 
 
 async def renew() -> None:
-    """Nothing ends because its user was on holiday."""
+    """Refresh unused connections, which Airtable would otherwise end after 60 days."""
     async for connection_id, outcome in airtable.refresh_idle():
         print(connection_id, outcome)
 
 
 async def count() -> None:
-    """No request at hand: the id of a connection is enough."""
+    """Call Airtable without a request of the user: the id of a connection is enough."""
     async for connection in airtable.all_connections():
         try:
             async with airtable.client(connection.id) as client:
                 answer = raise_for_error(await client.get("/v0/meta/bases"))
         except (NotConnected, ReconnectRequired):
-            continue  # its user knows: on_reconnect_required has told them
+            continue  # on_reconnect_required has already notified the user
         except AirtableOAuthError as error:
-            print(f"{connection.owner}: {error.error}")  # the others have their turn all the same
+            print(f"{connection.owner}: {error.error}")  # continue with the other users
             continue
         print(f"{connection.owner}: {len(answer.json()['bases'])} bases")
 
 
 async def main() -> None:
-    """Both."""
+    """Run both jobs."""
     async with airtable.lifespan():
         await renew()
         await count()

@@ -1,7 +1,7 @@
-"""Print a table, with pyairtable: `python read_table.py CONNECTION BASE TABLE`.
+"""Print a table with pyairtable: `python read_table.py CONNECTION BASE TABLE`.
 
-It reads the variables of AirtableOAuth (a `.env` will do). `airtable-oauth connections list` shows
-the ids of connections.
+It reads the variables of AirtableOAuth, from the environment or a `.env` file.
+`airtable-oauth connections list` shows the ids of connections.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from airtable_oauth import AirtableOAuth, Settings
 
 
 async def access_token(settings: Settings, connection_id: str) -> str:
-    """One that is good for a minute at least, renewed if need be."""
+    """An access token that is valid for at least a minute. It is refreshed if necessary."""
     airtable = AirtableOAuth(settings)
     async with airtable.lifespan():
         return await airtable.access_token(connection_id)
 
 
 def main() -> None:
-    """Page after page."""
+    """Print the records, page by page."""
     connection_id, base, table = sys.argv[1:]
     settings = Settings()
     token = asyncio.run(access_token(settings, connection_id))
