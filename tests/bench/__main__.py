@@ -1,8 +1,9 @@
-"""Requests a second, side by side in one run: the rows of a group in turn, medians, ratios.
+"""Requests per second, measured side by side: medians and ratios.
 
-One process on one core serves, `wrk` with 32 connections on the other asks, and shares it with an
-Airtable that answers at once. The machine's noise falls on all rows alike, so compare rows and
-ratios, not numbers between runs. nginx outruns what it is measured with: its row is a lower bound.
+The rows of a group take turns in one run. One process on one core serves. `wrk`, with 32
+connections, and an Airtable that answers at once share the other core. Noise of the machine affects
+all rows alike, so compare rows and ratios, not numbers of different runs. nginx is faster than
+`wrk` and this Airtable, so its row is a lower bound.
 """
 
 import subprocess
@@ -17,7 +18,7 @@ import click
 from tests.bench.peers import CLIENT_CORE, GROUPS, Group, Row, Servers
 
 _WARM_UP_SECONDS = 1
-"""Before each measurement: what has idled meanwhile is slow to come back."""
+"""Before each measurement, because a server that was idle is slow at first."""
 
 
 @click.command(help=__doc__)
@@ -31,7 +32,7 @@ def main(rounds: int, seconds: int, only: str | None) -> None:
 
 
 def _measured(name: str, rounds: int, seconds: int) -> Group:
-    """A group whose rows have had their turns; its servers run no longer than that."""
+    """Start a group's servers, and measure its rows in turn."""
     with ExitStack() as processes, tempfile.TemporaryDirectory() as directory:
         group = GROUPS[name](Servers(processes, Path(directory)))
         for number in range(rounds):
@@ -43,7 +44,7 @@ def _measured(name: str, rounds: int, seconds: int) -> Group:
 
 
 def _measure(row: Row, seconds: int) -> float:
-    """Requests a second; of the connect flow, those of whole logins."""
+    """Requests per second. In the connect flow, only requests of complete logins count."""
     ran = subprocess.run(
         [
             *("taskset", "-c", CLIENT_CORE, "wrk", "--threads", "1", "--connections", "32"),

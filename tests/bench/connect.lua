@@ -1,5 +1,6 @@
--- URL and exchange in turn: "service" as ours has them, each login with its own cookie, or "node".
--- Prints requests of whole logins, seconds, failures, and bytes received.
+-- Requests an authorization URL and exchanges its code, in turn. The argument chooses the routes:
+-- "service" (each login with its own cookie) or "node".
+-- Prints the requests of complete logins, seconds, failures, and bytes received.
 local pending = {}
 exchanged, failed = 0, 0
 

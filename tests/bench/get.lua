@@ -1,4 +1,4 @@
--- GETs whatever the command line names. Prints requests, seconds, failures, and bytes received.
+-- GETs the URL of the command line. Prints requests, seconds, failures, and bytes received.
 function done(summary)
   local errors = summary.errors
   print(string.format("RESULT %d %f %d %d", summary.requests, summary.duration / 1e6,

@@ -1,4 +1,4 @@
-"""What is measured, and the servers behind it, a process each."""
+"""The rows that are measured, and their servers, each in its own process."""
 
 import os
 import shutil
@@ -61,23 +61,23 @@ http {{
 
 @dataclass
 class Row:
-    """One thing measured."""
+    """One measured server."""
 
     name: str
     url: str
     script: str
     arguments: Sequence[str] = ()
-    """What the script is told."""
+    """Arguments of the script."""
     answer_bytes: int = 300
-    """What an answer has at least."""
+    """The smallest size of an answer."""
     is_node: bool = False
-    """Whether the others of its group are compared to it."""
+    """Whether the other rows of its group are compared with this one."""
     rates: list[float] = field(default_factory=list)
 
 
 @dataclass
 class Group:
-    """Rows that do the same."""
+    """Rows that do the same work."""
 
     title: str
     rows: list[Row]
@@ -85,12 +85,12 @@ class Group:
 
 @dataclass
 class Servers:
-    """Starts servers that end with `processes`; `directory` is for what they need."""
+    """Starts servers, which end with `processes`. `directory` is for their files."""
 
     processes: ExitStack
     directory: Path
     airtable: str = field(init=False)
-    """What all of them talk to. It shares the client's core."""
+    """The URL of the Airtable that all servers use. It shares the client's core."""
     has_node: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -98,7 +98,7 @@ class Servers:
         self.has_node = bool(shutil.which("node")) and (_NODE / "node_modules").is_dir()
 
     def service(self) -> str:
-        """One of ours, in a directory without an `.env`; its URL, as with the others."""
+        """Start this service in a directory without an `.env`. Returns its URL."""
         url = _free_url()
         settings = _SETTINGS | {
             "PUBLIC_URL": url,
@@ -112,13 +112,13 @@ class Servers:
         return self._start(url, command, environment, directory=self.directory)
 
     def python(self, kind: str, *, core: str = _SERVER_CORE) -> str:
-        """One of `tests.bench.servers`."""
+        """Start a server of `tests.bench.servers`. Returns its URL."""
         url = _free_url()
         command = [sys.executable, "-m", "tests.bench.servers", kind, _port(url)]
         return self._start(url, command, core=core)
 
     def node(self, script: str) -> str:
-        """One of `node/`."""
+        """Start a script of `node/`. Returns its URL."""
         url = _free_url()
         environment = _SETTINGS | {
             "NODE_ENV": "production",
@@ -129,7 +129,7 @@ class Servers:
         return self._start(url, ["node", script], environment, directory=_NODE)
 
     def nginx(self) -> str:
-        """A proxy that does nothing else."""
+        """Start nginx as a plain proxy. Returns its URL."""
         url = _free_url()
         configuration = _NGINX.format(
             airtable=self.airtable.removeprefix("http://"), port=_port(url), token=ACCESS_TOKEN
@@ -178,7 +178,7 @@ def _connect(servers: Servers) -> Group:
 
 
 def _proxy(servers: Servers) -> Group:
-    """All get the same requests, the cookie of a session of ours included."""
+    """All proxies get the same requests, including the cookie of a session of this service."""
     service = servers.service()
     cookie = _session_cookie(service)
     proxies = [Row("this service", service, "proxy.lua")]
@@ -196,7 +196,7 @@ GROUPS = {"authorization": _authorization, "connect": _connect, "proxy": _proxy}
 
 
 def _session_cookie(service: str) -> str:
-    """What a browser sends that has logged in."""
+    """Log in as a browser. Returns the cookie of the session."""
     with httpx.Client(base_url=service) as browser:
         url = browser.get("/authorization-url").raise_for_status().json()["authorizationUrl"]
         redirect = {"code": "c", "state": query_of(url)["state"]}

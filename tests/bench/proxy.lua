@@ -1,5 +1,5 @@
--- GETs a page of records with the cookie of the command line, each time of the next of 900 bases:
--- the service sends five requests a second to a base, and more would be refused. Prints as get.lua.
+-- GETs a page of records with the cookie of the command line. The 900 bases take turns, because
+-- the service sends only five requests per second to a base. Prints the same as get.lua.
 require "get"
 
 local pages, turn = {}, 0

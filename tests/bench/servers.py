@@ -1,4 +1,4 @@
-"""What the service is measured with: an Airtable that answers at once, and bare routes."""
+"""Servers of the benchmark: an Airtable that answers at once, and bare routes."""
 
 import asyncio
 import json
@@ -66,11 +66,11 @@ async def _serve_airtable(port: int) -> None:
 
 
 class _Airtable(asyncio.Protocol):
-    """The token endpoint and two paths of the Web API, as fast as Python can."""
+    """The token endpoint and two paths of the Web API, as fast as Python allows."""
 
     _received = b""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvloop has it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvloop
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -79,7 +79,7 @@ class _Airtable(asyncio.Protocol):
             self._transport.write(_answer_to(head))
 
     def _next_request(self) -> bytes:
-        """The head of a request that is here with its body; empty if there is none yet."""
+        """The head of the next request that has arrived with its body; empty if there is none."""
         head, _, rest = self._received.partition(b"\r\n\r\n")
         length = _CONTENT_LENGTH.search(head)
         body_size = int(length[1]) if length else 0

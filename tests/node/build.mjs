@@ -1,4 +1,4 @@
-// Bundles an app of the samples: node build.mjs DIRECTORY ENTRY
+// Bundles an app made of the samples: node build.mjs DIRECTORY ENTRY
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { build } from "esbuild";

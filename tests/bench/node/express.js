@@ -1,5 +1,5 @@
-// The Node service that many a tutorial builds: Express, axios, and a cache for logins under way.
-// Settings come from the environment, as its .env file has them.
+// The Node service of many tutorials: Express, axios, and a cache for pending logins.
+// The environment has the settings of its .env file.
 const crypto = require("node:crypto");
 const axios = require("axios");
 const cors = require("cors");
@@ -18,7 +18,7 @@ const {
 } = process.env;
 
 const authorizationHeader = `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString("base64")}`;
-// Logins that nobody finishes are swept out as often as they end, or a long run would hold them all.
+// Unfinished logins are deleted once per lifetime. Otherwise a long run would store all of them.
 const authorizationCache = new NodeCache({ stdTTL: Number(loginTtl), checkperiod: Number(loginTtl) });
 const app = express();
 app.use(cors());

@@ -1,4 +1,4 @@
-// /airtable/… sent on to Airtable with a token, as http-proxy-middleware does it.
+// Forwards /airtable/… to Airtable with a token, by http-proxy-middleware.
 const http = require("node:http");
 const express = require("express");
 const { createProxyMiddleware } = require("http-proxy-middleware");
@@ -13,7 +13,7 @@ app.use(
     pathFilter: "/airtable",
     pathRewrite: { "^/airtable": "" },
     headers: { Authorization: `Bearer ${token}` },
-    // Without an agent each request would connect anew: this is the proxy as one would deploy it.
+    // As in production: without an agent, each request would open a new connection.
     agent: new http.Agent({ keepAlive: true }),
   }),
 );
