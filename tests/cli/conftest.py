@@ -8,16 +8,16 @@ from tests.cli.helpers import KEY, VALID
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No `.env` and no variables but the test's own."""
+def _clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in a directory without an `.env`, and without variables of the environment."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         monkeypatch.delenv(name)
 
 
 @pytest.fixture
-def lasting(tmp_path: Path) -> dict[str, str]:
-    """Settings with a store that outlives a process, and an Airtable that is not there."""
+def persistent(tmp_path: Path) -> dict[str, str]:
+    """Settings with a store that outlives a process, and with an unreachable Airtable."""
     return VALID | {
         f"{PREFIX}STORE_URL": f"sqlite:///{tmp_path}/store.db",
         f"{PREFIX}ENCRYPTION_KEYS": KEY,

@@ -14,8 +14,8 @@ VALID = {
 }
 
 
-def adopted(environment: dict[str, str], owner: str, life: int = 60 * 86400) -> str:
-    """A connection in the store of these settings; its id."""
+def adopt_connection(environment: dict[str, str], owner: str, life: int = 60 * 86400) -> str:
+    """Add a connection to the store of these settings. Returns its id."""
 
     async def adopt() -> str:
         airtable = AirtableOAuth(settings_of(environment))

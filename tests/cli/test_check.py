@@ -42,15 +42,15 @@ async def findings(
     return [finding async for finding in stream]
 
 
-async def troubles(*arguments: Any, **options: Any) -> list[str]:
+async def problems(*arguments: Any, **options: Any) -> list[str]:
     found = await findings(*arguments, **options)
     return [str(finding) for finding in found if finding.level is not Level.OK]
 
 
 async def test_sound_settings_have_no_fault() -> None:
-    """On this machine and in production; each line says what is right."""
-    assert await troubles() == []
-    assert await troubles(**PRODUCTION) == []
+    """This holds for settings of this machine and of production. Each line reports a success."""
+    assert await problems() == []
+    assert await problems(**PRODUCTION) == []
     assert len(await findings()) >= 8
 
 
@@ -91,20 +91,20 @@ async def test_sound_settings_have_no_fault() -> None:
 async def test_fault_is_named_with_its_remedy(
     settings: dict[str, Any], level: str, words: str
 ) -> None:
-    """One line of the right weight."""
-    found = await troubles(**settings)
+    """The line has the right level."""
+    found = await problems(**settings)
     assert [line for line in found if line.startswith(level) and words in line]
 
 
 @pytest.mark.parametrize("host", ["api.example.co.uk", "example.co.uk", "x.y.example.co.uk"])
 async def test_hosts_below_one_domain_are_one_site(host: str) -> None:
-    """Also where the domain has three labels."""
+    """The domain has two labels and a public suffix of two, `co.uk`."""
     settings = {
         "redirect_uri": "https://app.example.co.uk/cb",
         "allowed_origins": "https://app.example.co.uk",
         "public_url": f"https://{host}",
     }
-    assert await troubles(**settings) == []
+    assert await problems(**settings) == []
 
 
 HOSTING = (
@@ -115,44 +115,44 @@ HOSTING = (
 
 @pytest.mark.parametrize("domain", HOSTING)
 async def test_customers_of_a_hosting_company_are_two_sites(domain: str) -> None:
-    """Browsers keep no cookie between them; one customer's own subdomains are one site."""
+    """Browsers store no cookie between them. The subdomains of one customer are one site."""
     settings = {
         "redirect_uri": f"https://app.{domain}/cb",
         "allowed_origins": f"https://app.{domain}",
     }
-    (trouble,) = await troubles(**settings, public_url=f"https://api.{domain}")
-    assert "are two sites to a browser" in trouble
-    assert await troubles(**settings, public_url=f"https://api.app.{domain}") == []
+    (problem,) = await problems(**settings, public_url=f"https://api.{domain}")
+    assert "are two sites to a browser" in problem
+    assert await problems(**settings, public_url=f"https://api.app.{domain}") == []
 
 
 @pytest.mark.parametrize("added", [False, True])
 async def test_advice_for_a_loopback_address_leads_to_working_settings(added: bool) -> None:  # noqa: FBT001
-    """To add the origin would only lead to the next fault: two sites."""
+    """Adding the origin would only lead to the next fault: two sites."""
     settings = {"redirect_uri": "http://127.0.0.1:4200/auth-callback", "allowed_origins": ""}
     if added:
         settings["allowed_origins"] = "http://127.0.0.1:4200"
-    (trouble,) = await troubles(**settings)
-    assert "http://127.0.0.1:4200 and http://localhost:3000 are two sites" in trouble
-    assert "Use localhost here, in AIRTABLE_OAUTH_REDIRECT_URI" in trouble
+    (problem,) = await problems(**settings)
+    assert "http://127.0.0.1:4200 and http://localhost:3000 are two sites" in problem
+    assert "Use localhost here, in AIRTABLE_OAUTH_REDIRECT_URI" in problem
     advised = {name: text.replace("127.0.0.1", "localhost") for name, text in settings.items()}
     if added:
-        assert await troubles(**advised) == []
+        assert await problems(**advised) == []
 
 
 async def test_service_and_pages_on_one_origin_are_sound() -> None:
-    """As `deploy/nginx.conf` serves them: the service below a path, the pages beside it."""
+    """`deploy/nginx.conf` has the service below a path, and the pages beside it."""
     one_origin = {
         "redirect_uri": "https://app.example.com/auth-callback",
         "allowed_origins": "",
         "public_url": "https://app.example.com/api",
     }
-    assert await troubles(**one_origin) == []
+    assert await problems(**one_origin) == []
     one_origin["redirect_uri"] = "HTTPS://App.Example.com:443/auth-callback"
-    assert await troubles(**one_origin) == []
+    assert await problems(**one_origin) == []
 
 
 class Acme(Settings):
-    """Settings of an app with variables of its own."""
+    """Settings of an app with its own prefix for variables."""
 
     model_config = SettingsConfigDict(env_prefix="ACME_", env_file=None)
 
@@ -160,7 +160,7 @@ class Acme(Settings):
 async def test_malformed_settings_do_not_stop_the_other_checks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Faults of form and of substance in one run, each under the variable that is read."""
+    """One run reports malformed and wrong settings, each under the variable that is read."""
     environment = {
         "ACME_CLIENT_ID": "an-id",
         "ACME_SCOPES": "data.record:read",
@@ -190,40 +190,40 @@ async def test_malformed_settings_do_not_stop_the_other_checks(
 
 
 class Extended(Acme):
-    """With a variable of the app's own, for which no value can stand in."""
+    """Settings with the app's own variable, for which no placeholder is possible."""
 
     tenant: int
 
 
 async def test_malformed_setting_of_a_subclass_ends_the_report() -> None:
-    """It names what is missing, and ends."""
+    """The report names the missing variable, then ends."""
     found = [str(each) async for each in examine_environment({}, settings=Extended)]
     assert "fault    ACME_TENANT: is missing" in found
     assert found[-1].startswith("warning  some checks did not run")
 
 
 async def test_several_workers_need_a_shared_store() -> None:
-    """As uvicorn would read it."""
-    assert "memory:// belongs to one process" in (await troubles({"WEB_CONCURRENCY": "4"}))[0]
+    """`check` reads uvicorn's variable for the number of workers."""
+    assert "memory:// belongs to one process" in (await problems({"WEB_CONCURRENCY": "4"}))[0]
     shared = {"store_url": "redis://127.0.0.1:1", "encryption_keys": KEY}
-    assert await troubles({"WEB_CONCURRENCY": "4"}, **shared) == []
+    assert await problems({"WEB_CONCURRENCY": "4"}, **shared) == []
 
 
 async def test_variable_that_is_misspelt() -> None:
-    """With a guess; what Kubernetes puts there for a service of our name is left alone."""
+    """The warning has a guess. Variables that Kubernetes sets for a service are ignored."""
     environment = {
         "AIRTABLE_OAUTH_ALOWED_ORIGINS": "CANARY",
         "AIRTABLE_OAUTH_PORT_3000_TCP_ADDR": "10.0.0.1",
         "AIRTABLE_OAUTH_SERVICE_HOST": "10.0.0.1",
     }
-    assert await troubles(environment) == [
+    assert await problems(environment) == [
         "warning  AIRTABLE_OAUTH_ALOWED_ORIGINS: not a known setting; did you mean "
         "AIRTABLE_OAUTH_ALLOWED_ORIGINS?"
     ]
 
 
 class OtherStore(MemoryStore):
-    """A store whose clock is off, or that is gone."""
+    """A store whose clock is wrong, or that is down."""
 
     def __init__(self, now: float | None) -> None:
         super().__init__()
@@ -236,18 +236,18 @@ class OtherStore(MemoryStore):
 
 
 async def test_store_that_is_gone_or_lives_in_another_time() -> None:
-    """The one is a fault, the other a warning."""
-    gone = (await troubles(store=OtherStore(None)))[0]
+    """A store that is down is a fault, and a clock that differs is a warning."""
+    gone = (await problems(store=OtherStore(None)))[0]
     assert gone == "fault    AIRTABLE_OAUTH_STORE_URL: the store does not work (store_unavailable)"
-    assert "differ by" in (await troubles(store=OtherStore(1000.0)))[0]
+    assert "differ by" in (await problems(store=OtherStore(1000.0)))[0]
 
 
 async def test_online_asks_airtable(simulator: Simulator) -> None:
-    """With a made-up code, once."""
+    """The check sends one made-up code."""
     transport = httpx.ASGITransport(simulator.app)
-    assert await troubles(transport=transport) == []
+    assert await problems(transport=transport) == []
     assert len(simulator.token_requests()) == 1
-    refused = await troubles(transport=transport, client_secret="CANARY")
+    refused = await problems(transport=transport, client_secret="CANARY")
     assert "Airtable rejects it with this secret (invalid_client)" in refused[0]
 
 
@@ -263,28 +263,28 @@ async def test_online_asks_airtable(simulator: Simulator) -> None:
     ],
 )
 async def test_online_meets_something_else(status: int, body: Any, words: str) -> None:
-    """Down, or no Airtable at all."""
+    """Airtable is down, or the server is not Airtable."""
     transport = httpx.MockTransport(lambda _: httpx.Response(status, json=body))
-    assert words in (await troubles(transport=transport))[0]
+    assert words in (await problems(transport=transport))[0]
 
 
 async def test_online_names_why_airtable_cannot_be_reached(tmp_path: Path) -> None:
-    """A refused connection, a name that does not exist, a certificate that is not trusted."""
+    """A refused connection, an unknown host name and an untrusted certificate are told apart."""
 
-    async def trouble(url: str) -> str:
+    async def problem(url: str) -> str:
         settings = make_settings(airtable_url=url)
         found = [each async for each in examine(settings, {}, online=True)]
         (fault,) = (str(each) for each in found if each.level is Level.FAULT)
         return fault
 
-    assert "(ConnectionRefusedError ECONNREFUSED)" in await trouble("http://127.0.0.1:1")
-    assert "(gaierror EAI_" in await trouble("https://airtable.invalid")
+    assert "(ConnectionRefusedError ECONNREFUSED)" in await problem("http://127.0.0.1:1")
+    assert "(gaierror EAI_" in await problem("https://airtable.invalid")
     with https_server(self_signed_certificate(tmp_path)) as url:
-        assert "(SSLCertVerificationError 18)" in await trouble(url)
+        assert "(SSLCertVerificationError 18)" in await problem(url)
 
 
 async def test_report_holds_no_secret(simulator: Simulator) -> None:
-    """It is made to be pasted into an issue."""
+    """Users paste the report into issues."""
     found = await findings(
         {"AIRTABLE_OAUTH_X": "CANARY-1"},
         transport=httpx.ASGITransport(simulator.app),
@@ -300,25 +300,25 @@ async def test_report_holds_no_secret(simulator: Simulator) -> None:
 
 
 async def test_telemetry_without_a_collector() -> None:
-    """It would go nowhere."""
-    (trouble,) = await troubles(telemetry=True)
-    assert trouble.startswith("warning  AIRTABLE_OAUTH_TELEMETRY: is on, but no OTEL_EXPORTER_OTLP")
+    """The telemetry would be lost."""
+    (problem,) = await problems(telemetry=True)
+    assert problem.startswith("warning  AIRTABLE_OAUTH_TELEMETRY: is on, but no OTEL_EXPORTER_OTLP")
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
-    assert await troubles(environment, telemetry=True) == []
+    assert await problems(environment, telemetry=True) == []
 
 
 async def test_missing_exporter_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """`serve` would not start."""
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
-    assert await troubles(environment, telemetry=True) == [
+    assert await problems(environment, telemetry=True) == [
         "fault    AIRTABLE_OAUTH_TELEMETRY needs an exporter: "
         "pip install 'airtable-oauth[telemetry]'"
     ]
 
 
 async def test_missing_driver_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the extra that brings it."""
+    """The line names the extra to install."""
     monkeypatch.setitem(sys.modules, "airtable_oauth.stores.redis", None)
     settings = make_settings(store_url="redis://127.0.0.1:1", encryption_keys=KEY)
     found = [finding async for finding in examine(settings, {})]
@@ -330,10 +330,10 @@ async def test_missing_driver_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_unknown_setting_of_the_env_file_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That is where most people put them; what resembles nothing gets no wrong advice."""
+    """Most users have such a file. A name that resembles no setting gets no guess."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("AIRTABLE_OAUTH_STORE=redis://x\nAIRTABLE_OAUTH_XYZZY=1\n")
-    found = await troubles()
+    found = await problems()
     assert "AIRTABLE_OAUTH_STORE: not a known setting; did you mean" in found[0]
     assert found[1].endswith("AIRTABLE_OAUTH_XYZZY: not a known setting")
 
@@ -353,14 +353,14 @@ async def test_unknown_setting_of_the_env_file_is_found(
 def test_check_reports_and_tells_by_its_status(
     environment: dict[str, str], status: int, words: str
 ) -> None:
-    """0 without a fault, 1 with one."""
+    """The status is 0 without a fault, and 1 with one."""
     result = CliRunner().invoke(main, ["check"], env=VALID | environment)
     assert result.exit_code == status, result.output
     assert words in result.output
 
 
 def test_check_reports_malformed_settings_and_the_others_in_one_run() -> None:
-    """In the same form, and without a value."""
+    """The lines have the same form, and do not contain the value."""
     result = CliRunner().invoke(main, ["check"], env=VALID | {f"{PREFIX}PUBLIC_URL": "CANARY"})
     assert result.exit_code == 1
     lines = result.output.splitlines()

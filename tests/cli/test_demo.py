@@ -23,7 +23,7 @@ from airtable_oauth.cli.main import main
 def test_app_that_could_not_connect_to_the_demo_is_refused(
     arguments: list[str], words: str
 ) -> None:
-    """With the reason, before anything starts."""
+    """The command gives the reason before it starts anything."""
     result = CliRunner().invoke(main, ["demo", *arguments])
     assert result.exit_code == 2
     assert words in " ".join(result.stderr.replace("│", "").split())

@@ -9,7 +9,7 @@ from tests.cli.helpers import VALID
 
 
 def test_serve_names_every_fault_on_a_line() -> None:
-    """And starts nothing."""
+    """The service does not start."""
     result = CliRunner().invoke(main, ["serve"], env={f"{PREFIX}ALLOWED_ORIGINS": "CANARY"})
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
@@ -21,7 +21,7 @@ def test_serve_names_every_fault_on_a_line() -> None:
 
 
 def test_settings_come_from_a_dotenv_file(tmp_path: Path) -> None:
-    """In the directory that it is started from."""
+    """The file is in the working directory of the command."""
     lines = [f"{name}={value}" for name, value in VALID.items()]
     (tmp_path / ".env").write_text("\n".join([*lines, f"{PREFIX}STORE_URL=redis://localhost"]))
     result = CliRunner().invoke(main, ["serve"])
@@ -35,7 +35,7 @@ def test_settings_come_from_a_dotenv_file(tmp_path: Path) -> None:
     "arguments", [["refresh-idle"], ["connections", "list"], ["connections", "disconnect", "con_1"]]
 )
 def test_connections_of_the_embedded_store_are_its_process_own(arguments: list[str]) -> None:
-    """Not a list of nothing."""
+    """The command reports this instead of an empty list."""
     result = CliRunner().invoke(main, arguments, env=VALID)
     assert result.exit_code == 1
     assert "memory:// is visible only inside" in result.output

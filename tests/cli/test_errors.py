@@ -9,7 +9,7 @@ from tests.helpers import free_port
 
 @pytest.mark.parametrize("command", [["connections", "list"], ["refresh-idle"], ["keys", "rotate"]])
 def test_store_that_fails_is_named_with_its_cause(command: list[str]) -> None:
-    """The person who runs the command can act on it."""
+    """The person who runs the command can then correct it."""
     settings = {
         f"{PREFIX}STORE_URL": f"redis://127.0.0.1:{free_port()}",
         f"{PREFIX}ENCRYPTION_KEYS": KEY,

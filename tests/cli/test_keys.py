@@ -16,7 +16,7 @@ ALL = "Every record is encrypted with the first key."
 
 
 def test_key_is_alone_on_its_line() -> None:
-    """Good to pipe into a secret store; never the same twice."""
+    """The output can be piped into a secret store, and is different each time."""
     keys = {CliRunner().invoke(main, ["keys", "new"]).output for _ in range(10)}
     assert len(keys) == 10
     for line in keys:
@@ -24,7 +24,7 @@ def test_key_is_alone_on_its_line() -> None:
 
 
 def test_webhook_secret_is_one_that_the_settings_take() -> None:
-    """Alone on its line, another each time."""
+    """It is alone on its line, and different each time."""
     secrets = {CliRunner().invoke(main, ["keys", "webhook"]).output for _ in range(2)}
     assert len(secrets) == 2
     for secret in secrets:
@@ -72,7 +72,7 @@ def test_help_of_the_rotation_has_each_step_on_a_line() -> None:
 
 
 def test_keys_are_rotated(rotated: dict[str, str]) -> None:
-    """All records, once; the verdict and the exit status say whether the old key can go."""
+    """Each record is re-encrypted once. The exit status says whether the old key can be removed."""
     url = rotated[f"{PREFIX}STORE_URL"]
     asyncio.run(_store_something(url, KEY, 7))
     result = CliRunner().invoke(main, ["keys", "rotate"], env=rotated)
@@ -92,7 +92,7 @@ def test_keys_are_rotated(rotated: dict[str, str]) -> None:
 
 
 def test_rotation_that_sees_nothing_proves_nothing(rotated: dict[str, str]) -> None:
-    """The store or the name may be another one than the service's."""
+    """The command may use another store or another name than the service."""
     result = CliRunner().invoke(main, ["keys", "rotate"], env=rotated)
     assert result.exit_code == 1
     assert "No records were found for AIRTABLE_OAUTH_NAME=airtable in this store" in result.output
@@ -100,7 +100,7 @@ def test_rotation_that_sees_nothing_proves_nothing(rotated: dict[str, str]) -> N
 
 
 def test_unknown_format_keeps_the_old_key(rotated: dict[str, str]) -> None:
-    """It is counted, and named by where it is stored."""
+    """Such a record is counted, and named by its storage key."""
 
     async def store_junk() -> None:
         settings = make_settings(store_url=rotated[f"{PREFIX}STORE_URL"], encryption_keys=KEY)
@@ -116,7 +116,7 @@ def test_unknown_format_keeps_the_old_key(rotated: dict[str, str]) -> None:
 
 
 def test_keys_of_the_embedded_store_are_not_rotated() -> None:
-    """It lives in another process."""
+    """The memory of the service is out of reach for another process."""
     result = CliRunner().invoke(main, ["keys", "rotate"], env=VALID)
     assert result.exit_code == 1
     assert "memory:// is visible only inside" in result.output

@@ -12,7 +12,6 @@ from airtable_oauth.cli.main import main
     ],
 )
 def test_help_helps(command: list[str]) -> None:
-    """Every command and option says what it is for."""
     result = CliRunner().invoke(main, [*command, "--help"])
     assert result.exit_code == 0
     assert "Usage:" in result.output

@@ -13,7 +13,7 @@ from tests.cli.helpers import VALID
 def test_memory_store_belongs_to_one_process(
     arguments: list[str], environment: dict[str, str]
 ) -> None:
-    """A login begun in one worker would be unknown in the next."""
+    """A login that begins in one worker would be unknown to the others."""
     result = CliRunner().invoke(main, ["serve", *arguments], env=VALID | environment)
     assert result.exit_code == 1
     assert f"{PREFIX}STORE_URL: memory:// belongs to one process" in result.stderr

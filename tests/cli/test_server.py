@@ -17,7 +17,7 @@ from tests.cli.helpers import VALID
     ],
 )
 def test_port_that_is_taken_is_a_clear_error(command: list[str]) -> None:
-    """One line, not a traceback of the event loop's."""
+    """The error is one line, without the event loop's traceback."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -1,4 +1,4 @@
-"""`check` and `/health/ready` notice a store that does not work, also if it can still be read."""
+"""`check` and `/health/ready` notice a store that does not work, even if reads succeed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -46,7 +46,7 @@ ADDRESSES = {"no such name": "the host name does not exist", "refused": UNREACHA
 
 @pytest.fixture(scope="module")
 def own_redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis that may be broken as a whole."""
+    """A Redis that tests may break entirely."""
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
         yield url
 
@@ -56,7 +56,7 @@ def settings_for(url: str) -> Settings:
 
 
 async def report(settings: Settings) -> list[str]:
-    """What `check` says about the store, but for what is right."""
+    """The lines of `check`'s report that are not OK."""
     found = [each async for each in examine(settings, {})]
     return [str(each) for each in found if each.level is not Level.OK]
 
@@ -112,7 +112,7 @@ async def test_postgres_without_the_tls_of_its_url_is_noticed(
 
 
 async def test_missing_grant_of_one_verb_is_noticed(postgres_url: str) -> None:
-    """A role that may write and not delete could begin logins, and finish none."""
+    """A role that can write but not delete could begin logins and never finish one."""
     admin = SqlStore(postgres_url)
     await admin.now()
     for statement in (
@@ -151,7 +151,7 @@ async def test_certificate_that_is_not_trusted_is_noticed(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
 async def test_server_that_is_not_a_redis_is_noticed(answer: bytes) -> None:
-    """It answers something else, or hangs up, as a server that expects TLS does."""
+    """It sends another protocol, or closes the connection like a server that expects TLS."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
@@ -165,7 +165,7 @@ async def test_server_that_is_not_a_redis_is_noticed(answer: bytes) -> None:
 
 
 async def test_redis_that_may_lose_records_is_reported(own_redis_url: str) -> None:
-    """The one of the tests saves nothing, and evicts if it is told to."""
+    """The tests' Redis saves nothing, and evicts entries if it is configured to."""
     lines = await report(settings_for(own_redis_url))
     assert len(lines) == 1
     assert lines[0].startswith("warning  AIRTABLE_OAUTH_STORE_URL: Redis saves nothing: a restart")
@@ -179,7 +179,7 @@ async def test_redis_that_may_lose_records_is_reported(own_redis_url: str) -> No
 
 
 async def test_redis_that_hides_its_configuration_is_reported(own_redis_url: str) -> None:
-    """As hosted ones do: it says what could not be checked."""
+    """Hosted ones do so. The report says what could not be checked."""
     with Redis.from_url(own_redis_url) as client, ExitStack() as stack:
         client.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", "-config")
         stack.callback(client.execute_command, "ACL", "DELUSER", "app")
@@ -199,7 +199,7 @@ async def test_redis_that_hides_its_configuration_is_reported(own_redis_url: str
     ],
 )
 def test_what_a_redis_may_lose(configuration: dict[str, str], level: Level, words: str) -> None:
-    """By its append-only file and its snapshots."""
+    """The append-only file and the snapshots decide."""
     (persistence,) = [
         each for each in judge_redis(configuration, "X") if "maxmemory" not in each.text
     ]
