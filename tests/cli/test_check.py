@@ -235,7 +235,7 @@ class OtherStore(MemoryStore):
         return self._store_now
 
 
-async def test_store_that_is_gone_or_lives_in_another_time() -> None:
+async def test_store_that_is_down_or_has_another_time() -> None:
     """A store that is down is a fault, and a clock that differs is a warning."""
     gone = (await problems(store=OtherStore(None)))[0]
     assert gone == "fault    AIRTABLE_OAUTH_STORE_URL: the store does not work (store_unavailable)"
@@ -262,7 +262,7 @@ async def test_online_asks_airtable(simulator: Simulator) -> None:
         ),
     ],
 )
-async def test_online_meets_something_else(status: int, body: Any, words: str) -> None:
+async def test_online_reports_an_unexpected_answer(status: int, body: Any, words: str) -> None:
     """Airtable is down, or the server is not Airtable."""
     transport = httpx.MockTransport(lambda _: httpx.Response(status, json=body))
     assert words in (await problems(transport=transport))[0]
@@ -350,7 +350,7 @@ async def test_unknown_setting_of_the_env_file_is_found(
         ),
     ],
 )
-def test_check_reports_and_tells_by_its_status(
+def test_check_reports_and_sets_its_exit_status(
     environment: dict[str, str], status: int, words: str
 ) -> None:
     """The status is 0 without a fault, and 1 with one."""

@@ -32,7 +32,7 @@ def test_connections_are_listed_and_disconnected(persistent: dict[str, str]) -> 
         assert "CANARY" not in result.output
 
 
-def test_names_of_others_move_no_cursor(persistent: dict[str, str]) -> None:
+def test_control_characters_of_an_owner_are_escaped(persistent: dict[str, str]) -> None:
     """A host chooses the ids of owners, so they may contain sequences that control a terminal."""
     adopt_connection(persistent, "ann\x1b[2J\nbob")
     output = CliRunner().invoke(main, ["connections", "list"], env=persistent).output

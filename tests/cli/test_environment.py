@@ -34,7 +34,7 @@ def test_settings_come_from_a_dotenv_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [["refresh-idle"], ["connections", "list"], ["connections", "disconnect", "con_1"]]
 )
-def test_connections_of_the_embedded_store_are_its_process_own(arguments: list[str]) -> None:
+def test_connections_in_memory_are_visible_only_to_their_process(arguments: list[str]) -> None:
     """The command reports this instead of an empty list."""
     result = CliRunner().invoke(main, arguments, env=VALID)
     assert result.exit_code == 1

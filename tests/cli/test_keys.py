@@ -23,7 +23,7 @@ def test_key_is_alone_on_its_line() -> None:
         assert len(decode_key(line.removesuffix("\n"))) == 32
 
 
-def test_webhook_secret_is_one_that_the_settings_take() -> None:
+def test_webhook_secret_is_one_that_the_settings_accept() -> None:
     """It is alone on its line, and different each time."""
     secrets = {CliRunner().invoke(main, ["keys", "webhook"]).output for _ in range(2)}
     assert len(secrets) == 2
@@ -91,7 +91,7 @@ def test_keys_are_rotated(rotated: dict[str, str]) -> None:
     assert ALL not in result.output
 
 
-def test_rotation_that_sees_nothing_proves_nothing(rotated: dict[str, str]) -> None:
+def test_rotation_that_finds_no_record_fails(rotated: dict[str, str]) -> None:
     """The command may use another store or another name than the service."""
     result = CliRunner().invoke(main, ["keys", "rotate"], env=rotated)
     assert result.exit_code == 1
@@ -115,7 +115,7 @@ def test_unknown_format_keeps_the_old_key(rotated: dict[str, str]) -> None:
     assert "  airtable:connection:junk\n" in result.output
 
 
-def test_keys_of_the_embedded_store_are_not_rotated() -> None:
+def test_keys_in_memory_are_not_rotated() -> None:
     """The memory of the service is out of reach for another process."""
     result = CliRunner().invoke(main, ["keys", "rotate"], env=VALID)
     assert result.exit_code == 1

@@ -4,7 +4,7 @@ from airtable_oauth.cli.main import main
 from tests.cli.helpers import adopt_connection
 
 
-def test_refresh_idle_says_what_became_of_each(persistent: dict[str, str]) -> None:
+def test_refresh_idle_reports_each_outcome(persistent: dict[str, str]) -> None:
     """A cron job gets exit status 1 while a refresh still has to be tried again."""
     run = CliRunner()
     assert (
