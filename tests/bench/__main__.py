@@ -24,7 +24,7 @@ _WARM_UP_SECONDS = 1
 @click.command(help=__doc__)
 @click.option("--rounds", default=5, show_default=True, help="Rounds; the median counts.")
 @click.option("--seconds", default=4, show_default=True, help="Seconds for each row and round.")
-@click.option("--only", type=click.Choice(list(GROUPS)), help="One group of rows.")
+@click.option("--only", type=click.Choice(list(GROUPS)), help="Measure only this group.")
 def main(rounds: int, seconds: int, only: str | None) -> None:
     """Measure, and print a table."""
     chosen = [only] if only else list(GROUPS)
@@ -60,7 +60,9 @@ def _measure(row: Row, seconds: int) -> float:
     if failures:
         raise click.ClickException(f"{row.name}: {failures:.0f} requests failed")
     if size < count * row.answer_bytes:
-        raise click.ClickException(f"{row.name}: {size / count:.0f} bytes are no answer")
+        raise click.ClickException(
+            f"{row.name}: {size / count:.0f} bytes are too few for an answer"
+        )
     return count / duration
 
 

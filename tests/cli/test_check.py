@@ -98,7 +98,7 @@ async def test_fault_is_named_with_its_remedy(
 
 @pytest.mark.parametrize("host", ["api.example.co.uk", "example.co.uk", "x.y.example.co.uk"])
 async def test_hosts_below_one_domain_are_one_site(host: str) -> None:
-    """The domain has two labels and a public suffix of two, `co.uk`."""
+    """This also holds for a domain of three labels, below `co.uk`."""
     settings = {
         "redirect_uri": "https://app.example.co.uk/cb",
         "allowed_origins": "https://app.example.co.uk",

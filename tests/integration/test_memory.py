@@ -56,7 +56,7 @@ async def test_flood_costs_less_than_a_kilobyte_each_and_breaks_no_login(tmp_pat
 
 
 async def test_bad_answers_leave_the_memory_flat(tmp_path: Path) -> None:
-    """Three hundred decompression bombs, endless brackets and megabytes arrive."""
+    """Airtable sends three hundred decompression bombs, endless brackets and huge bodies."""
     faults = [
         {"junk": "megabytes", "times": 1000},
         {"junk": "megabytes", "gzip": True, "times": 1000},
