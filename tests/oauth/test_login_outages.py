@@ -10,9 +10,11 @@ import pytest
 
 from airtable_oauth.errors import Action, LoginNotFound, StoreUnavailable
 from airtable_oauth.oauth import pkce
-from airtable_oauth.oauth.login import LoginContext, Logins, StoredTokens, UnboundLogins
+from airtable_oauth.oauth.login import Logins, StoredTokens
+from airtable_oauth.oauth.login_record import LoginContext
 from airtable_oauth.oauth.protocol import Callback, OAuthClient, TokenSet
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
+from airtable_oauth.oauth.unbound_login import UnboundLogins
 from airtable_oauth.simulator import Simulator
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.redis import RedisStore
