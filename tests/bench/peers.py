@@ -85,7 +85,7 @@ class Group:
 
 @dataclass
 class Servers:
-    """Starts servers, which end with `processes`. `directory` is for their files."""
+    """Starts servers at default settings, which end with `processes`. They log to `directory`."""
 
     processes: ExitStack
     directory: Path
@@ -105,7 +105,6 @@ class Servers:
             "AIRTABLE_URL": self.airtable,
             "AIRTABLE_API_URL": self.airtable,
             "MAX_PENDING_LOGINS": "100000000",
-            "LOG_LEVEL": "warning",
         }
         command = [sys.executable, "-m", "airtable_oauth", "serve", "--port", _port(url)]
         environment = {PREFIX + name: value for name, value in settings.items()}
@@ -147,10 +146,13 @@ class Servers:
         core: str = _SERVER_CORE,
         directory: Path | None = None,
     ) -> str:
+        log = self.processes.enter_context((self.directory / f"{_port(url)}.log").open("wb"))
         process = subprocess.Popen(
             ["taskset", "-c", core, *command],
             env=os.environ | (environment or {}),
             cwd=directory,
+            stdout=log,
+            stderr=log,
         )
         self.processes.callback(process.wait)
         self.processes.callback(process.terminate)

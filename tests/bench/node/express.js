@@ -1,10 +1,9 @@
-// The Node service of many tutorials: Express, axios, and a cache for pending logins.
+// The Node service of many tutorials: Express, axios, and a plain object for pending logins.
 // The environment has the settings of its .env file.
 const crypto = require("node:crypto");
 const axios = require("axios");
 const cors = require("cors");
 const express = require("express");
-const NodeCache = require("node-cache");
 const qs = require("qs");
 
 const {
@@ -14,12 +13,10 @@ const {
   CLIENT_SECRET: clientSecret,
   REDIRECT_URI: redirectUri,
   SCOPES: scope,
-  LOGIN_TTL: loginTtl,
 } = process.env;
 
 const authorizationHeader = `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString("base64")}`;
-// Unfinished logins are deleted once per lifetime. Otherwise a long run would store all of them.
-const authorizationCache = new NodeCache({ stdTTL: Number(loginTtl), checkperiod: Number(loginTtl) });
+const authorizationCache = {};
 const app = express();
 app.use(cors());
 
@@ -33,7 +30,7 @@ app.get("/get-authorization-url", (request, response) => {
     .replace(/=/g, "")
     .replace(/\+/g, "-")
     .replace(/\//g, "_");
-  authorizationCache.set(state, { codeVerifier });
+  authorizationCache[state] = { codeVerifier };
 
   const authorizationUrl = new URL(`${airtableUrl}/oauth2/v1/authorize`);
   authorizationUrl.searchParams.set("code_challenge", codeChallenge);
@@ -48,11 +45,11 @@ app.get("/get-authorization-url", (request, response) => {
 
 app.get("/request-oauth-token", (request, response) => {
   const { state, code, error, error_description: errorDescription } = request.query;
-  const cached = authorizationCache.get(state);
+  const cached = authorizationCache[state];
   if (cached === undefined) {
     return response.status(400).json({ error: "This request was not from Airtable!" });
   }
-  authorizationCache.del(state);
+  delete authorizationCache[state];
   if (error) {
     return response.status(400).json({ error, errorDescription });
   }
