@@ -6,7 +6,7 @@ have any number of processes.
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -95,6 +95,9 @@ class FaultyStore:
 
     async def get(self, key: str) -> Entry | None:
         return await self._do("get", key)  # type: ignore[no-any-return]
+
+    async def get_many(self, keys: Sequence[str]) -> list[Entry | None]:
+        return [await self.get(key) for key in keys]
 
     async def put(self, key: str, value: bytes, ttl: float) -> None:
         await self._do("put", key, value, ttl)

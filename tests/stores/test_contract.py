@@ -177,6 +177,20 @@ async def test_replace_without_a_time_keeps_what_is_left(backend: Backend) -> No
     assert await store.get(KEY) is None
 
 
+async def test_many_entries_are_read_in_order(backend: Backend) -> None:
+    """Absent and expired keys are None, and a key may be named twice."""
+    store = backend.store
+    keys = [f"airtable:login:{number}" for number in range(500)]
+    await put_all(store, keys)
+    await store.put("airtable:login:short", b"v", 10)
+    await backend.advance(11)
+    assert await store.get_many([]) == []
+    found = await store.get_many([*reversed(keys[1:]), "airtable:login:short"])
+    assert found == [*[await store.get(key) for key in reversed(keys[1:])], None]
+    again = await store.get_many([keys[0], "airtable:login:none", keys[0]])
+    assert again == [await store.get(keys[0]), None, await store.get(keys[0])]
+
+
 async def test_every_entry_has_an_expiry(backend: Backend) -> None:
     """Every operation that stores a value also sets its expiry."""
     store = backend.store

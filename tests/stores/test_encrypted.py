@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 
 from airtable_oauth.errors import DamagedRecord, UnknownEncryptionKey, UnknownRecordFormat
@@ -7,6 +9,12 @@ from tests.stores.backends import KEYS, Backend
 from tests.world import FaultyStore
 
 KEY = "airtable:login:one"
+
+
+async def reseal(store: EncryptedStore, key: str) -> Resealed:
+    """Read an entry, and encrypt it with the first key."""
+    [entry] = await store.get_encrypted([key])
+    return await store.reseal(key, entry)
 
 
 async def test_what_is_stored_shows_nothing(plain: Backend) -> None:
@@ -50,9 +58,9 @@ async def test_value_moved_to_another_key_is_not_opened(plain: Backend) -> None:
     theirs = await plain.stored("airtable:login:two")
     assert theirs is not None
     await plain.overwrite(KEY, theirs)
-    for verb in (store.get, store.pop, store.reseal):
+    for operation in (store.get, store.pop, partial(reseal, store)):
         with pytest.raises(DamagedRecord):
-            await verb(KEY)
+            await operation(KEY)
     assert await plain.stored(KEY) == theirs
 
 
@@ -81,9 +89,9 @@ async def test_unknown_format_is_an_error_and_the_record_stays(plain: Backend, j
     """A newer version may have written it, or it was stored before encryption was configured."""
     await plain.store.put(KEY, junk, 60)
     store = EncryptedStore(plain.store, KEYS)
-    for verb in (store.get, store.pop, store.reseal):
+    for operation in (store.get, store.pop, partial(reseal, store)):
         with pytest.raises(UnknownRecordFormat):
-            await verb(KEY)
+            await operation(KEY)
     assert await plain.stored(KEY) == junk
 
 
@@ -92,18 +100,27 @@ async def test_record_is_sealed_again_with_the_first_key(plain: Backend) -> None
     await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"v", 60)
     await plain.advance(50)
     store = EncryptedStore(plain.store, [KEYS[1], KEYS[0]])
-    assert await store.reseal(KEY) is Resealed.NOW
-    assert await store.reseal(KEY) is Resealed.BEFORE
+    assert await reseal(store, KEY) is Resealed.NOW
+    assert await reseal(store, KEY) is Resealed.BEFORE
     assert 0 < await plain.ttl(KEY) <= 10
     assert await EncryptedStore(plain.store, [KEYS[1]]).pop(KEY) == b"v"
-    assert await store.reseal(KEY) is Resealed.ABSENT
+    assert await reseal(store, KEY) is Resealed.ABSENT
+
+
+async def test_entry_that_changed_since_it_was_read_is_left_alone(plain: Backend) -> None:
+    await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"v", 60)
+    store = EncryptedStore(plain.store, [KEYS[1], KEYS[0]])
+    [entry] = await store.get_encrypted([KEY])
+    await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"w", 60)
+    assert await store.reseal(KEY, entry) is Resealed.CHANGED
+    assert await EncryptedStore(plain.store, [KEYS[0]]).pop(KEY) == b"w"
 
 
 async def test_record_of_an_unknown_key_is_not_sealed_again(plain: Backend) -> None:
     """The stored value does not change."""
     await EncryptedStore(plain.store, [KEYS[0]]).put(KEY, b"v", 60)
     with pytest.raises(UnknownEncryptionKey):
-        await EncryptedStore(plain.store, [KEYS[1]]).reseal(KEY)
+        await reseal(EncryptedStore(plain.store, [KEYS[1]]), KEY)
     assert await EncryptedStore(plain.store, [KEYS[0]]).pop(KEY) == b"v"
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -12,8 +14,11 @@ from airtable_oauth.errors import NotConnected, UnknownRecordFormat, UpstreamErr
 from airtable_oauth.stores import Entry
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.memory import MemoryStore
+from airtable_oauth.vault.connections import Connections
 from airtable_oauth.vault.owners import Noted, Owners
+from airtable_oauth.vault.repository import ConnectionRepository
 from tests.helpers import FakeClock
+from tests.vault.test_model import RECORD
 from tests.world import OWNER, Process, World
 
 MINA, NOAH = User("usrMina"), User("usrNoah")
@@ -41,26 +46,29 @@ async def note(world: World, value: dict[str, Any]) -> None:
 
 
 class CountingStore(MemoryStore):
-    """Counts concurrent reads."""
+    """Counts the keys of each read of many."""
 
-    reading = most = 0
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock=clock)
+        self.reads: list[int] = []
 
-    async def get(self, key: str) -> Entry | None:
-        self.reading += 1
-        self.most = max(self.most, self.reading)
-        await asyncio.sleep(0)
-        self.reading -= 1
-        return await super().get(key)
+    async def get_many(self, keys: Sequence[str]) -> list[Entry | None]:
+        self.reads.append(len(keys))
+        return await super().get_many(keys)
 
 
 async def test_connections_of_an_owner_are_read_together(clock: FakeClock) -> None:
-    """Ten at a time: one at a time would be slow, and all at once would use up the pool."""
-    store = CountingStore(clock=clock)
-    world = World(store=store)
-    made = [await connect(world, user=User(f"usr{number}")) for number in range(25)]
+    """One round trip for each, one after the other, would be slow."""
+    store = CountingStore(clock)
+    records, owners = ConnectionRepository(store, "airtable"), Owners(store, "airtable")
+    made = [replace(RECORD, id=f"con_{number}", owner=OWNER) for number in range(250)]
+    for record in made:
+        await records.add(record, clock())
+        await owners.note(record)
 
-    assert await ids(world) == made
-    assert store.most == 10
+    found = await Connections(records, owners).of(OWNER)
+    assert [each.id for each in found] == [record.id for record in made]
+    assert store.reads == [200, 50]
 
 
 async def test_index_can_be_read_by_version_0_1(clock: FakeClock) -> None:

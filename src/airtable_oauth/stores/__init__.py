@@ -1,6 +1,6 @@
 """The interface of a store, which holds logins, sessions and connections until they expire."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
 STORE_TIMEOUT = 1.4
@@ -36,6 +36,13 @@ class Store(Protocol):
 
     async def get(self, key: str) -> Entry | None:
         """Return the live entry under a key, or None."""
+        ...
+
+    async def get_many(self, keys: Sequence[str]) -> list[Entry | None]:
+        """Return the live entries under at most 500 keys, in the order of the keys.
+
+        It takes one round trip. Others may write between the reads of two keys.
+        """
         ...
 
     async def put(self, key: str, value: bytes, ttl: float) -> None:

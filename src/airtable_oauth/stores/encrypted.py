@@ -54,6 +54,14 @@ class EncryptedStore:
             return None
         return Entry(self._open(key, entry.value), entry.version)
 
+    async def get_many(self, keys: Sequence[str]) -> list[Entry | None]:
+        """See `Store.get_many`. One value that cannot be decrypted makes the whole call fail."""
+        entries = await self._store.get_many(keys)
+        return [
+            None if entry is None else Entry(self._open(key, entry.value), entry.version)
+            for key, entry in zip(keys, entries, strict=True)
+        ]
+
     async def put(self, key: str, value: bytes, ttl: float) -> None:
         """See `Store.put`."""
         await self._store.put(key, self._seal(key, value), ttl)
@@ -89,15 +97,18 @@ class EncryptedStore:
         """See `Store.delay_turns`."""
         await self._store.delay_turns(key, most=most, window=window, seconds=seconds)
 
-    async def reseal(self, key: str) -> "Resealed":
-        """Re-encrypt the value under a storage key with the first encryption key.
+    async def get_encrypted(self, keys: Sequence[str]) -> list[Entry | None]:
+        """Return the entries under these keys, still encrypted, for `reseal`."""
+        return await self._store.get_many(keys)
+
+    async def reseal(self, key: str, entry: Entry | None) -> Resealed:
+        """Re-encrypt an entry from `get_encrypted` with the first encryption key.
 
         Its remaining time to live stays the same.
 
         Raises:
             UnreadableRecord: the value cannot be decrypted.
         """
-        entry = await self._store.get(key)
         if entry is None:
             return Resealed.ABSENT
         value = self._open(key, entry.value)

@@ -3,7 +3,7 @@
 import heapq
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from airtable_oauth.errors import TooManyLogins
 from airtable_oauth.stores import Entry, Turn, turns
@@ -35,6 +35,10 @@ class MemoryStore:
         """See `Store.get`."""
         value = self._live(key)
         return None if value is None else Entry(value, value)
+
+    async def get_many(self, keys: Sequence[str]) -> list[Entry | None]:
+        """See `Store.get_many`."""
+        return [await self.get(key) for key in keys]
 
     async def put(self, key: str, value: bytes, ttl: float) -> None:
         """See `Store.put`."""

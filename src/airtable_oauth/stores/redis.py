@@ -1,7 +1,7 @@
 """The shared store: Redis 6.2 or newer, or Valkey."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -83,6 +83,11 @@ class RedisStore:
         """See `Store.get`."""
         value = await self._answer(self._redis.get(key))
         return None if value is None else Entry(value, value)
+
+    async def get_many(self, keys: Sequence[str]) -> list[Entry | None]:
+        """See `Store.get_many`."""
+        values = await self._answer(self._redis.mget(keys)) if keys else []
+        return [None if value is None else Entry(value, value) for value in values]
 
     async def put(self, key: str, value: bytes, ttl: float) -> None:
         """See `Store.put`."""

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from airtable_oauth.errors import UnreadableRecord
+from airtable_oauth.stores import Entry
 from airtable_oauth.stores.encrypted import EncryptedStore, Resealed
+from airtable_oauth.stores.pages import pages
 
 _PASSES = 5
 _PASS_PAUSE = 1.0
 _AT_ONCE = 8
+"""Writes at once."""
 _NAMED = 10
 
 
@@ -62,8 +65,8 @@ async def reseal_all(
         run.unreadable.clear()
         run.unreadable_keys.clear()
         before = run.resealed + run.changed
-        async for keys in _batches(store.scan(namespace)):
-            outcomes = await asyncio.gather(*(_reseal(store, key, run) for key in keys))
+        async for keys in pages(store.scan(namespace)):
+            outcomes = await _reseal_page(store, keys, run)
             _count(run, outcomes, first=number == 0)
             progress(run)
         if run.resealed + run.changed == before:
@@ -72,20 +75,24 @@ async def reseal_all(
     return run
 
 
-async def _batches(keys: AsyncIterator[str]) -> AsyncIterator[list[str]]:
-    batch: list[str] = []
-    async for key in keys:
-        batch.append(key)
-        if len(batch) == _AT_ONCE:
-            yield batch
-            batch = []
-    yield batch
+async def _reseal_page(
+    store: EncryptedStore, keys: list[str], run: Resealing
+) -> list[Resealed | None]:
+    """Re-encrypt a page of records: one read, and then a few writes at once."""
+    entries = list(zip(keys, await store.get_encrypted(keys), strict=True))
+    outcomes: list[Resealed | None] = []
+    for start in range(0, len(entries), _AT_ONCE):
+        batch = entries[start : start + _AT_ONCE]
+        outcomes += await asyncio.gather(*(_reseal(store, *each, run) for each in batch))
+    return outcomes
 
 
-async def _reseal(store: EncryptedStore, key: str, run: Resealing) -> Resealed | None:
+async def _reseal(
+    store: EncryptedStore, key: str, entry: Entry | None, run: Resealing
+) -> Resealed | None:
     """Re-encrypt one record. Returns None if it cannot be decrypted."""
     try:
-        return await store.reseal(key)
+        return await store.reseal(key, entry)
     except UnreadableRecord as error:
         run.unreadable[error.error] += 1
         if len(run.unreadable_keys) < _NAMED:

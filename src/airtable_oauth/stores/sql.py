@@ -36,7 +36,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import StoreUnavailable
-from airtable_oauth.incidents import logger
+from airtable_oauth.logs import logger
 from airtable_oauth.request_notes import log_fields
 from airtable_oauth.stores import STORE_TIMEOUT, Entry, Turn
 from airtable_oauth.stores.sql_turns import TABLE, TURNS
@@ -109,6 +109,14 @@ class SqlStore:
         """See `Store.get`."""
         rows = await self._run(select(entries.c.value).where(*self._live(key)))
         return Entry(rows[0][0], rows[0][0]) if rows else None
+
+    async def get_many(self, keys: Sequence[str]) -> list[Entry | None]:
+        """See `Store.get_many`."""
+        found = select(entries.c.key, entries.c.value).where(
+            entries.c.key.in_(keys), entries.c.expires_at > self._now
+        )
+        values = {row.key: row.value for row in await self._run(found)} if keys else {}
+        return [Entry(values[key], values[key]) if key in values else None for key in keys]
 
     async def put(self, key: str, value: bytes, ttl: float) -> None:
         """See `Store.put`."""

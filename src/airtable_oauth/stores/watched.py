@@ -1,6 +1,6 @@
 """Logs when a store stops working, why, and when it works again."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from airtable_oauth.incidents import Incidents
 from airtable_oauth.stores import Entry, Store, Turn
@@ -17,6 +17,11 @@ class WatchedStore:
         """See `Store.get`."""
         with self._incidents:
             return await self._store.get(key)
+
+    async def get_many(self, keys: Sequence[str]) -> list[Entry | None]:
+        """See `Store.get_many`."""
+        with self._incidents:
+            return await self._store.get_many(keys)
 
     async def put(self, key: str, value: bytes, ttl: float) -> None:
         """See `Store.put`."""

@@ -1,6 +1,5 @@
 """Reads connections, in the form that hosts and the API see."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -8,9 +7,6 @@ from airtable_oauth.errors import ConnectionNotNamed, NotConnected
 from airtable_oauth.vault.model import Connection
 from airtable_oauth.vault.owners import Owners
 from airtable_oauth.vault.repository import ConnectionRepository
-
-_READS_AT_ONCE = 10
-"""Fewer than the connections of a process to its store, which others need as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +47,7 @@ class Connections:
 
     async def of(self, owner: str) -> list[Connection]:
         """The connections of an owner, oldest first."""
-        ids = await self.owners.ids(owner)
-        found = [
-            each
-            for start in range(0, len(ids), _READS_AT_ONCE)
-            for each in await asyncio.gather(
-                *map(self.repository.load, ids[start : start + _READS_AT_ONCE])
-            )
-        ]
+        found = await self.repository.load_many(await self.owners.ids(owner))
         return [
             Connection.of(each.record)
             for each in found

@@ -1,16 +1,17 @@
 """Reads and writes connections in a store."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from airtable_oauth.background import Sleep, Tries
 from airtable_oauth.errors import NotConnected, StoreUnavailable, UnreadableRecord
 from airtable_oauth.logs import logger
-from airtable_oauth.stores import Store
+from airtable_oauth.stores import Entry, Store
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.keys import storage_key
+from airtable_oauth.stores.pages import PAGE, pages
 from airtable_oauth.vault.model import StoredConnection
 
 _FORMAT = 1
@@ -39,9 +40,13 @@ class ConnectionRepository:
         Raises:
             Unavailable: the store does not answer, or the record cannot be read by this process.
         """
-        entry = await self.store.get(self._key(connection_id))
-        record = None if entry is None else StoredConnection.from_bytes(entry.value)
-        return None if entry is None or record is None else Found(record, entry.version)
+        return _found(await self.store.get(self._key(connection_id)))
+
+    async def load_many(self, connection_ids: Sequence[str]) -> list[Found | None]:
+        """The same for several connections, a page at a time. Raises what `load` raises."""
+        keys = [self._key(each) for each in connection_ids]
+        starts = range(0, len(keys), PAGE)
+        return [each for start in starts for each in await self._load(keys[start : start + PAGE])]
 
     async def require(self, connection_id: str) -> Found:
         """The same, where there must be one.
@@ -106,15 +111,29 @@ class ConnectionRepository:
 
     async def all(self) -> AsyncIterator[Found]:
         """Every connection, for maintenance. Records that cannot be read are logged and skipped."""
-        async for key in self.store.scan(f"{self.name}:connection"):
+        async for keys in pages(self.store.scan(f"{self.name}:connection")):
             try:
-                entry = await self.store.get(key)
-                record = None if entry is None else StoredConnection.from_bytes(entry.value)
-            except UnreadableRecord as error:
-                logger.warning("skipped a connection that cannot be read: %s", error.error)
-                continue
-            if entry is not None and record is not None:
-                yield Found(record, entry.version)
+                found = await self._load(keys)
+            except UnreadableRecord:
+                found = [each for key in keys for each in await self._load_readable(key)]
+            for each in found:
+                if each is not None:
+                    yield each
+
+    async def _load(self, keys: Sequence[str]) -> list[Found | None]:
+        return [_found(entry) for entry in await self.store.get_many(keys)]
+
+    async def _load_readable(self, key: str) -> list[Found | None]:
+        try:
+            return await self._load([key])
+        except UnreadableRecord as error:
+            logger.warning("skipped a connection that cannot be read: %s", error.error)
+            return []
 
     def _key(self, connection_id: str) -> str:
         return storage_key(self.name, "connection", connection_id)
+
+
+def _found(entry: Entry | None) -> Found | None:
+    record = None if entry is None else StoredConnection.from_bytes(entry.value)
+    return None if entry is None or record is None else Found(record, entry.version)
