@@ -82,6 +82,22 @@ def test_the_checkout_is_checked_and_tested_unless_the_wheel_is_asked_for(record
     assert (recorded / ".venv/.installed").exists()
 
 
+def test_a_thorough_run_can_be_limited_to_one_file(recorded: Path) -> None:
+    """It tries more examples of the tests that are named, and runs no others."""
+    assert run_tests(recorded, "--thorough", "tests/test_app.py")[2:] == [
+        "python -m pytest --hypothesis-profile thorough tests/test_app.py",
+    ]
+
+
+def test_a_thorough_run_includes_the_long_variants_of_all_tests(recorded: Path) -> None:
+    """First the tests that can run in parallel, then the heavy ones."""
+    parallel = "--numprocesses 2 --dist loadfile --no-loadscope-reorder"
+    assert run_tests(recorded, "--thorough")[2:] == [
+        f"python -m pytest {parallel} -m not heavy  --hypothesis-profile thorough",
+        "python -m pytest -m heavy  --hypothesis-profile thorough",
+    ]
+
+
 @pytest.fixture
 def recorded(tmp_path: Path) -> Path:
     """`scripts/test`, in which every command only appends a line to `calls`."""
