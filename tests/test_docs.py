@@ -47,6 +47,17 @@ def test_every_link_leads_somewhere(document: str) -> None:
             assert (ROOT / document).parent.joinpath(target).exists(), target
 
 
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_every_file_in_a_command_exists(document: str) -> None:
+    """A path that begins with one of this repository's directories."""
+    directories = "deploy|docs|examples|frontend|scripts|tests"
+    pattern = rf"(?<![\w./-])(?:\./|airtable-oauth/)?((?:{directories})/[\w./-]*)"
+    paths = re.findall(pattern, (ROOT / document).read_text())
+    for path in paths:
+        assert (ROOT / path.rstrip(".")).exists(), path
+    assert len(paths) > 10
+
+
 def test_every_function_of_the_tour_is_in_the_file_that_it_links_to() -> None:
     """A step is `[Logins.begin](../src/…/login.py)`: a name, or a class and a member."""
     text = (ROOT / "docs/architecture.md").read_text()
