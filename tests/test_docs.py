@@ -51,7 +51,7 @@ def test_every_link_leads_somewhere(document: str) -> None:
 def test_every_file_in_a_command_exists(document: str) -> None:
     """A path that begins with one of this repository's directories."""
     directories = "deploy|docs|examples|frontend|scripts|tests"
-    pattern = rf"(?<![\w./-])(?:\./|airtable-oauth/)?((?:{directories})/[\w./-]*)"
+    pattern = rf"(?<![\w./-])(?:\./|CHECKOUT/)?((?:{directories})/[\w./-]*)"
     paths = re.findall(pattern, (ROOT / document).read_text())
     for path in paths:
         assert (ROOT / path.rstrip(".")).exists(), path
