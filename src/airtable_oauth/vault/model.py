@@ -83,6 +83,7 @@ class StoredConnection:
     keep_until: float | None = None
     """When the connection of a session ends if the session is not used. None for owners."""
     generation: int = 1
+    """Which pair of tokens this is: each new pair makes the next generation."""
     by_force: bool = False
     """Whether these tokens were requested because Airtable rejected the ones before."""
     user: User | None = None

@@ -41,7 +41,7 @@ class Noted:
         return Noted(ids, self._users_without(connection_id))
 
     def to_bytes(self) -> bytes:
-        """Serialise. Version 0.1 reads only `ids`, and drops the other fields when it writes."""
+        """Serialise. The earlier format had only `ids`, and its processes drop other fields."""
         return json.dumps({"v": _FORMAT, "ids": self.ids, "users": self.users}).encode()
 
     @classmethod
