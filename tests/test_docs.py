@@ -1,6 +1,7 @@
 """Everything that the documents point to exists."""
 
 import ast
+import dataclasses
 import re
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import airtable_oauth
+from airtable_oauth.simulator.faults import JUNK, Fault
 from tests.matrix import table
 
 ROOT = Path(__file__).parents[1]
@@ -56,6 +58,13 @@ def test_every_file_in_a_command_exists(document: str) -> None:
     for path in paths:
         assert (ROOT / path.rstrip(".")).exists(), path
     assert len(paths) > 10
+
+
+def test_simulator_page_names_every_field_of_a_fault_and_every_invalid_answer() -> None:
+    text = (ROOT / "docs/simulator.md").read_text()
+    fields = {field.name for field in dataclasses.fields(Fault)} - {"fired"}
+    for name in (*fields, *JUNK):
+        assert re.search(rf"`{name}(: true)?`", text), name
 
 
 def test_every_function_of_the_tour_is_in_the_file_that_it_links_to() -> None:
