@@ -77,7 +77,7 @@ class _Service(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        if scope["type"] == "http":
+        if self._settings.telemetry and scope["type"] == "http":
             scope = {**scope, "query_string": b"", _QUERY: scope["query_string"]}
         await super().__call__(scope, receive, send)
 
@@ -92,7 +92,8 @@ class _Service(FastAPI):
             allow_credentials=True,
             expose_headers=("Retry-After", "X-Request-ID"),
         )
-        return _WithQuery(AccessLog(SecurityHeaders(app, secure=self._settings.secure)))
+        app = AccessLog(SecurityHeaders(app, secure=self._settings.secure))
+        return _WithQuery(app) if self._settings.telemetry else app
 
 
 class _WithQuery:

@@ -36,11 +36,11 @@ from airtable_oauth.web.csrf import refuse_cross_site
 _MAX_BODY_BYTES = 16 * 1024
 _BODY_SECONDS = 10.0
 _MAX_ESCAPES = 1000
-_HEADERS = (
-    ("Cache-Control", "no-store"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("X-Content-Type-Options", "nosniff"),
-)
+_HEADERS = {
+    b"cache-control": b"no-store",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"x-content-type-options": b"nosniff",
+}
 
 _FASTAPIS = "There was an error parsing the body"
 """The only `HTTPException` that FastAPI itself raises in a route: the body is not JSON."""
@@ -103,8 +103,10 @@ class OAuthRoute(APIRoute):
                 if self.leaves_to_host(request, error):
                     raise
                 response = error_response(request, error)
-            for name, value in _HEADERS:
-                response.headers[name] = value
+            response.raw_headers[:] = [
+                *(each for each in response.raw_headers if each[0] not in _HEADERS),
+                *_HEADERS.items(),
+            ]
             if response.status_code == 401:  # noqa: PLR2004 (Airtable's, which the proxy relays)
                 response.headers.setdefault("WWW-Authenticate", CHALLENGE)
             log_failed_request(request.scope, response.status_code)
