@@ -7,6 +7,7 @@ all rows alike, so compare rows and ratios, not numbers of different runs. nginx
 """
 
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -38,9 +39,25 @@ def _measured(name: str, rounds: int, seconds: int) -> Group:
         for number in range(rounds):
             click.echo(f"{name}: round {number + 1} of {rounds}", err=True)
             for row in group.rows:
-                _measure(row, _WARM_UP_SECONDS)
-                row.rates.append(_measure(row, seconds))
+                if group.rate:
+                    row.latencies.append(_measure_latency(row, group.rate, seconds))
+                else:
+                    _measure(row, _WARM_UP_SECONDS)
+                    row.rates.append(_measure(row, seconds))
     return group
+
+
+def _measure_latency(row: Row, rate: int, seconds: int) -> tuple[float, float]:
+    """p50 and p99 in milliseconds, at a fixed rate of requests."""
+    steady = [sys.executable, "-m", "tests.bench.steady", row.url, *row.arguments]
+    ran = subprocess.run(
+        ["taskset", "-c", CLIENT_CORE, *steady, str(rate), str(seconds)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    middle, high = ran.stdout.split()
+    return float(middle), float(high)
 
 
 def _measure(row: Row, seconds: int) -> float:
@@ -70,11 +87,21 @@ def _print(groups: Sequence[Group]) -> None:
     click.echo(f"{'':38}{'requests/s':>10} {'lowest':>8} {'highest':>8} {'to Node':>9}")
     for group in groups:
         click.echo(group.title)
+        if group.rate:
+            _print_latencies(group)
+            continue
         node = next((median(row.rates) for row in group.rows if row.is_node), None)
         for row in group.rows:
             rate, lowest, highest = median(row.rates), min(row.rates), max(row.rates)
             ratio = f" {rate / node:8.2f}x" if node else ""
             click.echo(f"  {row.name:36}{rate:10.0f} {lowest:8.0f} {highest:8.0f}{ratio}")
+
+
+def _print_latencies(group: Group) -> None:
+    click.echo(f"  {f'at {group.rate} requests/s':36}{'p50 ms':>10} {'p99 ms':>8}")
+    for row in group.rows:
+        middle, high = (median(values) for values in zip(*row.latencies, strict=True))
+        click.echo(f"  {row.name:36}{middle:10.2f} {high:8.2f}")
 
 
 if __name__ == "__main__":

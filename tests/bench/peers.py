@@ -16,8 +16,11 @@ from airtable_oauth.settings import PREFIX
 from tests.bench.servers import ACCESS_TOKEN, PAGE
 from tests.helpers import CSRF, free_port, query_of
 from tests.processes import wait_for
+from tests.stores.backends import postgres_server, redis_server
 
 _SERVER_CORE, CLIENT_CORE = "0", "1"
+_STORES = ("memory", "Redis", "PostgreSQL", "SQLite")
+_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 _NODE = Path(__file__).parent / "node"
 _SETTINGS = {
     "CLIENT_ID": "bench",
@@ -73,6 +76,8 @@ class Row:
     is_node: bool = False
     """Whether the other rows of its group are compared with this one."""
     rates: list[float] = field(default_factory=list)
+    latencies: list[tuple[float, float]] = field(default_factory=list)
+    """p50 and p99 of each round, in milliseconds."""
 
 
 @dataclass
@@ -81,6 +86,8 @@ class Group:
 
     title: str
     rows: list[Row]
+    rate: int = 0
+    """If not 0, latency is measured, at this many requests per second."""
 
 
 @dataclass
@@ -97,18 +104,38 @@ class Servers:
         self.airtable = self.python("airtable", core=CLIENT_CORE)
         self.has_node = bool(shutil.which("node")) and (_NODE / "node_modules").is_dir()
 
-    def service(self) -> str:
-        """Start this service in a directory without an `.env`. Returns its URL."""
+    def service(self, store: str = "memory://", *, workers: int = 1) -> str:
+        """Start this service in a directory without an `.env`. Returns its URL.
+
+        Two workers share the cores with the load generator: more than one core serves.
+        """
         url = _free_url()
         settings = _SETTINGS | {
             "PUBLIC_URL": url,
             "AIRTABLE_URL": self.airtable,
             "AIRTABLE_API_URL": self.airtable,
             "MAX_PENDING_LOGINS": "100000000",
+            "STORE_URL": store,
+            "ENCRYPTION_KEYS": _KEY,
         }
-        command = [sys.executable, "-m", "airtable_oauth", "serve", "--port", _port(url)]
+        serve = ["serve", "--port", _port(url), "--workers", str(workers)]
         environment = {PREFIX + name: value for name, value in settings.items()}
-        return self._start(url, command, environment, directory=self.directory)
+        return self._start(
+            url,
+            [sys.executable, "-m", "airtable_oauth", *serve],
+            environment,
+            core=_SERVER_CORE if workers == 1 else f"{_SERVER_CORE},{CLIENT_CORE}",
+            directory=self.directory,
+        )
+
+    def store(self, name: str) -> str:
+        """Start a store, on the core of the client. Returns its URL."""
+        if name == "memory":
+            return "memory://"
+        if name == "SQLite":
+            return f"sqlite:///{self.directory}/{free_port()}.db"
+        server = redis_server(self.directory) if name == "Redis" else postgres_server()
+        return self.processes.enter_context(server)
 
     def python(self, kind: str, *, core: str = _SERVER_CORE) -> str:
         """Start a server of `tests.bench.servers`. Returns its URL."""
@@ -194,7 +221,36 @@ def _proxy(servers: Servers) -> Group:
     return Group("Proxy: a page of a hundred records", proxies)
 
 
-GROUPS = {"authorization": _authorization, "connect": _connect, "proxy": _proxy}
+def _stores(servers: Servers) -> Group:
+    """The same page, with each store, and with two workers."""
+    rows = []
+    for store, workers in (*((name, 1) for name in _STORES), ("Redis", 2)):
+        url = servers.service(servers.store(store), workers=workers)
+        cookie = _session_cookie(url)
+        name = f"{store}, {workers} workers" if workers > 1 else store
+        rows.append(Row(name, url, "proxy.lua", [cookie], len(PAGE)))
+        _expect_page(rows[-1], cookie)
+    return Group("Proxy by store", rows)
+
+
+def _latency(servers: Servers) -> Group:
+    """The first row is Airtable itself: subtract it from the others."""
+    rows = [Row("Airtable, asked directly", servers.airtable, "", [""])]
+    for store in _STORES:
+        url = servers.service(servers.store(store))
+        rows.append(Row(f"this service, {store}", url, "", [_session_cookie(url)]))
+    if servers.has_node:
+        rows.append(Row("http-proxy-middleware on Express", servers.node("proxy.js"), "", [""]))
+    return Group("Latency of a proxied page", rows, rate=200)
+
+
+GROUPS = {
+    "authorization": _authorization,
+    "connect": _connect,
+    "proxy": _proxy,
+    "stores": _stores,
+    "latency": _latency,
+}
 
 
 def _session_cookie(service: str) -> str:
