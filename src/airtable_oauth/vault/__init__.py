@@ -1,1 +1,1 @@
-"""The vault: connections of owners to Airtable, whose access tokens are always fresh."""
+"""The vault: connections to Airtable, kept with access tokens that are always fresh."""

@@ -10,7 +10,10 @@ from airtable_oauth.vault.refresh import Refresher
 from airtable_oauth.vault.repository import ConnectionRepository
 
 _LEEWAY_SECONDS = 300.0
-"""An access token that expires within this time, or a tenth of its lifetime, is refreshed."""
+"""An access token that expires within this time is refreshed.
+
+If a tenth of its lifetime is shorter, that counts instead.
+"""
 _FORCED_SECONDS = 60.0
 """How long after a forced refresh a second 401 is passed on, without another refresh."""
 

@@ -26,7 +26,7 @@ class Connections:
         return Connection.of((await self.repository.require(connection_id)).record)
 
     async def owned(self, owner: str, connection_id: str | None) -> Connection:
-        """The connection of an owner with this id, or without an id the owner's only one.
+        """The owner's connection with this id; without an id, the owner's only connection.
 
         Raises:
             NotConnected: the owner has no such connection.

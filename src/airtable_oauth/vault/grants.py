@@ -33,7 +33,7 @@ class Grants:
     allow_other_user: bool
     """Whether another Airtable user may reconnect a connection."""
     separate_connections: bool
-    """Whether each login of an owner creates a connection, also for the same Airtable user."""
+    """Whether each login of an owner creates a connection, even for the same Airtable user."""
 
     async def accept(self, tokens: TokenSet, context: LoginContext) -> StoredTokens:
         """Store the tokens of a login. The hooks are called afterwards.
@@ -78,7 +78,7 @@ class Grants:
         )
 
     async def _connect(self, owner: str, tokens: TokenSet, data: Any) -> StoredConnection:
-        """Ask Airtable for the user first, because each user is one connection."""
+        """Ask Airtable for the user first: an owner has one connection per Airtable user."""
         if self.separate_connections:
             return await self._create(owner, tokens, data=data)
         user = await self.identities.user_of(tokens)

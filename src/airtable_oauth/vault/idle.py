@@ -21,7 +21,7 @@ class IdleOutcome(StrEnum):
     RENEWED = "renewed"
     """It has another sixty days."""
     ENDED = "ended"
-    """Its user must reconnect."""
+    """It has ended, or was disconnected meanwhile."""
     LATER = "later"
     """It could not be refreshed now; the next run tries again."""
 

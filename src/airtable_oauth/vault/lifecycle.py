@@ -64,12 +64,12 @@ class Lifecycle:
     async def connect(
         self, *, owner: str, tokens: TokenSet, user: User | None, data: Any = None
     ) -> StoredConnection:
-        """Store the tokens of a login as the owner's one connection of an Airtable user.
+        """Store the tokens of a login in the one connection that the owner has for this user.
 
         If the owner has connected this user before, that connection gets the new tokens and keeps
-        its id. Simultaneous logins, in any number of processes, end with one connection. `user`
-        granted access; it is None if Airtable does not say who did. Retries until the tokens are
-        stored, as `create` does.
+        its id. Simultaneous logins, in any number of processes, end with one connection. `user` is
+        the Airtable user who granted access; it is None if Airtable does not say who did. Retries
+        until the tokens are stored, as `create` does.
 
         Raises:
             UpstreamError: `user` is None, and the owner has connections, one of which may be that
@@ -136,7 +136,7 @@ class Lifecycle:
         data: Any = None,
         allow_other_user: bool = False,
     ) -> StoredConnection:
-        """Give a connection the tokens of a new login, also if it had ended.
+        """Give a connection the tokens of a new login, even if it has ended.
 
         `user` granted access. Retries until the tokens are stored, as `create` does.
 
@@ -171,7 +171,7 @@ class Lifecycle:
     async def prolong(self, connection_id: str, until: float) -> None:
         """Keep the connection of a session at least until this time, in seconds since 1970.
 
-        An earlier time than the present one has no effect: of several sessions that share a
+        A time earlier than the one already stored has no effect: of several sessions that share a
         connection, the longest counts. Connections of owners have no end, and are not changed.
 
         Raises:
@@ -188,7 +188,7 @@ class Lifecycle:
     async def disconnect(self, connection_id: str) -> None:
         """Erase the tokens. A refresh that is under way cannot bring them back.
 
-        Airtable offers no revocation: its user still sees the integration until they remove it.
+        Airtable has no revocation endpoint: it lists the integration until the user removes it.
 
         Raises:
             NotConnected: there is no such connection.

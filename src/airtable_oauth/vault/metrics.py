@@ -13,7 +13,7 @@ _refreshes = _meter.create_counter(
     "airtable_oauth.refreshes", unit="{refresh}", description="Refreshes by their outcome."
 )
 _lease_waits = _meter.create_histogram(
-    "airtable_oauth.lease_waits", unit="s", description="Waits for another process' refresh."
+    "airtable_oauth.lease_waits", unit="s", description="Waits for another process's refresh."
 )
 
 
@@ -30,7 +30,11 @@ class LeaseWait:
 
 
 def count_refresh(outcome: RefreshOutcome) -> None:
-    """Count an attempt."""
+    """Count an outcome.
+
+    An attempt that ends in `conflict` is counted as `unknown` as well if no other process stores
+    new tokens.
+    """
     _refreshes.add(1, {"outcome": outcome.value})
 
 

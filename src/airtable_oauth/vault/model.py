@@ -1,6 +1,7 @@
 """A connection, as it is stored and as hosts see it.
 
-Its states: `connected → refreshing → connected` again, or `reconnect_required`; and disconnected.
+A refresh leads from `connected` through `refreshing` back to `connected`, or to
+`reconnect_required`. A disconnect is possible in every status.
 """
 
 import json
@@ -50,7 +51,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Announces a refresh. It is stored before the request is sent, until its outcome is known."""
+    """Announces a refresh.
+
+    It is stored before the request is sent, and stays until the outcome is known.
+    """
 
     attempts: int
     """Attempts with this refresh token whose outcome is not known, including this one."""
@@ -60,7 +64,8 @@ class Marker:
     def holds(self, now: float, term: float) -> bool:
         """Whether it still forbids an attempt. `term`: seconds that an attempt may take.
 
-        A time further in the future than any marker has was set by a clock that was ahead.
+        If `retry_at` is further ahead than that of any real marker, a clock that was ahead has set
+        it, and the marker does not hold.
         """
         return now < self.retry_at <= now + max(term, LONGEST_RETRY) + CLOCK_SLACK_SECONDS
 
@@ -182,7 +187,11 @@ class Connection:
     data: Any = field(default=None, repr=False)
     """JSON that the host provided when the login began."""
     reconnected: bool = False
-    """Whether its tokens come from a later login than the first."""
+    """Whether its tokens come from a later login than the first.
+
+    It is also true in the `on_connected` hook of a connection that was reported as ended and works
+    again, whose tokens come from a refresh.
+    """
 
     @classmethod
     def of(cls, record: StoredConnection) -> "Connection":

@@ -1,4 +1,8 @@
-"""The outcomes of a refresh, and what each does to a connection: `EFFECTS`. No I/O."""
+"""The outcomes of a refresh, and what each does to a connection: `EFFECTS`. No I/O.
+
+An outcome changes the marker and the reason. The status of the connection follows from these two:
+see `StoredConnection.status`.
+"""
 
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
@@ -23,11 +27,17 @@ class RefreshOutcome(StrEnum):
     NOT_SENT = "not_sent"
     """Airtable was not reached, or answered `invalid_client`: the refresh token was not used."""
     CONFLICT = "conflict"
-    """Airtable answered 409: another process has the new tokens."""
+    """Airtable answered 409: the refresh token was used a moment ago.
+
+    As a rule another process used it and has the new tokens, so this one waits for them.
+    """
     UNKNOWN = "unknown"
     """No usable answer: Airtable may have used the refresh token."""
     REVOKED = "revoked"
-    """`invalid_grant`, and no earlier attempt is in doubt: the user removed the integration."""
+    """`invalid_grant`, and no earlier attempt is in doubt.
+
+    The user or an administrator removed the integration in Airtable.
+    """
     EXPIRED = "expired"
     """`invalid_grant` after the refresh token had expired."""
     ROTATION_LOST = "rotation_lost"
@@ -41,7 +51,10 @@ class MarkerEffect(Enum):
     RESTORED = "as before"
     """The earlier marker, or none, as before this attempt."""
     POSTPONED = "stays"
-    """It stays, and delays the next attempt: by ten seconds, and twice as long each time."""
+    """It stays, and delays the next attempt.
+
+    The delay is ten seconds at first, then twice as long each time, ten minutes at most.
+    """
 
 
 @dataclass(frozen=True, slots=True)

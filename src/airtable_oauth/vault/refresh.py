@@ -1,5 +1,6 @@
-"""Refreshes tokens: one request per refresh token, over any number of processes.
+"""Refreshes tokens. However many processes there are, a refresh token is sent once.
 
+It is sent again only after an attempt that certainly did not use it or whose outcome is unknown.
 Airtable's refresh tokens are single use, and a refresh ends the old access token at once. So an
 attempt is announced in the store before it is sent (the marker), and its outcome is stored even if
 the caller goes away. Marker and generation guarantee this; the lease only avoids needless work.
@@ -42,10 +43,10 @@ class AfterRefresh(Protocol):
     """What a process does once it has stored the outcome of a refresh."""
 
     async def renewed(self, connection: StoredConnection) -> None:
-        """This process has refreshed the tokens."""
+        """This process has stored new tokens."""
 
     async def ended(self, connection: StoredConnection) -> None:
-        """This process has learned that the connection has ended."""
+        """This process has stored that the connection has ended."""
 
     async def revived(self, connection: StoredConnection) -> None:
         """The connection had been marked as ended when its new tokens were stored."""
@@ -96,9 +97,9 @@ class Refresher:
     async def _refresh(self, seen: StoredConnection, *, by_force: bool) -> StoredConnection:
         """Refresh under the lease, or return the record that the holder of the lease has stored.
 
-        Wait for the slot first, so that this takes no time from the lease, the marker or the call.
-        If a holder dies, its lease stays until it expires. The lease is advisory: a process that
-        has waited for two terms goes on without it.
+        It waits for a slot first, so that the wait takes no time from the lease, the marker or the
+        call. If a holder dies, its lease stays until it expires. The lease is advisory: a process
+        that has waited for two terms goes on without it.
         """
         lease = self._lease(seen.id)
         with lease_wait() as waits:
@@ -175,7 +176,7 @@ class Refresher:
         ended = False
 
         def change(current: StoredConnection) -> StoredConnection:
-            """Keep what others have stored meanwhile, except the marker and the end."""
+            """Keep what others have stored meanwhile, except the marker and why it had ended."""
             nonlocal ended
             ended = current.reason is not None
             return replace(
@@ -217,9 +218,10 @@ class Refresher:
     async def _wait_for_peer(
         self, record: StoredConnection, marker: Marker
     ) -> StoredConnection | None:
-        """Wait until another process has stored the new tokens, which Airtable says it has.
+        """Wait until another process has stored the new tokens. Returns None if none has in time.
 
-        The wait ends before the marker expires: until then no other process sends the token.
+        Airtable answered 409, so another process probably has them. The wait ends before the marker
+        expires: until then no other process sends the token.
         """
         while await self.clock.now() < marker.retry_at - self.store_seconds:
             try:
@@ -238,7 +240,7 @@ class Refresher:
         change: Change,
         then: Callable[[StoredConnection], Coroutine[Any, Any, None]] | None = None,
     ) -> StoredConnection:
-        """Store an outcome, with retries, unless a newer one has been stored.
+        """Store an outcome, with retries, unless the record already has another generation.
 
         `then` is called once it is stored, or twice if the store's first reply was lost.
 
@@ -251,7 +253,8 @@ class Refresher:
             async for _ in Tries(self.sleep):
                 found = await self.repository.require(record.id)
                 if found.record.generation != record.generation:
-                    return found.record  # an earlier try, whose reply was lost, or a newer one
+                    # An earlier try stored it, and its reply was lost; or there are newer tokens.
+                    return found.record
                 changed = change(found.record)
                 if changed is found.record:
                     return changed

@@ -73,7 +73,7 @@ class ConnectionRepository:
         process changes the record at the same time, `change` is called again with the new one.
 
         Raises:
-            StoreUnavailable: the store does not answer, or others change the record all the time.
+            StoreUnavailable: the store does not answer, or others keep changing the record.
         """
         async for _ in Tries(sleep):
             found = await self.load(connection_id)
@@ -85,23 +85,23 @@ class ConnectionRepository:
         raise StoreUnavailable(cause="contention")
 
     async def put(self, record: StoredConnection, now: float) -> None:
-        """Store it, in place of any record with its id."""
+        """Store a record, in place of any other with its id."""
         await self.store.put(self._key(record.id), record.to_bytes(), record.seconds_to_keep(now))
 
     async def add(self, record: StoredConnection, now: float) -> bool:
-        """Store it unless there is a record with its id. Returns whether it was stored."""
+        """Store a record unless there is one with its id. Returns whether it was stored."""
         return await self.store.add(
             self._key(record.id), record.to_bytes(), record.seconds_to_keep(now)
         )
 
     async def replace(self, record: StoredConnection, now: float, *, version: bytes) -> bool:
-        """Store it if the version is unchanged. Returns whether it was stored."""
+        """Replace a record if its version is unchanged. Returns whether it was replaced."""
         return await self.store.replace(
             self._key(record.id), record.to_bytes(), record.seconds_to_keep(now), version=version
         )
 
     async def tombstone(self, connection_id: str, *, version: bytes) -> bool:
-        """Erase it if the version is unchanged. Returns whether it was erased.
+        """Erase a record if its version is unchanged. Returns whether it was erased.
 
         A tombstone stays for a day: a refresh that is under way cannot overwrite it.
         """

@@ -32,7 +32,11 @@ _CLOSE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Sends each event at least once, in no particular order. `GET /session` shows the state."""
+    """Sends each event until the receiver accepts it, four times at most.
+
+    The receiver may get an event twice or, if every attempt fails or the process ends, not at all.
+    Events arrive in no particular order. `GET /session` shows the state.
+    """
 
     url: str = field(repr=False)
     key: bytes = field(repr=False)
@@ -53,7 +57,10 @@ class Webhook:
         self.background.start(self._deliver(message_id, body))
 
     async def aclose(self) -> None:
-        """Wait a few seconds for events that are being sent, drop the others, and close."""
+        """Wait a few seconds for events that are being sent, drop the undelivered ones, and close.
+
+        A dropped event is logged.
+        """
         await self.background.drain(self.close_seconds)
         self.background.cancel()
         await self.background.drain(1)
