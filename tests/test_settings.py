@@ -126,7 +126,7 @@ def test_redirect_uri_that_airtable_would_refuse(uri: str, message: str) -> None
         (
             "store_url",
             "mysql://db",
-            "must begin with memory://, redis://, rediss://, sqlite://, postgresql://",
+            "must begin with one of memory://, redis://, rediss://, sqlite://, postgresql://",
         ),
         ("webhook_url", "http://host.example", NO_HTTPS),
         ("webhook_url", "host.example/hook", NO_URL),

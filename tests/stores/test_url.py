@@ -28,7 +28,7 @@ def test_url_is_accepted(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("mysql://CANARY", "must begin with memory://"),
+        ("mysql://CANARY", "must begin with one of memory://"),
         ("sqlite://", "must name a file"),
         ("sqlite:///", "must name a file"),
         ("sqlite:///:memory:", "use memory://"),

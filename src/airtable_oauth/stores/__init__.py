@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
 STORE_TIMEOUT = 1.4
-"""Default timeout of one store operation, in seconds. Callers answer 503 after three seconds, which
-leaves time for two operations: `EncryptedStore.pop` needs two."""
+"""Default timeout of one store operation, in seconds. What must be stored, such as the outcome of a
+refresh, is waited for at most three seconds (`Settings.store_patience`), which leaves time for two
+operations: `EncryptedStore.pop` needs two."""
 
 
 class Entry(NamedTuple):
@@ -22,6 +23,7 @@ class Turn(NamedTuple):
     wait: float
     """Seconds until the turn; 0 if it is due now."""
     is_reserved: bool
+    """Whether the turn was reserved. If not, it was too far away, or the call only asked."""
 
 
 class Store(Protocol):
@@ -30,8 +32,10 @@ class Store(Protocol):
     Keys look like `name:namespace:digest`. Every value has a time to live in seconds, measured by
     the store's own clock. `tests/stores/test_contract.py` specifies each operation.
 
-    Every operation raises `errors.StoreUnavailable` if the store does not answer in time. The
-    operation may have taken effect all the same.
+    Every operation raises `errors.StoreUnavailable` within about `STORE_TIMEOUT` seconds if the
+    store does not answer. The operation may have taken effect all the same. A store of your own
+    must do this itself: the library sets no deadline for an operation, so if one hangs, the
+    request that needs it hangs too.
     """
 
     async def get(self, key: str) -> Entry | None:
@@ -81,8 +85,8 @@ class Store(Protocol):
 
         A turn more than `within` seconds away is not reserved; a negative `within` only asks for
         its `wait`. The times of the last `most` turns are stored under the key until the last one
-        is a window old. Any other kind of value counts as absent. Only times are stored, so they
-        are not encrypted.
+        is a window old. If the key holds anything else, it counts as absent. Only times are
+        stored, so they are not encrypted.
         """
         ...
 
@@ -91,7 +95,10 @@ class Store(Protocol):
         ...
 
     def scan(self, namespace: str) -> AsyncIterator[str]:
-        """Yield the live keys below `namespace:`, for maintenance. May miss keys added since."""
+        """Yield the live keys below `namespace:`, for maintenance.
+
+        May miss keys that are added while it runs.
+        """
         ...
 
     async def now(self) -> float:

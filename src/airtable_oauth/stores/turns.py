@@ -1,9 +1,9 @@
 """The times of the last turns of a key, and when the next one is due.
 
-There are always as many times as turns are allowed in a window, in the order of reservation. Each
-turn is at least a window later than the one that it replaces, so no window has more turns than
-allowed. That holds even if the clock is set back a little: with five turns per window, any six
-turns include two whose positions differ by a multiple of five, so they are a window apart.
+The list has one time for each turn that a window allows, in the order of reservation. Each turn is
+at least a window later than the one that it replaces, so no window has more turns than allowed.
+That holds even if the clock is set back a little: with five turns per window, any six turns include
+two whose positions differ by a multiple of five, so they are a window apart.
 """
 
 import json

@@ -59,7 +59,7 @@ def fault_of(url: str) -> str | None:
     """Describe what is wrong with a store URL, or return None. Quotes only a parameter's name."""
     scheme, separator, place = normal_store_url(url).partition("://")
     if not separator or scheme not in SCHEMES:
-        return "must begin with " + ", ".join(f"{each}://" for each in SCHEMES)
+        return "must begin with one of " + ", ".join(f"{each}://" for each in SCHEMES)
     if scheme == "memory":
         return None
     if scheme == "sqlite":

@@ -7,7 +7,7 @@ from airtable_oauth.stores import Entry, Store, Turn
 
 
 class WatchedStore:
-    """Wraps any store, also a host's own, and reports each operation's result to `Incidents`."""
+    """Wraps any store, including a host's own. Reports the result of each operation."""
 
     def __init__(self, store: Store, incidents: Incidents) -> None:
         self._store = store
