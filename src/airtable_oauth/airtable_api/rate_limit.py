@@ -20,7 +20,8 @@ from airtable_oauth.stores.keys import storage_key
 
 _REQUESTS = 5
 _WINDOW_SECONDS = 1.1
-"""Slightly more than Airtable's second: it counts arrivals, and some requests travel faster."""
+"""Slightly more than Airtable's second. Airtable counts arrivals, and some requests travel faster
+than those sent before them."""
 PAUSE_SECONDS = 30.0
 """How long Airtable refuses requests to a base after a 429."""
 _LONGEST_WAIT = PAUSE_SECONDS + 5.0
@@ -77,18 +78,19 @@ class _Waiter:
     deadline: float
     turn: asyncio.Future[None]
     is_first: bool = False
-    """Whether its answer will show that the connection has access to the base, or has not."""
+    """Whether it is the request whose answer will show if the connection has access to the base."""
 
 
 class _Queue:
-    """A queue of requests to a base. Its connections take turns, so a flood delays only itself.
+    """A queue of requests to a base.
 
-    A connection with unknown access sends one request at a time: its others wait until Airtable
-    has answered that one.
+    The base's turns go to its connections alternately, so a flood delays only itself. A connection
+    of unknown access (it is not known whether it may use the base) sends one request at a time: its
+    other requests wait until Airtable has answered that one.
     """
 
     def __init__(self, standing: Standing, under_way: set[str], *schedules: _Schedule) -> None:
-        """`under_way`: the new connections that have a request under way."""
+        """`under_way`: the connections of unknown access that have a request under way."""
         self.schedules = schedules
         self.is_served = False
         self._standing = standing
@@ -128,8 +130,8 @@ class _Queue:
         """The requests that may be sent as soon as turns are free."""
         found: list[_Waiter] = []
         for connection, waiting in self._waiting.items():
-            is_new = self._standing(connection) is None
-            if not is_new:
+            is_unknown = self._standing(connection) is None
+            if not is_unknown:
                 found.extend(waiting)
             elif connection not in self._under_way:
                 found.append(waiting[0])
@@ -138,8 +140,8 @@ class _Queue:
     def take_next(self) -> _Waiter | None:
         """Remove and return the request that is next, or None.
 
-        Connections that are known to have access alternate with new ones, so that neither a flood
-        of the former nor a large number of the latter can starve the others.
+        Connections that are known to have access alternate with those of unknown access, so that
+        neither a flood of the former nor a large number of the latter can starve the others.
         """
         ready = [waiter.connection for waiter in self.ready()]
         preferred = (each for each in ready if self._is_known(each) == self._known_is_next)
@@ -197,10 +199,10 @@ class _Base:
 class RateLimiter:
     """Limits requests to each base to five per window, across all processes of an integration.
 
-    The processes reserve turns in the store. Within a process, the connections take turns. Those
-    that Airtable recently refused (403 or 404) share one turn per window, across all processes, and
-    get it only while no other connection waits. While the store is unavailable, each process
-    applies the limit on its own.
+    The processes reserve turns in the store. A process gives its turns to its connections
+    alternately. Those that Airtable recently refused (403 or 404) share one turn per window, across
+    all processes, and get it only while no other connection waits. While the store is unavailable,
+    each process applies the limit on its own.
     """
 
     store: Store
@@ -300,7 +302,7 @@ class RateLimiter:
         _fail(waiter, RateLimited(_WINDOW_SECONDS))
 
     def _release(self, known: _Base, waiter: _Waiter) -> None:
-        """Allow a new connection to send its next request."""
+        """Allow a connection of unknown access to send its next request."""
         if waiter.is_first:
             known.under_way.discard(waiter.connection)
             self._serve(known, known.regular)
@@ -348,7 +350,10 @@ class RateLimiter:
         return following
 
     async def _look_ahead(self, known: _Base, queue: _Queue) -> _Reserved:
-        """Reserve the next turn if another request is waiting. Shows if a pause has begun."""
+        """Reserve the next turn if another request is waiting. Otherwise only ask when it is due.
+
+        Either answer shows whether a pause has begun.
+        """
         waiting = queue.ready() if queue is known.regular else []
         return await self._ask(known.schedule, self._within(waiting) if waiting[1:] else -1.0)
 
