@@ -181,8 +181,9 @@ def _require_async(
 
 
 def decompress(body: bytes, encoding: str | None, most: int = _MAX_ANSWER_BYTES) -> bytes:
-    """Return the first `most` bytes of a body, decompressed if needed; empty if it is corrupt.
+    """Return a body, decompressed if its encoding is gzip or deflate.
 
+    Of a compressed body, only the first `most` bytes are returned; nothing if it is corrupt.
     Requests ask for no compression. If tokens arrive compressed anyway, they are not lost.
     """
     if encoding is None or encoding.lower() not in ("gzip", "deflate"):

@@ -72,7 +72,7 @@ class CompletedLogin:
     connection_id: str
     return_to: str | None
     key: str
-    """The storage key of the login, until it expires."""
+    """The storage key of the login's record, which stays until it expires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Logins:
     async def begin(
         self, return_to: str | None = None, context: LoginContext = NO_CONTEXT
     ) -> BegunLogin:
-        """Start a login. `return_to` and `context` are returned when it ends.
+        """Start a login. `return_to` is returned when it ends; `context` says what it is for.
 
         Raises:
             Unavailable: the login could not be stored.

@@ -17,8 +17,8 @@ class LoginContext:
     """What a login is for, as stated when it began."""
 
     owner: str | None = None
-    """The host's user who began the login. Only that user may finish it. None if the browser's
-    session owns its connections."""
+    """The host's user who began the login. Only that user may finish it. None if the login is for
+    a browser's session and not for a host's user."""
     connection_id: str | None = None
     """The connection to reconnect; None if the login is for a new one."""
     data: Any = field(default=None, repr=False)

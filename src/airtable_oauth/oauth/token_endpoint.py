@@ -21,7 +21,7 @@ from airtable_oauth.oauth.protocol import (
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """Airtable's authorization server.
+    """Airtable's token endpoint, and the authorization URLs of the same server.
 
     The transport is used directly, without `httpx.AsyncClient`: no redirects, no retries, no
     cookies, nothing read from the environment.
