@@ -44,4 +44,7 @@ class Callers(Protocol):
         """The connection of a login that is complete; the caller may use it from now on."""
 
     async def disconnect(self, connection_id: str, request: Request, response: Response) -> None:
-        """Erase the tokens of the caller's connection; the caller is logged out."""
+        """Erase the tokens of the caller's connection.
+
+        A session of ours ends with it. A host's user stays logged in to the host.
+        """

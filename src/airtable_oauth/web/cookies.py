@@ -41,7 +41,8 @@ class LoginCookies:
 
     name: str
     secure: bool
-    """Browsers reach this service over https: `__Host-` and `Secure`."""
+    """Whether browsers reach this service over https. Then names begin with `__Host-`, and cookies
+    are `Secure`."""
     max_age: int
     """Seconds."""
     clock: Callable[[], float] = time.time
@@ -75,7 +76,8 @@ class SessionCookie:
 
     name: str
     secure: bool
-    """Browsers reach this service over https: `__Host-` and `Secure`."""
+    """Whether browsers reach this service over https. Then names begin with `__Host-`, and cookies
+    are `Secure`."""
     max_age: int
     """Seconds."""
 

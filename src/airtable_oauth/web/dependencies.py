@@ -1,4 +1,4 @@
-"""FastAPI dependencies of an object, in place of those of a module."""
+"""Lets FastAPI inject dependencies that belong to an object instead of a module."""
 
 import inspect
 from collections.abc import Awaitable, Callable

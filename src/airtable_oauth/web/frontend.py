@@ -21,8 +21,8 @@ def create_frontend(
 ) -> ASGIApp:
     """The pages, with the addresses of this run in `config.js`, under a strict CSP.
 
-    `tokens` is `server` or `browser`; only with the latter do they call Airtable's Web API. Files
-    in cells come from Airtable's own domain for them, or from the simulator.
+    `tokens` is `server` or `browser`: only with `browser` do the pages call Airtable's Web API
+    themselves. Attachments come from Airtable's domain for attachments, or from the simulator.
     """
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     config = {"apiUrl": api_url, "tokens": tokens, "airtableApiUrl": airtable_api_url}

@@ -25,7 +25,8 @@ _ConnectionHeader = Annotated[
     Header(
         alias="X-Airtable-Connection",
         max_length=64,
-        description="The connection that is meant; may be left out where there is only one.",
+        description="The id of the connection that the request is for. "
+        "Optional if the user has only one.",
     ),
 ]
 
@@ -65,7 +66,7 @@ class HostCallers:
     async def log_in(
         self, login: CompletedLogin, request: Request, response: Response
     ) -> Connection:
-        """The host's user is logged in already: by the host."""
+        """Return the login's connection. The host has logged its user in already."""
         del request, response
         return await self._connections.get(login.connection_id)
 
@@ -82,7 +83,6 @@ class HostCallers:
 
     async def _login_context(
         self,
-        # Before the owner: the host answers whatever its dependencies raise.
         data: Any,
         owner: str,
         connection: Annotated[
@@ -95,14 +95,21 @@ class HostCallers:
         return LoginContext(owner, connection, data)
 
     async def _ask_host_again(self, request: Request, owner: str) -> None:
-        """The owner is known, so strangers are refused by now. Next the host is asked for data."""
+        """The owner is known, so strangers have been refused. Next the host is asked for data."""
         del owner
         request.scope.pop(_HOST_ANSWERED, None)
 
-    async def _login_data(self, request: Request, asked: None, data: Any) -> Any:
+    async def _login_data(
+        self,
+        request: Request,
+        # Before `data`, because FastAPI resolves dependencies in this order: the host is asked for
+        # data only once the owner is known, and answers what its dependency raises.
+        asked: None,
+        data: Any,
+    ) -> Any:
         del asked
         if len(json.dumps(data)) > _MAX_DATA:
-            raise ValueError(f"login data has at most {_MAX_DATA} characters of JSON")
+            raise ValueError(f"login data must have at most {_MAX_DATA} characters of JSON")
         request.scope[_HOST_ANSWERED] = True
         return data
 

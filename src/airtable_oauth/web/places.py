@@ -61,7 +61,10 @@ class UploadPlaces:
     """
 
     def __init__(self, *, patience: float) -> None:
-        """`patience`: seconds that an upload waits for each of its two places."""
+        """`patience`: seconds that an upload waits for a place among its connection's.
+
+        It then waits as long again for a place among the process's.
+        """
         self._of_connection = Places(2, patience=patience)
         self._of_process = Places(4, patience=patience, refusal=TooManyUploads)
 

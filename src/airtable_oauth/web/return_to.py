@@ -27,7 +27,7 @@ ReturnTo = Annotated[
     str | None,
     Query(
         max_length=_LONGEST_PATH,
-        description="A local path, which the end of the login returns.",
+        description="A local path. The answer that ends the login repeats it.",
         examples=["/bases?sort=name"],
         json_schema_extra={"pattern": "^/"},
     ),

@@ -42,8 +42,9 @@ _HEADERS = {
     b"x-content-type-options": b"nosniff",
 }
 
-_FASTAPIS = "There was an error parsing the body"
-"""The only `HTTPException` that FastAPI itself raises in a route: the body is not JSON."""
+_PARSE_ERROR_DETAIL = "There was an error parsing the body"
+"""The detail of the only `HTTPException` that FastAPI itself raises in a route, which means that
+the body is not JSON."""
 
 STORE_ERRORS = (StoreUnavailable, UnknownEncryptionKey, UnknownRecordFormat, DamagedRecord)
 """The errors of a route that reads from the store, for `documented`."""
@@ -168,7 +169,7 @@ def is_ours(error: Exception) -> bool:
     """Whether an exception is ours or about the request, and not from a host's dependency."""
     if isinstance(error, AirtableOAuthError | RequestValidationError):
         return True
-    return isinstance(error, HTTPException) and error.detail == _FASTAPIS
+    return isinstance(error, HTTPException) and error.detail == _PARSE_ERROR_DETAIL
 
 
 def _describe(errors: Iterable[type[AirtableOAuthError]]) -> str:

@@ -321,7 +321,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._drop_requests()
         request_id = new_request_id()
         logger.info(
-            "%d before a request: %s",
+            "refused a request before it reached the app: %d %s",
             error.status,
             error.error,
             extra={"request_id": request_id, "status": error.status},

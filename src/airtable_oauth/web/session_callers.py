@@ -56,7 +56,9 @@ class SessionCallers:
         return (await self._session(request)).connection_id
 
     async def connection_id_in_host_route(self, request: Request) -> str:
-        """The same. Unsafe methods must also pass the CSRF check, which our own routes do first.
+        """The same. It also makes the CSRF check, for unsafe methods.
+
+        In our own routes, the route class has made that check before.
 
         Raises:
             CrossSiteRefused: another site may have caused the request.
@@ -74,8 +76,8 @@ class SessionCallers:
         The browser's previous connection is disconnected: nothing else refers to it.
 
         Raises:
-            LoginNotFound: the connection has ended since. Such a login must not replace a session
-                that works. Or five sessions have begun with this login.
+            LoginNotFound: the connection has ended since (such a login must not replace a session
+                that works), or five sessions have begun with this login.
         """
         connection = await self._require_alive(login)
         previous = await self._previous_session(request)

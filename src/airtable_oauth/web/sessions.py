@@ -63,9 +63,9 @@ class Sessions:
     prolong: Prolong
     """Called while a session is in use, to keep its connection."""
     idle_ttl: float
-    """Seconds after its last use when a session ends."""
+    """A session ends this many seconds after its last use."""
     max_ttl: float
-    """Seconds after its creation when a session ends in any case."""
+    """A session ends this many seconds after its creation, in any case."""
     random: RandomBytes = secrets.token_bytes
 
     async def create(self, *, connection_id: str, login_key: str) -> str:

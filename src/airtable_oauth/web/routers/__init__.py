@@ -1,1 +1,1 @@
-"""Thin routes: parse, call one verb, answer."""
+"""Thin routes: parse, call one operation, answer."""

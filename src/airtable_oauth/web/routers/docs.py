@@ -93,5 +93,5 @@ class DocsRoutes:
 
 @cache
 def _content(asset: str) -> bytes:
-    """One copy for all clients: of a streamed file each slow one would hold pieces of its own."""
+    """One copy for all clients. If the file were streamed, each slow client would hold pieces."""
     return (importlib.resources.files("fastapi_offline") / "static" / asset).read_bytes()

@@ -1,10 +1,11 @@
-"""The two routes of the Node service that this one succeeds, with its statuses and bodies.
+"""The two routes of the Node service that this one replaces, with its statuses and bodies.
 
 An Angular app written for it runs unchanged. It sends no cookies, so a login here is not bound to
-the browser that began it: whoever gets hold of code and state can finish it.
+the browser that began it: anyone who gets hold of code and state can finish it.
 
-Different on purpose: redirects of the token endpoint are not followed, its answer is capped and
-has a deadline, a 200 that holds no tokens is 502, CORS goes by the list, HEAD begins no login.
+Different on purpose: redirects of the token endpoint are not followed, its answer is capped and has
+a deadline, a 200 without tokens becomes a 502, CORS follows `ALLOWED_ORIGINS`, and HEAD does not
+begin a login.
 """
 
 from contextlib import suppress
@@ -88,6 +89,7 @@ class NodeCompatRoutes:
 async def _exchange(
     token_endpoint: TokenEndpoint, code: str | list[str] | None, code_verifier: str
 ) -> Response:
+    # Airtable's redirect has one code. A repeated one is sent as one value, which Airtable refuses.
     form = token_endpoint.client.exchange_form(
         code=code if isinstance(code, str) else ",".join(code or ()), code_verifier=code_verifier
     )

@@ -101,7 +101,7 @@ class ProxyRoutes:
                 bind(self.airtable, connection_id=callers.connection_id),
                 methods=[method],
                 operation_id=f"{name}_{method.lower()}",
-                summary=f"{method} from Airtable's Web API",
+                summary=f"Call Airtable's Web API with {method}",
                 responses=responses,
             )
 
@@ -135,7 +135,7 @@ def raw_suffix(scope: Scope, path: str) -> str:
     """The part of a request's path that the router calls `path`, still percent-encoded.
 
     Raises:
-        InvalidPath: The server decoded the path in another way.
+        InvalidPath: the server decoded the path differently.
     """
     prefix = scope["path"][: len(scope["path"]) - len(path)].encode("utf-8", "replace")
     raw: bytes = scope["raw_path"]
@@ -163,7 +163,7 @@ def _upstream_request(request: Request, target: str, body: bytes) -> httpx.Reque
 
 
 def _request_headers(request: Request, body: bytes) -> dict[str, str]:
-    """The request's headers for Airtable. No header of the browser is passed on but `Accept`."""
+    """The request's headers for Airtable. Only `Accept` is passed on as the browser sent it."""
     accept = request.headers.get("accept", "application/json")
     if not _HEADER_VALUE.fullmatch(accept):
         raise InvalidRequest("The header Accept holds characters that are not printable ASCII.")

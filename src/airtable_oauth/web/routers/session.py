@@ -53,7 +53,7 @@ class Returning(BaseModel):
     """What a login gives back at its end."""
 
     return_to: str | None = None
-    """What `/authorization-url` was given; absent if nothing."""
+    """The value that `/authorization-url` got; absent if there was none."""
 
 
 class BegunSession(ConnectionHealth, Returning):
@@ -70,7 +70,10 @@ class Disconnected(BaseModel):
     disconnected: Literal[True] = True
     provider_revoked: Annotated[
         Literal[False],
-        Field(description="Airtable has no revocation: its user removes the integration there."),
+        Field(
+            description="Airtable has no revocation endpoint: "
+            "the user must remove the integration in Airtable."
+        ),
     ] = False
 
 
@@ -157,7 +160,7 @@ class SessionRoutes:
     ) -> Disconnected:
         """Erase the tokens of the connection, and end all its sessions.
 
-        In Airtable the integration stays listed until its user removes it.
+        Airtable lists the integration until the user removes it there.
         """
         await self._callers.disconnect(connection_id, request, response)
         return Disconnected()

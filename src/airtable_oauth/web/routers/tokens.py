@@ -56,7 +56,7 @@ class LoginTokens(Tokens):
     """Tokens at the end of a login."""
 
     return_to: str | None = None
-    """What `/authorization-url` was given; absent if nothing."""
+    """The value that `/authorization-url` got; absent if there was none."""
 
     def returning_to(self, return_to: str) -> Self:
         """The same, with `return_to` in it."""
@@ -121,8 +121,9 @@ class ExchangeRoutes:
     async def token_exchange(self, parameters: CallbackParameters, request: Request) -> LoginTokens:
         """Exchange the code of Airtable's redirect for tokens.
 
-        Takes the redirect's parameters, in the browser that began the login, with the header
-        `X-CSRF: 1`. Whatever the answer, the state is spent.
+        Send the redirect's parameters, in the browser that began the login, with the header
+        `X-CSRF: 1`. This uses the state up, whatever Airtable answers. A request that is refused
+        before that (403, 413, 415, 422, or 503 with the action `retry`) does not use it up.
         """
         return await self._finish(parameters.callback(), request)
 
