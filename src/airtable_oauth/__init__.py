@@ -3,8 +3,9 @@
 As a service: `airtable-oauth serve`, or `create_app` for an ASGI server of your own. As a library:
 `AirtableOAuth`, mounted in a FastAPI app.
 
-The public names are these, all of `airtable_oauth.errors`, the `Store` protocol of
-`airtable_oauth.stores`, and for the tests of an app that embeds this, `airtable_oauth.testing`.
+These are public: the names in `__all__` below, every name in `airtable_oauth.errors`, `Store` in
+`airtable_oauth.stores`, and `airtable_oauth.testing`, for the tests of apps that embed this
+package.
 """
 
 from airtable_oauth.airtable_api.errors import raise_for_error

@@ -20,10 +20,11 @@ from airtable_oauth.web.security_headers import SecurityHeaders
 _DESCRIPTION = """
 Connects an app to Airtable: OAuth 2.0 with PKCE.
 
-1. `GET /authorization-url`, with credentials, and send the browser to the `authorizationUrl`.
-2. Airtable sends it back to the app's callback route with `code` and `state`.
-3. `POST /session` with both, from the same browser: the tokens are kept here. (Or
-   `POST /token-exchange`, if the page holds them itself.)
+1. Call `GET /authorization-url` with `credentials: "include"`, and send the browser to the
+   `authorizationUrl` in the answer.
+2. Airtable sends the browser back to the app's callback route with `code` and `state`.
+3. Send both to `POST /session`, from the same browser: the service keeps the tokens. (Or send them
+   to `POST /token-exchange`, if the page keeps the tokens itself.)
 
 Every error has the same body. `error` is for programs, `error_description` for people, `action`
 says what to do: `retry`, `restart_login`, `reconnect` or `fix_config`.
@@ -37,7 +38,7 @@ def create_app(settings: Settings | None = None, **parts: Unpack[Parts]) -> Fast
 
     Raises:
         pydantic.ValidationError: the environment does not hold what `Settings` needs.
-        ModuleNotFoundError: what a setting asks for needs an extra that is not installed.
+        ModuleNotFoundError: a setting needs an extra that is not installed.
     """
     settings = settings or Settings()
     airtable = AirtableOAuth(settings, **parts)
@@ -64,11 +65,11 @@ def create_app(settings: Settings | None = None, **parts: Unpack[Parts]) -> Fast
 
 
 class _Service(FastAPI):
-    """CORS, security headers and the access log lie around the finished app.
+    """CORS, security headers and the access log wrap the finished app.
 
-    Added as middleware they would lie within the error middleware, whose 500 a browser could then
-    not read. FastAPI's telemetry lies around all of it and would record the query, codes and
-    states with it: it gets to see none.
+    As middleware they would be inside the error middleware, and a browser could not read its 500.
+    FastAPI's telemetry wraps all of this and would record the query, with codes and states, so the
+    query is hidden from it.
     """
 
     def __init__(self, settings: Settings, **options: Any) -> None:
@@ -127,9 +128,10 @@ def require_exporter(settings: Settings) -> None:
 
 
 def _telemetry(settings: Settings) -> TelemetryConfig:
-    """FastAPI's own, if it is wanted: a span and metrics per request, to where `OTEL_…` says.
+    """FastAPI's own telemetry, if it is on: a span and metrics for each request.
 
-    Its logs would hold exceptions with their messages.
+    The `OTEL_…` variables say where they are sent. Its logs stay off, because they would contain
+    the messages of exceptions.
     """
     require_exporter(settings)
     return {

@@ -138,8 +138,8 @@ def _retrieve(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-async def until_stored(verb: Callable[[], Awaitable[T]], sleep: Sleep) -> T:
-    """Repeat `verb` while the store is unavailable, and return its result.
+async def until_stored(operation: Callable[[], Awaitable[T]], sleep: Sleep) -> T:
+    """Repeat `operation` while the store is unavailable, and return its result.
 
     For data that would otherwise be lost. Other errors are raised at once, because repeating does
     not help: an unreadable record (`errors.UnreadableRecord`), for example, stays unreadable until
@@ -148,7 +148,7 @@ async def until_stored(verb: Callable[[], Awaitable[T]], sleep: Sleep) -> T:
     pause = _FIRST_PAUSE
     while True:
         try:
-            return await verb()
+            return await operation()
         except StoreUnavailable as error:
             if pause == _FIRST_PAUSE:
                 cause = cause_of(error)

@@ -21,7 +21,7 @@ AirtableOAuthError
 │   └── TooManyUnderWay            429  this connection has too many requests in progress
 ├── AuthorizationError             400  Airtable's redirect carried an error
 ├── AirtableError                       Airtable's token endpoint did not return tokens
-│   ├── InvalidGrant               400  code or refresh token is used, expired or another client's
+│   ├── InvalidGrant               400  Airtable does not accept this code or refresh token
 │   ├── TokenRequestRefused        400  Airtable calls the token request malformed
 │   ├── RefreshConflict            409  this refresh token was used a moment ago
 │   ├── ClientRefused              500  Airtable rejects our client ID, secret or configuration
@@ -33,7 +33,7 @@ AirtableOAuthError
 ├── ServerError                    500  a bug in this package
 └── Unavailable                    503
     ├── StoreUnavailable           503  the store does not answer
-    ├── TooManyLogins              503  the login cache is full
+    ├── TooManyLogins              503  the store holds as many logins as it may
     ├── TokenEndpointBusy          503  too many token requests are in progress
     ├── TooManyUploads             503  too many uploads are in progress
     ├── ClockSkew                  503  the store's clock and this machine's differ
@@ -152,7 +152,7 @@ class MethodNotAllowed(InvalidRequest):
 
 
 class ContentTooLarge(InvalidRequest):
-    """The body is larger than any valid request."""
+    """The body is larger than that of any valid request."""
 
     status = 413
     error = "content_too_large"
@@ -428,7 +428,7 @@ class StoreUnavailable(Unavailable):
 
 
 class TooManyLogins(Unavailable):
-    """The bounded login cache is full."""
+    """The store is bounded, as `memory://` is, and holds as many logins as it may."""
 
     error = "too_many_logins"
     retry_after = 60
@@ -448,7 +448,7 @@ class TooManyUploads(Unavailable):
 
 
 class ClockSkew(Unavailable):
-    """The store's clock and this machine's differ by a day or more."""
+    """The store's clock and this machine's differ by more than a day."""
 
     error = "clock_skew"
     action = Action.FIX_CONFIG
@@ -483,8 +483,9 @@ class UnknownRecordFormat(UnreadableRecord):
 
     error = "unknown_record_format"
     description = (
-        "A record has a format that this process does not know: a newer version of this service "
-        "wrote it, or it was stored without encryption. The operator must update this process."
+        "A record has a format that this process does not know. If a newer version of this service "
+        "wrote it, the operator must update this process. If it was stored without encryption, the "
+        "operator must remove it."
     )
 
 

@@ -1,4 +1,7 @@
-"""Logs failures of the store or of Airtable once each, instead of once per request."""
+"""Logs the failures of a part, such as the store or Airtable, at most once a minute per cause.
+
+Without this, each request would log them.
+"""
 
 import logging
 import time

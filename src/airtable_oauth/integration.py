@@ -58,7 +58,7 @@ class Parts(TypedDict, total=False):
     """A monotonic clock, in seconds."""
     sleep: Sleep
     random: RandomBytes
-    """Returns that many cryptographically random bytes."""
+    """Returns the given number of cryptographically random bytes."""
 
 
 class AirtableOAuth:
@@ -102,7 +102,10 @@ class AirtableOAuth:
 
         Raises:
             TypeError: `login_data` is given without `owner`.
-            ValueError: `store` is given without `ENCRYPTION_KEYS` and without `unencrypted`.
+            ValueError: `store` is given without `ENCRYPTION_KEYS` and without `unencrypted`, and is
+                neither a `MemoryStore` nor an `EncryptedStore`.
+            ModuleNotFoundError: `store` is not given, and the driver for `STORE_URL` is not
+                installed.
         """
         if login_data is not None and owner is None:
             raise TypeError("login_data needs an owner dependency")
@@ -249,7 +252,7 @@ class AirtableOAuth:
 
         Raises:
             errors.NotConnected: there is no such connection.
-            errors.ReconnectRequired: it has ended, and its user must connect again.
+            errors.ReconnectRequired: it has ended, and the user must reconnect.
             errors.Unavailable: the token expires too soon, and could not be refreshed yet.
             errors.ClientRefused: Airtable does not accept this service.
         """
@@ -299,7 +302,8 @@ class AirtableOAuth:
         """Wait for running refreshes and hooks, then close all connections.
 
         No new refresh begins. If closing one part fails, that is logged, and the others are closed.
-        Takes at most thirty seconds, or as long as a refresh may take if that is longer.
+        It waits at most thirty seconds, or as long as a refresh may take if that is longer, and six
+        more for a webhook's events.
         """
         self._token_endpoint.refresh_slots.close()
         try:
@@ -334,7 +338,7 @@ class AirtableOAuth:
 
 
 def _runtime(parts: Parts) -> Runtime:
-    """The process's own, except for what was passed in."""
+    """The process's clocks, sleep and randomness, except for what was passed in."""
     return Runtime(
         clock=parts.get("clock", time.time),
         monotonic=parts.get("monotonic", time.monotonic),

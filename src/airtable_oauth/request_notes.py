@@ -32,7 +32,7 @@ def new_request_id() -> str:
 
 
 def begin_notes(notes: RequestNotes) -> None:
-    """Set the notes of the request that this task serves, also for tasks that it starts."""
+    """Set the notes of the request that this task, and those that it starts, serve."""
     _current.set(notes)
 
 

@@ -12,7 +12,10 @@ from airtable_oauth.encoding import RandomBytes
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The process's own by default. Tests pass clocks that stand still and sleeps that return."""
+    """By default, these are the process's own.
+
+    Tests pass clocks that stand still and sleeps that return at once.
+    """
 
     clock: Callable[[], float] = time.time
     """Seconds since 1970."""
@@ -20,5 +23,5 @@ class Runtime:
     """A monotonic clock, in seconds."""
     sleep: Sleep = asyncio.sleep
     random: RandomBytes = secrets.token_bytes
-    """Returns that many cryptographically random bytes."""
+    """Returns the given number of cryptographically random bytes."""
     background: Background = field(default_factory=Background)

@@ -138,13 +138,13 @@ class Settings(BaseSettings):
     """Whether to serve `/token-exchange` and `/token-refresh`, which hand tokens to browsers"""
 
     node_compat: bool = False
-    """Whether to serve the Node service's two routes; any browser can finish their logins"""
+    """Whether to serve the Node service's two routes; any browser can finish a login begun there"""
 
     docs: bool = True
     """Whether to serve `/docs`, `/openapi.json` and `/`, which points to them"""
 
     upstream_timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
-    """Seconds for a whole call to Airtable"""
+    """Seconds that Airtable may take for a token request, or to begin any other answer"""
 
     webhook_url: SecretStr = SecretStr("")
     """Where to post signed events of connections; empty to send none"""

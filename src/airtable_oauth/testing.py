@@ -1,12 +1,15 @@
-"""A pytest plugin for apps that embed this package: simulates Airtable, without account or network.
+"""A pytest plugin for apps that embed this package.
 
-It needs the extra `simulator`. Load it in the app's `conftest.py`:
+It simulates Airtable, without an account or a network.
+
+The plugin needs the extra `simulator`. Load it in the app's `conftest.py`:
 
 ```python
 pytest_plugins = ["airtable_oauth.testing"]
 ```
 
-PYTEST_DONT_REWRITE lets a `conftest.py` import this module before pytest loads it.
+(The word PYTEST_DONT_REWRITE in this docstring is for pytest: without it, pytest warns if a
+`conftest.py` imports this module before the plugin is loaded.)
 """
 
 import asyncio
@@ -63,11 +66,14 @@ class AirtableSimulator(Simulator):
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment variables that point an app at it, for `monkeypatch.setenv` or a process."""
+        """Environment variables that point an app at the simulator.
+
+        They are for `monkeypatch.setenv`, or for a process that the test starts.
+        """
         return {PREFIX + name.upper(): value for name, value in self._values().items()}
 
     def settings(self, **overrides: Any) -> Settings:
-        """Settings that point an integration at it. They ignore the environment."""
+        """Settings that point an integration at the simulator. They ignore the environment."""
         return Settings(_env_file=None, **(self._values() | overrides))
 
     @property
@@ -78,13 +84,13 @@ class AirtableSimulator(Simulator):
     def grant(self, authorization_url: str, *, user: int = 0, deny: bool = False) -> dict[str, str]:
         """Open the consent page and grant everything as one of `users`, or deny it.
 
-        Returns the parameters of Airtable's redirect, for `POST /session`. This is not a coroutine,
-        so any test can call it.
+        `user` is an index of `users`. Returns the parameters of Airtable's redirect, for
+        `POST /session`. This is not a coroutine, so any test can call it.
         """
         return _run_in_thread(self._decide(authorization_url, user, "deny" if deny else "grant"))
 
     def tokens(self, *, user: int = 0) -> TokenSet:
-        """Issue tokens as a login does, for `AirtableOAuth.adopt`."""
+        """Issue tokens as a login of `users[user]` does, for `AirtableOAuth.adopt`."""
         grant = self.authorization_server.new_grant(CLIENT_ID, SCOPES, user)
         answer: Any = self.vault.issue_tokens(grant, SCOPES)
         return TokenSet(**answer)
