@@ -80,7 +80,10 @@ def rotate() -> None:
 
 
 async def _reseal(settings: Settings) -> Resealing:
-    store = encrypted_store(open_store(settings), settings)
+    try:
+        store = encrypted_store(open_store(settings), settings)
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from None
     assert isinstance(store, EncryptedStore)  # noqa: S101 (only memory:// has no keys)
     try:
         return await reseal_all(store, settings.name, progress=_Progress())
