@@ -181,9 +181,9 @@ async def test_malformed_settings_do_not_stop_the_other_checks(
         "fault    ACME_SCOPES: Airtable does not have the scope data.record:read. Did you mean "
         "data.records:read?",
         "warning  ACME_CLIENT_SECRET: is empty, which is right only if the integration has no "
-        "secret. Generate one in Airtable",
-        "warning  ACME_NODE_COMPAT: is on: any browser that has the URL of such a login can "
-        "finish it",
+        "secret. If it has one, set it here. If it has none, generating one in Airtable is safer",
+        "warning  ACME_NODE_COMPAT: is on: any browser that has the URL of Airtable's redirect can "
+        "finish a login that begins at /get-authorization-url",
         "warning  some checks did not run, because they need settings that are malformed or "
         "missing. Correct those, then run this again",
     ]
@@ -302,7 +302,10 @@ async def test_report_holds_no_secret(simulator: Simulator) -> None:
 async def test_telemetry_without_a_collector() -> None:
     """The telemetry would be lost."""
     (problem,) = await problems(telemetry=True)
-    assert problem.startswith("warning  AIRTABLE_OAUTH_TELEMETRY: is on, but no OTEL_EXPORTER_OTLP")
+    assert problem == (
+        "warning  AIRTABLE_OAUTH_TELEMETRY: is on, but no OTEL_EXPORTER_OTLP_… variable says where "
+        "to send spans and metrics"
+    )
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
     assert await problems(environment, telemetry=True) == []
 

@@ -46,19 +46,23 @@ _SKIPPED = Finding(
 @click.option(
     "--online",
     is_flag=True,
-    help="Also ask Airtable whether it accepts the client, by a made-up code.",
+    help="Also send Airtable a made-up code, to see whether it accepts the client ID and secret.",
 )
 def check(online: bool) -> None:  # noqa: FBT001 (an option)
     """Say line by line what is right about the settings and what is not.
 
-    The output holds no secret: it is good to paste into an issue. Exit status 1 on a fault.
+    Writes a small record to the store, reads it back and deletes it. You may run this in
+    production.
+
+    The output holds no secret, so you can paste it into an issue. Exit status 1 means that there is
+    a fault.
     """
     if not asyncio.run(_report(online=online)):
         raise SystemExit(1)
 
 
 async def _report(*, online: bool) -> bool:
-    """Print the findings. Whether none of them is a fault."""
+    """Print the findings. Returns whether none of them is a fault."""
     healthy = True
     async for finding in examine_environment(os.environ, online=online):
         click.echo(str(finding))

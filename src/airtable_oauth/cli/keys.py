@@ -26,7 +26,9 @@ from airtable_oauth.stores.resealing import Resealing, reseal_all
 _KEY_BYTES = 32
 _REMEDIES = {
     UnknownEncryptionKey.error: f"add their key to {PREFIX}ENCRYPTION_KEYS again.",
-    UnknownRecordFormat.error: "a newer version wrote them, or they are not encrypted.",
+    UnknownRecordFormat.error: (
+        "a newer version wrote them (update this one), or they are not encrypted (remove them)."
+    ),
     DamagedRecord.error: "they were changed or moved outside the service; restore or remove them.",
 }
 
@@ -55,9 +57,9 @@ def rotate() -> None:
     \b
     Replace a key in this order. In steps 1, 2 and 4, restart every process
     before the next step; you may restart them one after the other.
-      1. AIRTABLE_OAUTH_ENCRYPTION_KEYS=old,new   all can read records of the new key
-      2. AIRTABLE_OAUTH_ENCRYPTION_KEYS=new,old   all encrypt with the new key
-      3. airtable-oauth keys rotate               also with new,old
+      1. AIRTABLE_OAUTH_ENCRYPTION_KEYS=old,new   all processes can decrypt with new
+      2. AIRTABLE_OAUTH_ENCRYPTION_KEYS=new,old   all processes encrypt with new
+      3. airtable-oauth keys rotate               run it with new,old
       4. AIRTABLE_OAUTH_ENCRYPTION_KEYS=new       only if step 3 exited with 0
 
     Reads the records of this AIRTABLE_OAUTH_NAME until a pass finds nothing left to do. Exit status

@@ -73,7 +73,7 @@ def worker() -> FastAPI:
     """The service in a worker process.
 
     It collects garbage rarely, and never checks objects that existed at its start. This saves a
-    sixth of a proxied request.
+    sixth of the time of a proxied request.
     """
     app = create_app()
     gc.freeze()

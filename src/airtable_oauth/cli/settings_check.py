@@ -183,8 +183,8 @@ def _client(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
     else:
         yield warning(
             settings.variable("client_secret"),
-            "is empty, which is right only if the integration has no secret. Generate one in "
-            "Airtable",
+            "is empty, which is right only if the integration has no secret. If it has one, set it "
+            "here. If it has none, generating one in Airtable is safer",
         )
 
 
@@ -192,7 +192,8 @@ def _node_compat(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
     if settings.node_compat:
         yield warning(
             settings.variable("node_compat"),
-            "is on: any browser that has the URL of such a login can finish it",
+            "is on: any browser that has the URL of Airtable's redirect can finish a login that "
+            "begins at /get-authorization-url",
         )
 
 
@@ -232,7 +233,8 @@ def _telemetry(settings: Settings, environment: Mapping[str, str]) -> Iterator[F
         yield Finding(Level.FAULT, str(error))
     if settings.telemetry and not any(name.startswith(_OTLP) for name in environment):
         yield warning(
-            settings.variable("telemetry"), f"is on, but no {_OTLP} variable says where to send it"
+            settings.variable("telemetry"),
+            f"is on, but no {_OTLP}… variable says where to send spans and metrics",
         )
 
 

@@ -46,7 +46,7 @@ _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 (compared, not listened on)
     "control_hosts",
     multiple=True,
     metavar="NAME[:PORT]",
-    help="Another Host header, besides localhost, that may use the page and the control API. "
+    help="A host name, besides localhost, under which the page and the control API may be used. "
     "Can be repeated.",
 )
 @click.option(

@@ -68,9 +68,9 @@ _ADVICE = {
 async def check_store(
     settings: Settings, store: Store, clock: Callable[[], float]
 ) -> AsyncIterator[Finding]:
-    """Write and read a record as a login does, encrypted; then check what may lose records.
+    """Write and read a record as a login does, encrypted. Closes the store.
 
-    Closes the store.
+    Then check for settings with which records may be lost.
     """
     variable = settings.variable("store_url")
     scheme = settings.store_url.get_secret_value().partition(":")[0]
