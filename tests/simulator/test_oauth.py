@@ -99,12 +99,15 @@ async def test_denial_brings_an_error(person: httpx.AsyncClient) -> None:
 
 
 async def test_consent_page_works_once(person: httpx.AsyncClient) -> None:
-    """Its form cannot be submitted twice."""
+    """Its form cannot be submitted twice. The second answer says what the person can do."""
     page = await ask(person, *AUTHORIZATION.items())
     consent = page.text.partition('name="consent" value="')[2].partition('"')[0]
     form = {"consent": consent, "decision": "grant"}
     assert (await person.post("/oauth2/v1/authorize", data=form)).status_code == 302
-    assert (await person.post("/oauth2/v1/authorize", data=form)).status_code == 400
+    again = await person.post("/oauth2/v1/authorize", data=form)
+    assert again.status_code == 400
+    assert "Begin the login again in your app." in again.text
+    assert "redirect URI" not in again.text
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,9 @@ class Simulator:
     `user_limit`, if it is set (Airtable's limit is 50, for personal access tokens). `url` is the
     address of the files in cells, by default the origin of the Web API request.
 
-    `/` is a page for people. `/_simulator/…` does the same over HTTP: see `simulator.control`. Both
-    answer only this machine and requests to one of `control_hosts`: see `simulator.guard`. The log
-    masks tokens, codes and secrets, unless `record_secrets` is set.
+    `/` is a page for people, and `/_simulator/…` is the control API for programs: see
+    `simulator.control`. Both answer only this machine and requests to one of `control_hosts`: see
+    `simulator.guard`. The log masks tokens, codes and secrets, unless `record_secrets` is set.
     """
 
     def __init__(

@@ -42,8 +42,9 @@ class Fault:
     """A failure of the next `times` requests whose path begins with `path`.
 
     The fields combine. A fault can wait (`held`, `delay`), carry out the request (`commit`), wait
-    again (`hold`), and then drop the connection (`drop`) or send another answer (`status`, `body`,
-    `junk`, `headers`, `gzip`, `drip`). With neither `drop` nor another answer, it only delays.
+    again (`hold`), and then drop the connection (`drop`) or send another answer (`status`, `body`
+    or `junk`; then also `headers`, `gzip` and `drip`). With neither `drop` nor another answer, it
+    only delays.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")

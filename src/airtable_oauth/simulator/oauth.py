@@ -123,7 +123,7 @@ class AuthorizationServer:
         fields = parse_qsl((await request.body()).decode("utf-8", "replace"))
         wanted = self.consents.pop(dict(fields).get("consent", ""), None)
         if wanted is None:
-            return _page("error.html", 400, message="This consent page has been used before.")
+            return _page("used.html", 400)
         if dict(fields).get("decision") != "grant":
             return _redirect(
                 wanted.redirect_uri,

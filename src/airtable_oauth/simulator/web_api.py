@@ -87,14 +87,14 @@ class WebApi:
         )
         return Mount("/v0", routes=routes, middleware=[cors])
 
-    def _answered(self, verb: Any) -> Any:
+    def _answered(self, operation: Any) -> Any:
         async def endpoint(request: Request) -> Response:
             try:
                 token = self._token(request)
                 self._pace(request, token)
                 request.state.body = await _json(request)
                 request.state.parameters = _parameters(request)
-                response = JSONResponse(verb(request, token))
+                response = JSONResponse(operation(request, token))
             except ApiError as error:
                 body = {"error": {"type": error.kind, "message": error.message}}
                 response = JSONResponse(body, error.status)
