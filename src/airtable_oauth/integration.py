@@ -89,7 +89,7 @@ class AirtableOAuth:
         Args:
             settings: The options of this integration.
             owner: A FastAPI dependency that returns the id of the host's user who sends a request.
-                If nobody is logged in, it raises the host's own error. With it, connections belong
+                Without a user, it raises the host's own error. With `owner`, connections belong
                 to the host's users, and no route gives tokens to the browser. Without it, each
                 browser gets a session, to which its connection belongs.
             login_data: A FastAPI dependency that is called when a login begins. It returns JSON of
