@@ -6,18 +6,21 @@ all rows alike, so compare rows and ratios, not numbers of different runs. nginx
 `wrk` and this Airtable, so its row is a lower bound.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
 import click
 
-from tests.bench.peers import CLIENT_CORE, GROUPS, Group, Row, Servers
+from tests.bench.peers import CLIENT_CORE, GROUPS, STARTS, Group, Row, Servers
 
+_START = "start"
 _WARM_UP_SECONDS = 1
 """Before each measurement, because a server that was idle is slow at first."""
 
@@ -25,11 +28,13 @@ _WARM_UP_SECONDS = 1
 @click.command(help=__doc__)
 @click.option("--rounds", default=5, show_default=True, help="Rounds; the median counts.")
 @click.option("--seconds", default=4, show_default=True, help="Seconds for each row and round.")
-@click.option("--only", type=click.Choice(list(GROUPS)), help="Measure only this group.")
+@click.option("--only", type=click.Choice([*GROUPS, _START]), help="Measure only this group.")
 def main(rounds: int, seconds: int, only: str | None) -> None:
     """Measure, and print a table."""
-    chosen = [only] if only else list(GROUPS)
-    _print([_measured(name, rounds, seconds) for name in chosen])
+    chosen = [only] if only else [*GROUPS, _START]
+    _print([_measured(name, rounds, seconds) for name in chosen if name != _START])
+    if _START in chosen:
+        _print_starts(rounds)
 
 
 def _measured(name: str, rounds: int, seconds: int) -> Group:
@@ -102,6 +107,39 @@ def _print_latencies(group: Group) -> None:
     for row in group.rows:
         middle, high = (median(values) for values in zip(*row.latencies, strict=True))
         click.echo(f"  {row.name:36}{middle:10.2f} {high:8.2f}")
+
+
+def _print_starts(rounds: int) -> None:
+    click.echo(f"{'Start':38}{'seconds':>10} {'MiB':>8}")
+    for name, start in STARTS.items():
+        measured = [_start(start) for _ in range(rounds)]
+        seconds, size = (median(values) for values in zip(*measured, strict=True))
+        click.echo(f"  {name:36}{seconds:10.2f} {size:8.0f}")
+
+
+def _start(start: Callable[[Servers], str]) -> tuple[float, float]:
+    """Seconds until the first answer, and the resident memory of all its processes then."""
+    with ExitStack() as processes, tempfile.TemporaryDirectory() as directory:
+        servers = Servers(processes, Path(directory))
+        before, began = _children(), time.perf_counter()
+        start(servers)
+        return time.perf_counter() - began, sum(map(_resident, _children() - before))
+
+
+def _children() -> set[int]:
+    """All descendants of this process."""
+    found, left = set[int](), [os.getpid()]
+    while left:
+        children = Path(f"/proc/{left[0]}/task/{left.pop(0)}/children").read_text().split()
+        left += map(int, children)
+        found |= set(map(int, children))
+    return found
+
+
+def _resident(process: int) -> float:
+    """Resident memory in MiB."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 if __name__ == "__main__":

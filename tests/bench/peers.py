@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ _SERVER_CORE, CLIENT_CORE = "0", "1"
 _STORES = ("memory", "Redis", "PostgreSQL", "SQLite")
 _KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 _NODE = Path(__file__).parent / "node"
+HAS_NODE = bool(shutil.which("node")) and (_NODE / "node_modules").is_dir()
 _SETTINGS = {
     "CLIENT_ID": "bench",
     "CLIENT_SECRET": "bench-secret",
@@ -98,11 +99,9 @@ class Servers:
     directory: Path
     airtable: str = field(init=False)
     """The URL of the Airtable that all servers use. It shares the client's core."""
-    has_node: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.airtable = self.python("airtable", core=CLIENT_CORE)
-        self.has_node = bool(shutil.which("node")) and (_NODE / "node_modules").is_dir()
 
     def service(self, store: str = "memory://", *, workers: int = 1) -> str:
         """Start this service in a directory without an `.env`. Returns its URL.
@@ -189,7 +188,7 @@ class Servers:
 
 def _authorization(servers: Servers) -> Group:
     rows = [Row("this service", f"{servers.service()}/authorization-url", "get.lua")]
-    if servers.has_node:
+    if HAS_NODE:
         url = f"{servers.node('express.js')}/get-authorization-url"
         rows.append(Row("Express", url, "get.lua", is_node=True))
     for name in ("FastAPI", "Starlette"):
@@ -200,7 +199,7 @@ def _authorization(servers: Servers) -> Group:
 
 def _connect(servers: Servers) -> Group:
     rows = [Row("this service", servers.service(), "connect.lua", ["service"])]
-    if servers.has_node:
+    if HAS_NODE:
         url = servers.node("express.js")
         rows.append(Row("Express, axios", url, "connect.lua", ["node"], is_node=True))
     return Group("Connect flow: authorization URL and exchange in turn", rows)
@@ -211,7 +210,7 @@ def _proxy(servers: Servers) -> Group:
     service = servers.service()
     cookie = _session_cookie(service)
     proxies = [Row("this service", service, "proxy.lua")]
-    if servers.has_node:
+    if HAS_NODE:
         url = servers.node("proxy.js")
         proxies.append(Row("http-proxy-middleware on Express", url, "proxy.lua", is_node=True))
     proxies.append(Row("nginx", servers.nginx(), "proxy.lua"))
@@ -239,7 +238,7 @@ def _latency(servers: Servers) -> Group:
     for store in _STORES:
         url = servers.service(servers.store(store))
         rows.append(Row(f"this service, {store}", url, "", [_session_cookie(url)]))
-    if servers.has_node:
+    if HAS_NODE:
         rows.append(Row("http-proxy-middleware on Express", servers.node("proxy.js"), "", [""]))
     return Group("Latency of a proxied page", rows, rate=200)
 
@@ -251,6 +250,18 @@ GROUPS = {
     "stores": _stores,
     "latency": _latency,
 }
+
+
+STARTS: dict[str, Callable[[Servers], str]] = {
+    "this service": lambda servers: servers.service(),
+    "this service, two workers": lambda servers: servers.service(
+        servers.store("SQLite"), workers=2
+    ),
+    "a bare FastAPI route": lambda servers: servers.python("fastapi"),
+}
+"""Servers whose time to the first answer and memory are measured."""
+if HAS_NODE:
+    STARTS["Express"] = lambda servers: servers.node("express.js")
 
 
 def _session_cookie(service: str) -> str:
