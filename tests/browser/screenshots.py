@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 import httpx
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.conftest import ARGUMENTS
+from tests.browser.held import hold
 from tests.processes import Stack, stack
 
 _IMAGES = Path(__file__).parents[2] / "docs/images"
@@ -70,17 +71,13 @@ def _every_page(page: Page, service: Stack, prefix: str) -> None:
     page.get_by_role("button", name="Deny").click()
     page.get_by_text("Details").click()
     shoot("login-failure")
-    held: list[Route] = []
-    page.route(
-        "**/session",
-        lambda route: held.append(route) if route.request.method == "POST" else route.continue_(),
-    )
+    held = hold(page, "**/session", "POST")
     page.goto("/")
     page.get_by_role("button", name="Connect Airtable").click()
     page.get_by_role("button", name="Grant access").click()
     page.get_by_text("Connecting to Airtable").wait_for()
     shoot("auth-callback")
-    held[0].abort()
+    held.first().abort()
     page.unroute_all()
     _connect(page)
     shoot("login-success")

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
 
 from tests.browser.conftest import on_server_every_day
+from tests.browser.held import hold
 from tests.helpers import free_port, query_of
 from tests.processes import Stack, command, wait_for
 
@@ -145,26 +146,14 @@ def test_code_leaves_address_bar_and_history(page: Page, service: Stack) -> None
 
 def test_code_leaves_the_address_bar_before_the_answer_comes(page: Page, service: Stack) -> None:
     """Meanwhile an extension, a shared screen or a crash report could see the address."""
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        if route.request.method == "POST":
-            held.append(route)
-        else:
-            route.continue_()
-
-    page.route(service.api + finish_path(service), hold)
+    held = hold(page, service.api + finish_path(service), "POST")
     page.goto("/")
     click(page, "Connect Airtable")
-    with page.expect_request(
-        lambda request: (
-            request.method == "POST" and request.url == service.api + finish_path(service)
-        )
-    ):
-        click(page, "Grant access")
+    click(page, "Grant access")
+    first = held.first()
     expect(page.get_by_role("status")).to_contain_text("Connecting to Airtable…")
     assert page.url == f"{service.pages}/auth-callback"
-    held[0].continue_()
+    first.continue_()
     expect_heading(page, "Your Airtable is connected")
 
 

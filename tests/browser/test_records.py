@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.browser.held import hold
 from tests.browser.test_connect import click, connect, expect_heading
 from tests.one_origin import one_origin
 from tests.processes import Stack, stack
@@ -275,19 +276,14 @@ def test_pager_waits_while_a_page_loads(page: Page, service: Stack) -> None:
     connect(page)
     open_base(page, "Inventory and orders", "Orders")
     expect(page.get_by_text("Records 1–100")).to_be_visible()
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    page.route("**/v0/app*/tbl*offset=*", hold)
+    held = hold(page, "**/v0/app*/tbl*offset=*")
     click(page, "Next")
     for name in ("Next", "Previous"):
         expect(page.get_by_role("button", name=name)).to_be_disabled()
-    held[0].continue_()
+    held.first().continue_()
     expect(page.get_by_text("Records 101–140")).to_be_visible()
     expect(page.get_by_role("button", name="Previous")).to_be_enabled()
-    assert len(held) == 1
+    assert len(held.routes) == 1
 
 
 @pytest.mark.parametrize("service", ["two origins"], indirect=True)
@@ -299,19 +295,14 @@ def test_second_try_is_sent_once(page: Page, service: Stack) -> None:
     page.reload()
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
     page.unroute_all()
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    page.route("**/tables", hold)
+    held = hold(page, "**/tables")
     page.get_by_role("button", name="Try again").evaluate(
         "button => [button.click(), button.click()]"
     )
     expect(page.get_by_role("status")).to_have_text("Loading the base…")
-    held[0].continue_()
+    held.first().continue_()
     expect(row(page, "Walnut pen tray")).to_be_visible()
-    assert len(held) == 1
+    assert len(held.routes) == 1
 
 
 def cors(service: Stack) -> dict[str, str]:
