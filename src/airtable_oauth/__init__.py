@@ -3,8 +3,9 @@
 As a service: `airtable-oauth serve`, or `create_app` for an ASGI server of your own. As a library:
 `AirtableOAuth`, mounted in a FastAPI app.
 
-These are public: the names in `__all__` below, every name in `airtable_oauth.errors`, `Store` in
-`airtable_oauth.stores`, and `airtable_oauth.testing`, for the tests of apps that embed this
+These are public: the names in `__all__` below, every name in `airtable_oauth.errors`,
+`Store`, `Entry` and `Turn` in `airtable_oauth.stores`, `MemoryStore` in
+`airtable_oauth.stores.memory`, and `airtable_oauth.testing`, for the tests of apps that embed this
 package.
 """
 

@@ -20,7 +20,7 @@ AirtableOAuthError
 ├── RateLimited                    429  Airtable's rate limit was reached
 │   └── TooManyUnderWay            429  this connection has too many requests in progress
 ├── AuthorizationError             400  Airtable's redirect carried an error
-├── AirtableError                       Airtable's token endpoint did not return tokens
+├── AirtableError                       Airtable gave no tokens, or no usable answer
 │   ├── InvalidGrant               400  Airtable does not accept this code or refresh token
 │   ├── TokenRequestRefused        400  Airtable calls the token request malformed
 │   ├── RefreshConflict            409  this refresh token was used a moment ago
@@ -37,7 +37,7 @@ AirtableOAuthError
     ├── TokenEndpointBusy          503  too many token requests are in progress
     ├── TooManyUploads             503  too many uploads are in progress
     ├── ClockSkew                  503  the store's clock and this machine's differ
-    ├── AccessUnavailable          503  the access token has expired and is not refreshed yet
+    ├── AccessUnavailable          503  the access token must be refreshed, and is not yet
     └── UnreadableRecord           503  this process cannot read a record in the store
         ├── UnknownRecordFormat    503  a newer version of this package wrote it
         ├── UnknownEncryptionKey   503  it is encrypted with a key that is not configured
@@ -298,7 +298,7 @@ class AuthorizationError(AirtableOAuthError):
 
 
 class AirtableError(AirtableOAuthError):
-    """Airtable's token endpoint did not return tokens."""
+    """A request to Airtable failed: it gave no tokens, or no usable answer."""
 
 
 class InvalidGrant(AirtableError):
@@ -459,7 +459,10 @@ class ClockSkew(Unavailable):
 
 
 class AccessUnavailable(Unavailable):
-    """The access token has expired, and the refresh has not succeeded yet."""
+    """The access token cannot be used any longer, and the refresh has not succeeded yet.
+
+    It has expired, or expires too soon for the caller, or Airtable has rejected it.
+    """
 
     error = "access_unavailable"
     description = "The access token could not be refreshed yet. Try again in a few seconds."

@@ -89,11 +89,11 @@ class AirtableOAuth:
         Args:
             settings: The options of this integration.
             owner: A FastAPI dependency that returns the id of the host's user who sends a request.
-                Without a user, it raises the host's own error. With `owner`, connections belong
-                to the host's users, and no route gives tokens to the browser. Without it, each
-                browser gets a session, to which its connection belongs.
-            login_data: A FastAPI dependency that is called when a login begins. It returns JSON of
-                at most 4096 characters, which becomes `Connection.data`.
+                If no user is signed in, it raises the host's own error. If `owner` is given,
+                connections belong to the host's users, and no route gives tokens to the browser.
+                If not, each browser gets a session, to which its connection belongs.
+            login_data: A FastAPI dependency that is called when a login begins. It returns a
+                value that JSON can represent in at most 4096 characters: `Connection.data`.
             allow_other_user: Whether another Airtable user may reconnect a connection.
             separate_connections: Whether every login without `?connection=` creates a connection.
                 By default an owner has one connection per Airtable user: if a user is connected
@@ -172,7 +172,7 @@ class AirtableOAuth:
     def on_connected(self, hook: Hook) -> Hook:
         """Register a coroutine function that is called when a user connects or reconnects.
 
-        `Connection.reconnected` says which. The hook is also called, with `reconnected`, if a
+        `Connection.reconnected` says which. The hook is also called, with `reconnected` true, if a
         connection that was reported as ended works again: its new tokens were in a process that
         had been suspended.
 
@@ -248,12 +248,13 @@ class AirtableOAuth:
     async def access_token(self, connection_id: str) -> str:
         """An access token that stays valid for at least a minute, for use with other libraries.
 
-        If tokens live for less than ten minutes in all, it stays valid for a tenth of that time.
+        If its whole lifetime is less than ten minutes, only a tenth of that is promised.
 
         Raises:
             errors.NotConnected: there is no such connection.
             errors.ReconnectRequired: it has ended, and the user must reconnect.
-            errors.Unavailable: the token expires too soon, and could not be refreshed yet.
+            errors.Unavailable: the token expires too soon, and could not be refreshed yet; or the
+                store does not answer.
             errors.ClientRefused: Airtable does not accept this service.
         """
         record = await self._vault.access_tokens.ensure_fresh(
@@ -266,7 +267,8 @@ class AirtableOAuth:
 
         It refreshes the token when necessary. It sends requests only to `AIRTABLE_API_URL` and,
         for uploads, to `AIRTABLE_CONTENT_URL`. You may close it or not: it owns no resources.
-        Requests raise what `access_token` raises, and `errors.RateLimited`.
+        Requests raise what `access_token` raises, and `errors.RateLimited`, `InvalidPath`,
+        `ForeignOrigin`, `UpstreamError` and `UpstreamTimeout`.
         """
         return build_client(self._vault.access_tokens, self._web_api, connection_id)
 
@@ -292,14 +294,17 @@ class AirtableOAuth:
 
     @asynccontextmanager
     async def lifespan(self, _app: Any = None) -> AsyncIterator[None]:
-        """For `FastAPI(lifespan=…)`, for use within your own lifespan, or around a script."""
+        """Closes the integration at its end, see `aclose`.
+
+        For `FastAPI(lifespan=…)`, for use within your own lifespan, or around a script.
+        """
         try:
             yield
         finally:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Wait for running refreshes and hooks, then close all connections.
+        """Wait for running refreshes and hooks, then close the HTTP clients and the store.
 
         No new refresh begins. If closing one part fails, that is logged, and the others are closed.
         It waits at most thirty seconds, or as long as a refresh may take if that is longer, and six

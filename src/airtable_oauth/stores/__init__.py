@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
 STORE_TIMEOUT = 1.4
-"""Default timeout of one store operation, in seconds. What must be stored, such as the outcome of a
-refresh, is waited for at most three seconds (`Settings.store_patience`), which leaves time for two
-operations: `EncryptedStore.pop` needs two."""
+"""Default timeout of one store operation, in seconds. A request waits at most three seconds
+(`Settings.store_patience`) until such a result as the outcome of a refresh is stored: time for two
+operations, which `EncryptedStore.pop` needs."""
 
 
 class Entry(NamedTuple):
@@ -27,15 +27,15 @@ class Turn(NamedTuple):
 
 
 class Store(Protocol):
-    """A key-value store. Every operation is atomic.
+    """A key-value store. Every operation on a single key is atomic.
 
     Keys look like `name:namespace:digest`. Every value has a time to live in seconds, measured by
     the store's own clock. `tests/stores/test_contract.py` specifies each operation.
 
-    Every operation raises `errors.StoreUnavailable` within about `STORE_TIMEOUT` seconds if the
-    store does not answer. The operation may have taken effect all the same. A store of your own
-    must do this itself: the library sets no deadline for an operation, so if one hangs, the
-    request that needs it hangs too.
+    Every operation raises `errors.StoreUnavailable` within about `Settings.store_timeout` seconds
+    (by default `STORE_TIMEOUT`) if the store does not answer. The operation may have taken effect
+    all the same. A store of your own must do this itself: the library sets no deadline for an
+    operation, so if one hangs, the request that needs it hangs too.
     """
 
     async def get(self, key: str) -> Entry | None:

@@ -35,7 +35,7 @@ class Status(StrEnum):
     """A refresh is in progress, or its outcome is not known yet."""
     RECONNECT_REQUIRED = "reconnect_required"
     DISCONNECTED = "disconnected"
-    """The tokens were erased. Only events have this status: it is no longer listed."""
+    """The tokens were erased. Only events have this status: the connection is not listed."""
 
 
 class Reason(StrEnum):
@@ -183,14 +183,14 @@ class Connection:
     expires_at: float
     """When the access token expires. It is refreshed before that."""
     reconnect_by: float | None
-    """When the connection ends if it is not used."""
+    """When the connection ends if it is not used; None if Airtable does not say."""
     data: Any = field(default=None, repr=False)
     """JSON that the host provided when the login began."""
     reconnected: bool = False
     """Whether its tokens come from a later login than the first.
 
     It is also true in the `on_connected` hook of a connection that was reported as ended and works
-    again, whose tokens come from a refresh.
+    again, although its tokens then come from a refresh.
     """
 
     @classmethod
