@@ -1,7 +1,9 @@
 """Failures that only Redis can have: lost and late replies, slow networks, connection limits."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,6 +14,7 @@ from airtable_oauth.stores.redis import RedisStore
 from tests.proxy import Proxy, proxy
 
 KEY = "airtable:login:lost"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -83,3 +86,40 @@ async def test_pool_is_as_large_as_configured(redis_url: str) -> None:
         named = [each for each in await client.client_list() if each["name"] == "narrow-pool"]
     assert len(named) == 2
     await store.close()
+
+
+DOCUMENTED = re.compile(r"If you restrict the commands of a Redis user, allow (.*?)\.", re.DOTALL)
+
+
+async def test_documented_commands_are_enough(redis_url: str) -> None:
+    """An operator may allow a user only the commands that `docs/deployment.md` lists."""
+    found = DOCUMENTED.search((ROOT / "docs/deployment.md").read_text())
+    assert found is not None
+    allowed = [f"+{command.lower()}" for command in re.findall(r"`([A-Z]+)`", found[1])]
+    admin = Redis.from_url(redis_url)
+    await admin.execute_command(  # type: ignore[no-untyped-call]
+        "ACL", "SETUSER", "limited", "reset", "on", ">secret", "~*", "-@all", *allowed
+    )
+    store = RedisStore(redis_url.replace("redis://", "redis://limited:secret@"))
+    try:
+        await use_every_operation(store)
+    finally:
+        await store.close()
+        await admin.execute_command("ACL", "DELUSER", "limited")  # type: ignore[no-untyped-call]
+        await admin.aclose()
+
+
+async def use_every_operation(store: RedisStore) -> None:
+    await store.put(KEY, b"v", 60)
+    assert not await store.add(KEY, b"w", 60)
+    entry = await store.get(KEY)
+    assert entry is not None
+    assert await store.get_many([KEY]) == [entry]
+    assert await store.replace(KEY, b"w", None, version=entry.version)
+    assert await store.replace(KEY, b"x", 60, version=b"w")
+    assert await store.discard(KEY, version=b"x")
+    assert await store.pop(KEY) is None
+    assert (await store.reserve_turn(f"{KEY}:turns", most=5, window=1.1, within=2)).is_reserved
+    await store.delay_turns(f"{KEY}:turns", most=5, window=1.1, seconds=1)
+    assert f"{KEY}:turns" in [key async for key in store.scan("airtable:login")]
+    assert await store.now() > 0
