@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import FastAPI, Header
 
 from airtable_oauth import AirtableOAuth, Settings
-from airtable_oauth.store_factory import open_store
+from airtable_oauth.factories import open_store
 from tests.world import FaultyStore
 
 

@@ -23,9 +23,9 @@ from urllib.parse import urlsplit, urlunsplit
 import click
 import httpx
 
+from airtable_oauth.factories import encrypted_store, open_store
 from airtable_oauth.oauth.protocol import TokenSet
 from airtable_oauth.settings import decode_key
-from airtable_oauth.store_factory import encrypted_store, open_store
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.lease import Lease

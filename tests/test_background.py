@@ -8,7 +8,7 @@ import pytest
 from airtable_oauth import AirtableOAuth, TokenSet
 from airtable_oauth.background import Tries, until_stored, within
 from airtable_oauth.errors import Action, StoreUnavailable, UnknownRecordFormat, UnreadableRecord
-from airtable_oauth.store_factory import open_store
+from airtable_oauth.factories import open_store
 from airtable_oauth.stores import Entry
 from airtable_oauth.stores.memory import MemoryStore
 from airtable_oauth.vault.model import StoredConnection

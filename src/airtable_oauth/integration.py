@@ -16,14 +16,13 @@ from airtable_oauth.airtable_api.transport import WebApi
 from airtable_oauth.background import Sleep
 from airtable_oauth.causes import cause_of
 from airtable_oauth.encoding import RandomBytes
+from airtable_oauth.factories import build_token_endpoint, encrypted_store, open_store
 from airtable_oauth.incidents import Incidents
 from airtable_oauth.logs import logger
 from airtable_oauth.oauth.http import new_transport
-from airtable_oauth.oauth.protocol import OAuthClient, TokenSet
-from airtable_oauth.oauth.token_endpoint import TokenEndpoint
+from airtable_oauth.oauth.protocol import TokenSet
 from airtable_oauth.runtime import Runtime
 from airtable_oauth.settings import Settings, decode_webhook_secret
-from airtable_oauth.store_factory import encrypted_store, open_store
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.watched import WatchedStore
@@ -386,23 +385,3 @@ def _current_connection(
         return await airtable.connection(connection_id)
 
     return current_connection
-
-
-def build_token_endpoint(
-    settings: Settings,
-    transport: httpx.AsyncBaseTransport,
-    monotonic: Callable[[], float] = time.monotonic,
-) -> TokenEndpoint:
-    """Airtable's token endpoint, with the URL and the client's credentials from the settings."""
-    return TokenEndpoint(
-        client=OAuthClient(
-            client_id=settings.client_id,
-            client_secret=settings.client_secret.get_secret_value(),
-            redirect_uri=settings.redirect_uri,
-            scopes=settings.scopes,
-        ),
-        url=settings.airtable_url,
-        transport=transport,
-        deadline=settings.upstream_timeout,
-        incidents=Incidents("Airtable's token endpoint", monotonic),
-    )

@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from airtable_oauth.cli.main import main
+from airtable_oauth.factories import encrypted_store, open_store
 from airtable_oauth.settings import PREFIX, decode_key
-from airtable_oauth.store_factory import encrypted_store, open_store
 from tests.cli.helpers import KEY, VALID
 from tests.helpers import make_settings
 

@@ -15,7 +15,7 @@ import aiohttp
 import httpx
 import pytest
 
-from airtable_oauth.store_factory import encrypted_store, open_store
+from airtable_oauth.factories import encrypted_store, open_store
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.vault.model import StoredConnection

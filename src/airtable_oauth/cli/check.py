@@ -15,8 +15,8 @@ from airtable_oauth.cli.findings import Finding, Level, ok
 from airtable_oauth.cli.settings_check import check_settings, runs_every_check
 from airtable_oauth.cli.store_check import check_store
 from airtable_oauth.encoding import base64url
+from airtable_oauth.factories import open_store
 from airtable_oauth.settings import Settings, faults
-from airtable_oauth.store_factory import open_store
 from airtable_oauth.stores import Store
 
 _STAND_INS = {

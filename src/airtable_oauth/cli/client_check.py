@@ -5,7 +5,7 @@ import httpx
 from airtable_oauth.causes import cause_of
 from airtable_oauth.cli.findings import Finding, fault, ok
 from airtable_oauth.errors import AirtableOAuthError, ClientRefused
-from airtable_oauth.integration import build_token_endpoint
+from airtable_oauth.factories import build_token_endpoint
 from airtable_oauth.oauth.http import new_transport
 from airtable_oauth.oauth.pkce import code_verifier
 from airtable_oauth.oauth.protocol import parse_token_response

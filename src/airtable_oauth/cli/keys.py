@@ -18,8 +18,8 @@ from airtable_oauth.errors import (
     UnknownEncryptionKey,
     UnknownRecordFormat,
 )
+from airtable_oauth.factories import encrypted_store, open_store
 from airtable_oauth.settings import PREFIX, WEBHOOK_SECRET_PREFIX, Settings
-from airtable_oauth.store_factory import encrypted_store, open_store
 from airtable_oauth.stores.encrypted import EncryptedStore
 from airtable_oauth.stores.resealing import Resealing, reseal_all
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from airtable_oauth.causes import cause_of
 from airtable_oauth.cli.findings import Finding, fault, ok, warning
 from airtable_oauth.errors import AirtableOAuthError, StoreUnavailable
+from airtable_oauth.factories import encrypted_store
 from airtable_oauth.settings import Settings
-from airtable_oauth.store_factory import encrypted_store
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.probe import prove_write
 

@@ -7,7 +7,7 @@ import pytest
 
 from airtable_oauth import AirtableOAuth, TokenSet, create_app
 from airtable_oauth.errors import TooManyLogins
-from airtable_oauth.store_factory import encrypted_store, open_store
+from airtable_oauth.factories import encrypted_store, open_store
 from airtable_oauth.stores.encrypted import EncryptedStore
 from airtable_oauth.stores.memory import MemoryStore
 from airtable_oauth.stores.redis import RedisStore

@@ -1,5 +1,13 @@
-"""Builds the store that the settings describe."""
+"""Builds the store and the token endpoint that the settings describe."""
 
+import time
+from collections.abc import Callable
+
+import httpx
+
+from airtable_oauth.incidents import Incidents
+from airtable_oauth.oauth.protocol import OAuthClient
+from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.settings import Settings, decode_key
 from airtable_oauth.stores import Store
 from airtable_oauth.stores.encrypted import EncryptedStore
@@ -51,4 +59,24 @@ def encrypted_store(store: Store, settings: Settings, *, unencrypted: bool = Fal
     raise ValueError(
         f"{variable} is missing, and this store needs it: create one with "
         "`airtable-oauth keys new`, or pass unencrypted=True if the store itself encrypts its data"
+    )
+
+
+def build_token_endpoint(
+    settings: Settings,
+    transport: httpx.AsyncBaseTransport,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> TokenEndpoint:
+    """Airtable's token endpoint, with the URL and the client's credentials from the settings."""
+    return TokenEndpoint(
+        client=OAuthClient(
+            client_id=settings.client_id,
+            client_secret=settings.client_secret.get_secret_value(),
+            redirect_uri=settings.redirect_uri,
+            scopes=settings.scopes,
+        ),
+        url=settings.airtable_url,
+        transport=transport,
+        deadline=settings.upstream_timeout,
+        incidents=Incidents("Airtable's token endpoint", monotonic),
     )
