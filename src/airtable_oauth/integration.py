@@ -279,7 +279,8 @@ class AirtableOAuth:
 
         Raises:
             errors.ClockSkew: the store's clock and this machine's disagree; nothing was sent.
-            errors.ClientRefused: Airtable does not accept this service; no connection was changed.
+            errors.ClientRefused: Airtable does not accept this service. The connections not yet
+                yielded are unchanged.
             errors.Unavailable: the store does not answer.
         """
         return renew_idle(

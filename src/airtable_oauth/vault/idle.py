@@ -44,7 +44,8 @@ async def renew_idle(
     Raises:
         ClockSkew: the store's clock and this machine's differ by more than a day, so it cannot be
             told which connections are idle. Nothing was sent.
-        ClientRefused: Airtable does not accept this service; no connection was changed.
+        ClientRefused: Airtable does not accept this service. The connections not yet
+            yielded are unchanged.
         StoreUnavailable: the store does not answer.
     """
     if abs(await store_clock.now() - clock()) > _SKEW_SECONDS:
