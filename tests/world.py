@@ -120,8 +120,10 @@ class FaultyStore:
     async def delay_turns(self, key: str, *, most: int, window: float, seconds: float) -> None:
         await self._do("delay_turns", key, most=most, window=window, seconds=seconds)
 
-    def scan(self, namespace: str) -> AsyncIterator[str]:
-        return self.store.scan(namespace)
+    def scan(
+        self, namespace: str, *, skip_ttl: tuple[float, float] | None = None
+    ) -> AsyncIterator[str]:
+        return self.store.scan(namespace, skip_ttl=skip_ttl)
 
     async def now(self) -> float:
         return await self._do("now") + self.ahead  # type: ignore[no-any-return]

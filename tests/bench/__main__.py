@@ -18,9 +18,12 @@ from statistics import median
 
 import click
 
+from tests.bench.maintenance import print_maintenance
 from tests.bench.peers import CLIENT_CORE, GROUPS, STARTS, Group, Row, Servers
+from tests.bench.processes import descendants, resident
 
 _START = "start"
+_MAINTENANCE = "maintenance"
 _WARM_UP_SECONDS = 1
 """Before each measurement, because a server that was idle is slow at first."""
 
@@ -28,13 +31,21 @@ _WARM_UP_SECONDS = 1
 @click.command(help=__doc__)
 @click.option("--rounds", default=5, show_default=True, help="Rounds; the median counts.")
 @click.option("--seconds", default=4, show_default=True, help="Seconds for each row and round.")
-@click.option("--only", type=click.Choice([*GROUPS, _START]), help="Measure only this group.")
-def main(rounds: int, seconds: int, only: str | None) -> None:
-    """Measure, and print a table."""
-    chosen = [only] if only else [*GROUPS, _START]
-    _print([_measured(name, rounds, seconds) for name in chosen if name != _START])
+@click.option(
+    "--only", type=click.Choice([*GROUPS, _START, _MAINTENANCE]), help="Measure only this."
+)
+@click.option("--connections", default=10_000, show_default=True, help="For `maintenance`.")
+def main(rounds: int, seconds: int, only: str | None, connections: int) -> None:
+    """Measure, and print tables."""
+    chosen = [only] if only else [*GROUPS, _START, _MAINTENANCE]
+    groups = [_measured(name, rounds, seconds) for name in chosen if name in GROUPS]
+    if groups:
+        _print(groups)
     if _START in chosen:
         _print_starts(rounds)
+    if _MAINTENANCE in chosen:
+        with ExitStack() as processes, tempfile.TemporaryDirectory() as directory:
+            print_maintenance(Servers(processes, Path(directory)), connections)
 
 
 def _measured(name: str, rounds: int, seconds: int) -> Group:
@@ -121,25 +132,10 @@ def _start(start: Callable[[Servers], str]) -> tuple[float, float]:
     """Seconds until the first answer, and the resident memory of all its processes then."""
     with ExitStack() as processes, tempfile.TemporaryDirectory() as directory:
         servers = Servers(processes, Path(directory))
-        before, began = _children(), time.perf_counter()
+        before, began = descendants(os.getpid()), time.perf_counter()
         start(servers)
-        return time.perf_counter() - began, sum(map(_resident, _children() - before))
-
-
-def _children() -> set[int]:
-    """All descendants of this process."""
-    found, left = set[int](), [os.getpid()]
-    while left:
-        children = Path(f"/proc/{left[0]}/task/{left.pop(0)}/children").read_text().split()
-        left += map(int, children)
-        found |= set(map(int, children))
-    return found
-
-
-def _resident(process: int) -> float:
-    """Resident memory in MiB."""
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        seconds = time.perf_counter() - began
+        return seconds, sum(map(resident, descendants(os.getpid()) - before))
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ from tests.processes import wait_for
 from tests.stores.backends import postgres_server, redis_server
 
 _SERVER_CORE, CLIENT_CORE = "0", "1"
-_STORES = ("memory", "Redis", "PostgreSQL", "SQLite")
+STORES = ("memory", "Redis", "PostgreSQL", "SQLite")
 _KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 _NODE = Path(__file__).parent / "node"
 HAS_NODE = bool(shutil.which("node")) and (_NODE / "node_modules").is_dir()
-_SETTINGS = {
+SETTINGS = {
     "CLIENT_ID": "bench",
     "CLIENT_SECRET": "bench-secret",
     "REDIRECT_URI": "http://localhost:4200/auth-callback",
@@ -109,7 +109,7 @@ class Servers:
         Two workers share the cores with the load generator: more than one core serves.
         """
         url = _free_url()
-        settings = _SETTINGS | {
+        settings = SETTINGS | {
             "PUBLIC_URL": url,
             "AIRTABLE_URL": self.airtable,
             "AIRTABLE_API_URL": self.airtable,
@@ -145,7 +145,7 @@ class Servers:
     def node(self, script: str) -> str:
         """Start a script of `node/`. Returns its URL."""
         url = _free_url()
-        environment = _SETTINGS | {
+        environment = SETTINGS | {
             "NODE_ENV": "production",
             "PORT": _port(url),
             "AIRTABLE_URL": self.airtable,
@@ -223,7 +223,7 @@ def _proxy(servers: Servers) -> Group:
 def _stores(servers: Servers) -> Group:
     """The same page, with each store, and with two workers."""
     rows = []
-    for store, workers in (*((name, 1) for name in _STORES), ("Redis", 2)):
+    for store, workers in (*((name, 1) for name in STORES), ("Redis", 2)):
         url = servers.service(servers.store(store), workers=workers)
         cookie = _session_cookie(url)
         name = f"{store}, {workers} workers" if workers > 1 else store
@@ -235,7 +235,7 @@ def _stores(servers: Servers) -> Group:
 def _latency(servers: Servers) -> Group:
     """The first row is Airtable itself: subtract it from the others."""
     rows = [Row("Airtable, asked directly", servers.airtable, "", [""])]
-    for store in _STORES:
+    for store in STORES:
         url = servers.service(servers.store(store))
         rows.append(Row(f"this service, {store}", url, "", [_session_cookie(url)]))
     if HAS_NODE:

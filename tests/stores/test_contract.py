@@ -31,10 +31,10 @@ async def at_once(store: Store, verb: Callable[[int], Awaitable[Any]]) -> list[A
     return list(await asyncio.gather(*(verb(number) for number in range(50))))
 
 
-async def put_all(store: Store, keys: Iterable[str]) -> None:
+async def put_all(store: Store, keys: Iterable[str], ttl: float = 60) -> None:
     left = iter(keys)
     while batch := list(islice(left, 50)):
-        await asyncio.gather(*(store.put(key, b"v", 60) for key in batch))
+        await asyncio.gather(*(store.put(key, b"v", ttl) for key in batch))
 
 
 async def version_of(store: Store, key: str = KEY) -> bytes:
@@ -228,6 +228,20 @@ async def test_scan_leaves_out_what_has_ended(backend: Backend) -> None:
     await backend.store.put(KEY, b"v", 30)
     await backend.advance(31)
     assert [key async for key in backend.store.scan("airtable:login")] == []
+
+
+async def test_scan_can_skip_keys_by_their_time_to_live(store: Store) -> None:
+    """Keys that expire sooner or later than the skipped range are found, across pages."""
+    soon, between, late = (
+        {f"airtable:login:{name}{number}" for number in range(900)}
+        for name in ("soon", "between", "late")
+    )
+    await put_all(store, soon, ttl=40)
+    await put_all(store, between, ttl=100)
+    await put_all(store, late, ttl=900)
+    await store.put("airtable:session:soon", b"v", 40)
+    found = [key async for key in store.scan("airtable:login", skip_ttl=(60, 600))]
+    assert sorted(found) == sorted(soon | late)
 
 
 async def test_store_has_a_clock(store: Store) -> None:

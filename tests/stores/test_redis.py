@@ -122,4 +122,5 @@ async def use_every_operation(store: RedisStore) -> None:
     assert (await store.reserve_turn(f"{KEY}:turns", most=5, window=1.1, within=2)).is_reserved
     await store.delay_turns(f"{KEY}:turns", most=5, window=1.1, seconds=1)
     assert f"{KEY}:turns" in [key async for key in store.scan("airtable:login")]
+    assert [key async for key in store.scan("airtable:login", skip_ttl=(0.5, 60))] == []
     assert await store.now() > 0

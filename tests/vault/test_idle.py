@@ -1,17 +1,21 @@
 """Refreshing idle connections."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airtable_oauth import AirtableOAuth, Connection, IdleOutcome, TokenSet
 from airtable_oauth.errors import ClientRefused, ClockSkew
 from airtable_oauth.simulator import Clock, Fault, Integration, Simulator
+from airtable_oauth.stores import Entry
 from airtable_oauth.stores.memory import MemoryStore
+from airtable_oauth.vault.model import StoredConnection, ttl_unless_idle
 from tests.helpers import (
     CSRF,
     REDIRECT_URI,
@@ -21,9 +25,20 @@ from tests.helpers import (
     consent,
     make_settings,
 )
-from tests.world import FaultyStore
 
 DAY = 24 * 3600.0
+
+
+class ReadStore(MemoryStore):
+    """A store that notes the keys that are read in pages."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock=clock)
+        self.read: list[str] = []
+
+    async def get_many(self, keys: Sequence[str]) -> list[Entry | None]:
+        self.read += keys
+        return await super().get_many(keys)
 
 
 @dataclass
@@ -33,8 +48,10 @@ class Product:
     simulator: Simulator
     airtable: AirtableOAuth
     clock: FakeClock
-    store: FaultyStore
+    store: "ReadStore"
     ended: list[Connection] = field(default_factory=list)
+    ahead: float = 0.0
+    """How far the store's clock is ahead of this machine's, in seconds."""
 
     async def connect(self, owner: str = "ann") -> str:
         server = self.simulator.authorization_server
@@ -52,7 +69,7 @@ async def product(clock: FakeClock) -> AsyncIterator[Product]:
 
     integration = Integration("test-client", (REDIRECT_URI,), SCOPES, "test-secret")
     simulator = Simulator([integration], clock=Clock(clock), record_secrets=True)
-    store = FaultyStore(MemoryStore(clock=clock))
+    store = ReadStore(clock=lambda: clock() + made.ahead)
     airtable = AirtableOAuth(
         make_settings(),
         separate_connections=True,
@@ -161,7 +178,7 @@ async def test_clock_that_jumped_stops_the_run(product: Product, days: int) -> N
     """Either the store's clock or this machine's may jump. No refresh is sent; nothing ends."""
     await product.connect()
     product.clock.advance(61)  # until the store's clock is read again
-    product.store.ahead = days * DAY
+    product.ahead = days * DAY
     with pytest.raises(ClockSkew):
         await product.run()
     assert product.simulator.token_requests() == []
@@ -171,12 +188,48 @@ async def test_connection_dated_by_a_clock_ahead_is_renewed(product: Product) ->
     """Its stored `reconnect_by` is two months too late, so the run must not rely on it."""
     connection_id = await product.connect()
     product.clock.advance(61)  # until the store's clock is read again
-    product.store.ahead = 61 * DAY
+    product.ahead = 61 * DAY
     await product.airtable.access_token(connection_id)
     product.clock.advance(61)
-    product.store.ahead = 0
+    product.ahead = 0
     assert await product.run() == {connection_id: IdleOutcome.RENEWED}
     assert await product.run() == {}
+
+
+async def test_only_idle_connections_are_read(product: Product) -> None:
+    """The others are recognised by their time to live, so a run over many is short."""
+    for _ in range(20):
+        await product.connect()
+    product.store.read.clear()
+    assert await product.run() == {}
+    assert product.store.read == []
+    product.clock.advance(31 * DAY)
+    assert len(await product.run()) == 20
+
+
+@given(
+    lived=st.floats(0, 90 * DAY),
+    ahead=st.sampled_from([0.0, 0.0, 120.0, 20 * DAY, 400 * DAY]),
+    within=st.floats(60, 60 * DAY),
+)
+def test_idle_connection_is_never_skipped(lived: float, ahead: float, within: float) -> None:
+    """Whatever clock dated it, and however long ago: its time to live shows that it is idle."""
+    made = 1_800_000_000.0 + ahead
+    record = StoredConnection(
+        id="c",
+        owner="ann",
+        access_token="a",
+        refresh_token="r",
+        scope="",
+        expires_at=made + 3600,
+        reconnect_by=made + 60 * DAY,
+        obtained_at=made,
+    )
+    ends = made + record.seconds_to_keep(made)
+    now = made - ahead + lived
+    above, below = ttl_unless_idle(within)
+    if record.is_idle(now, within) and ends > now:
+        assert not above < ends - now < below
 
 
 async def test_connection_of_a_session_ends_with_it(

@@ -94,10 +94,13 @@ class Store(Protocol):
         """Delay the next turns to at least `seconds` from now. Reserved turns do not move."""
         ...
 
-    def scan(self, namespace: str) -> AsyncIterator[str]:
+    def scan(
+        self, namespace: str, *, skip_ttl: tuple[float, float] | None = None
+    ) -> AsyncIterator[str]:
         """Yield the live keys below `namespace:`, for maintenance.
 
-        May miss keys that are added while it runs.
+        Keys whose remaining time to live is between the two numbers of `skip_ttl`, in seconds, are
+        left out. May miss keys that are added while it runs.
         """
         ...
 

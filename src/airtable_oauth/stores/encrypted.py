@@ -118,9 +118,11 @@ class EncryptedStore:
         done = await self._store.replace(key, sealed, None, version=entry.version)
         return Resealed.NOW if done else Resealed.CHANGED
 
-    def scan(self, namespace: str) -> AsyncIterator[str]:
+    def scan(
+        self, namespace: str, *, skip_ttl: tuple[float, float] | None = None
+    ) -> AsyncIterator[str]:
         """See `Store.scan`."""
-        return self._store.scan(namespace)
+        return self._store.scan(namespace, skip_ttl=skip_ttl)
 
     async def now(self) -> float:
         """See `Store.now`."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from airtable_oauth.errors import TooManyLogins
 from airtable_oauth.stores import Entry, Turn, turns
+from airtable_oauth.stores.pages import is_wanted
 
 _SLACK = 64
 
@@ -93,11 +94,15 @@ class MemoryStore:
         delayed = turns.delay(turns.decode(self._live(key), most), now + seconds, window)
         self._set(key, turns.encode(delayed), max(delayed) + window - now)
 
-    async def scan(self, namespace: str) -> AsyncIterator[str]:
+    async def scan(
+        self, namespace: str, *, skip_ttl: tuple[float, float] | None = None
+    ) -> AsyncIterator[str]:
         """See `Store.scan`."""
         self._expire()
-        for key in [key for key in self._entries if key.startswith(f"{namespace}:")]:
-            yield key
+        now = self._clock()
+        for key, (_, deadline) in list(self._entries.items()):
+            if key.startswith(f"{namespace}:") and is_wanted(deadline - now, skip_ttl):
+                yield key
 
     async def now(self) -> float:
         """See `Store.now`."""

@@ -1,4 +1,4 @@
-"""Reads many keys in pages, so that a walk through a store takes few round trips."""
+"""Walks through many keys of a store in few round trips."""
 
 from collections.abc import AsyncIterator
 
@@ -16,3 +16,8 @@ async def pages(keys: AsyncIterator[str]) -> AsyncIterator[list[str]]:
             page = []
     if page:
         yield page
+
+
+def is_wanted(ttl: float, skip_ttl: tuple[float, float] | None) -> bool:
+    """Whether a scan yields a key with this remaining time to live. See `Store.scan`."""
+    return skip_ttl is None or not skip_ttl[0] < ttl < skip_ttl[1]

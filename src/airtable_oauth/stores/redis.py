@@ -14,6 +14,8 @@ from airtable_oauth.errors import StoreUnavailable
 from airtable_oauth.stores import STORE_TIMEOUT, Entry, Turn
 
 _CONNECTIONS = 50
+_PAGE = 1000
+"""Keys that a scan looks at in one round trip: a millisecond of the server's time."""
 
 _REPLACE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -54,6 +56,16 @@ return {{string.format('%.6f', turn - now), is_reserved and 1 or 0}}
 _DELAY_TURNS = f"""{_TURNS}
 for i = 1, most do turns[i] = math.max(turns[i], now + seconds - window) end
 store()
+"""
+_SCAN = """
+local page = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
+if #ARGV == 3 then return page end
+local wanted = {}
+for _, key in ipairs(page[2]) do
+  local ttl = redis.call('PTTL', key)
+  if ttl <= tonumber(ARGV[4]) or ttl >= tonumber(ARGV[5]) then table.insert(wanted, key) end
+end
+return {page[1], wanted}
 """
 
 
@@ -123,16 +135,19 @@ class RedisStore:
         """See `Store.delay_turns`."""
         await self._answer(self._redis.eval(_DELAY_TURNS, 1, key, most, window, seconds))
 
-    async def scan(self, namespace: str) -> AsyncIterator[str]:
+    async def scan(
+        self, namespace: str, *, skip_ttl: tuple[float, float] | None = None
+    ) -> AsyncIterator[str]:
         """See `Store.scan`."""
-        cursor = 0
+        skipped = [_milliseconds(seconds) for seconds in skip_ttl or ()]
+        cursor = b"0"
         while True:
             cursor, keys = await self._answer(
-                self._redis.scan(cursor, match=f"{namespace}:*", count=500)
+                self._redis.eval(_SCAN, 0, cursor, f"{namespace}:*", _PAGE, *skipped)
             )
             for key in keys:
                 yield key.decode()
-            if cursor == 0:
+            if cursor == b"0":
                 return
 
     async def now(self) -> float:

@@ -58,10 +58,12 @@ class WatchedStore:
         with self._incidents:
             await self._store.delay_turns(key, most=most, window=window, seconds=seconds)
 
-    async def scan(self, namespace: str) -> AsyncIterator[str]:
+    async def scan(
+        self, namespace: str, *, skip_ttl: tuple[float, float] | None = None
+    ) -> AsyncIterator[str]:
         """See `Store.scan`."""
         with self._incidents:
-            async for key in self._store.scan(namespace):
+            async for key in self._store.scan(namespace, skip_ttl=skip_ttl):
                 yield key
 
     async def now(self) -> float:

@@ -50,20 +50,9 @@ async def renew_idle(
     """
     if abs(await store_clock.now() - clock()) > _SKEW_SECONDS:
         raise ClockSkew
-    async for found in repository.all():
-        if _is_idle(found.record, await store_clock.now(), within):
-            yield found.record.id, await _renew(refresher, found.record)
-            await sleep(_PAUSE_SECONDS)
-
-
-def _is_idle(record: StoredConnection, now: float, within: float) -> bool:
-    """Whether a connection is alive and ends within that time unless it is refreshed.
-
-    A connection dated by a clock that was ahead counts as idle: its real end is not known.
-    """
-    if record.reason is not None or record.keep_until is not None or record.reconnect_by is None:
-        return False
-    return record.reconnect_by <= now + within or record.comes_from_the_future(now)
+    async for found in repository.idle(store_clock, within):
+        yield found.record.id, await _renew(refresher, found.record)
+        await sleep(_PAUSE_SECONDS)
 
 
 async def _renew(refresher: Refresher, record: StoredConnection) -> IdleOutcome:

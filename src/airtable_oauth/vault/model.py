@@ -19,6 +19,8 @@ _TELL_SECONDS = 30 * _DAY
 """How long a record is kept after its refresh token has expired, to show that it has ended."""
 _UNLIMITED_SECONDS = 400 * _DAY
 """How long an unused record is kept if the lifetime of its refresh token is not known."""
+_LIFETIME_SECONDS = 60 * _DAY
+"""How long Airtable's refresh tokens last if they are not used (Airtable's reference)."""
 _SHORTEST_SECONDS = 3600.0
 """The shortest time to live of a connection: a clock that jumps must not erase its tokens."""
 CLOCK_SLACK_SECONDS = 60.0
@@ -141,6 +143,16 @@ class StoredConnection:
             return max(0.0, self.reconnect_by - now) + _TELL_SECONDS
         return _UNLIMITED_SECONDS
 
+    def is_idle(self, now: float, within: float) -> bool:
+        """Whether it is alive and ends within `within` seconds unless it is refreshed.
+
+        A connection dated by a clock that was ahead counts as idle: its real end is not known.
+        Connections of sessions end with their sessions, so they are never idle.
+        """
+        if self.reason is not None or self.keep_until is not None or self.reconnect_by is None:
+            return False
+        return self.reconnect_by <= now + within or self.comes_from_the_future(now)
+
     def to_bytes(self) -> bytes:
         """Serialise."""
         return json.dumps({"v": _FORMAT, **asdict(self)}).encode()
@@ -162,6 +174,16 @@ class StoredConnection:
         if known.get("reason") is not None:
             known["reason"] = Reason(known["reason"])
         return cls(**known)
+
+
+def ttl_unless_idle(within: float) -> tuple[float, float]:
+    """The range of times to live, in seconds, in which no stored connection is idle.
+
+    A connection's time to live follows from `reconnect_by`, so a store can leave out most
+    connections without reading their records. Outside the range, some are idle.
+    """
+    kept_longer = _TELL_SECONDS + CLOCK_SLACK_SECONDS
+    return within + kept_longer, _LIFETIME_SECONDS + kept_longer
 
 
 @dataclass(frozen=True, slots=True)

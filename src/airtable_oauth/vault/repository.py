@@ -12,7 +12,7 @@ from airtable_oauth.stores import Entry, Store
 from airtable_oauth.stores.clock import StoreClock
 from airtable_oauth.stores.keys import storage_key
 from airtable_oauth.stores.pages import PAGE, pages
-from airtable_oauth.vault.model import StoredConnection
+from airtable_oauth.vault.model import StoredConnection, ttl_unless_idle
 
 _FORMAT = 1
 _DAY = 24 * 3600.0
@@ -111,7 +111,20 @@ class ConnectionRepository:
 
     async def all(self) -> AsyncIterator[Found]:
         """Every connection, for maintenance. Records that cannot be read are logged and skipped."""
-        async for keys in pages(self.store.scan(f"{self.name}:connection")):
+        async for found in self._scan():
+            yield found
+
+    async def idle(self, clock: StoreClock, within: float) -> AsyncIterator[Found]:
+        """The connections that are idle, as `StoredConnection.is_idle` defines it.
+
+        Only a few others are read from the store. Skips records like `all`.
+        """
+        async for found in self._scan(skip_ttl=ttl_unless_idle(within)):
+            if found.record.is_idle(await clock.now(), within):
+                yield found
+
+    async def _scan(self, skip_ttl: tuple[float, float] | None = None) -> AsyncIterator[Found]:
+        async for keys in pages(self.store.scan(f"{self.name}:connection", skip_ttl=skip_ttl)):
             try:
                 found = await self._load(keys)
             except UnreadableRecord:
