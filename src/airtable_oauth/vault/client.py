@@ -59,7 +59,7 @@ def build_client(
 ) -> httpx.AsyncClient:
     """A client for a connection; paths are relative to Airtable's Web API.
 
-    It follows no redirects, keeps no cookies and reads nothing from the environment.
+    It follows no redirects and reads nothing from the environment.
     """
     return _Client(
         base_url=web_api.url,

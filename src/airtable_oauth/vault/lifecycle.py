@@ -138,12 +138,15 @@ class Lifecycle:
     ) -> StoredConnection:
         """Give a connection the tokens of a new login, even if it has ended.
 
-        `user` granted access. Retries until the tokens are stored, as `create` does.
+        `user` granted access; it is None if Airtable does not say who did. Retries until the tokens
+        are stored, as `create` does.
 
         Raises:
             NotConnected: the owner has no such connection, or not any more.
-            OtherUser: another Airtable user granted access; the connection is unchanged.
-            UpstreamError: Airtable does not say who granted access; the connection is unchanged.
+            OtherUser: another Airtable user granted access, and `allow_other_user` is False. The
+                connection is unchanged.
+            UpstreamError: `user` is None, the connection's user is known, and `allow_other_user` is
+                False. The connection is unchanged.
         """
         login = self._login(tokens, user, data)
 

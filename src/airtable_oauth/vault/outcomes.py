@@ -25,7 +25,11 @@ class RefreshOutcome(StrEnum):
     RENEWED = "renewed"
     """Airtable answered with new tokens."""
     NOT_SENT = "not_sent"
-    """Airtable was not reached, or answered `invalid_client`: the refresh token was not used."""
+    """The refresh token was not used.
+
+    Airtable was not reached, or answered `invalid_client`, or this process was suspended before
+    the call.
+    """
     CONFLICT = "conflict"
     """Airtable answered 409: the refresh token was used a moment ago.
 

@@ -41,7 +41,7 @@ class Noted:
         return Noted(ids, self._users_without(connection_id))
 
     def to_bytes(self) -> bytes:
-        """Serialise. The earlier format had only `ids`, and its processes drop other fields."""
+        """Serialise. Processes that know only the earlier format, without `users`, drop them."""
         return json.dumps({"v": _FORMAT, "ids": self.ids, "users": self.users}).encode()
 
     @classmethod

@@ -167,7 +167,7 @@ class Refresher:
             await self.clock.now() + self.token_endpoint.deadline + self.store_seconds
             > marker.retry_at
         ):
-            raise NotSent(cause="the process stood still")
+            raise NotSent(cause="the process was suspended")
 
     async def _succeeded(
         self, record: StoredConnection, tokens: TokenSet, *, by_force: bool
@@ -176,7 +176,7 @@ class Refresher:
         ended = False
 
         def change(current: StoredConnection) -> StoredConnection:
-            """Keep what others have stored meanwhile, except the marker and why it had ended."""
+            """Keep what others have stored meanwhile, but neither a marker nor an end."""
             nonlocal ended
             ended = current.reason is not None
             return replace(
@@ -242,7 +242,7 @@ class Refresher:
     ) -> StoredConnection:
         """Store an outcome, with retries, unless the record already has another generation.
 
-        `then` is called once it is stored, or twice if the store's first reply was lost.
+        `then` is called when it is stored: once, even if the store's first reply was lost.
 
         Raises:
             NotConnected: the connection was disconnected meanwhile.

@@ -49,7 +49,7 @@ class ConnectionRepository:
         return [each for start in starts for each in await self._load(keys[start : start + PAGE])]
 
     async def require(self, connection_id: str) -> Found:
-        """The same, where there must be one.
+        """Load a record that must exist.
 
         Raises:
             NotConnected: there is none, or it was disconnected.
