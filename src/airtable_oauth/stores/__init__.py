@@ -5,8 +5,8 @@ from typing import NamedTuple, Protocol
 
 STORE_TIMEOUT = 1.4
 """Default timeout of one store operation, in seconds. A request waits at most three seconds
-(`Settings.store_patience`) until such a result as the outcome of a refresh is stored: time for two
-operations, which `EncryptedStore.pop` needs."""
+(`Settings.store_patience`) for a result, such as the outcome of a refresh, to be stored: enough for
+two operations, which `EncryptedStore.pop` needs."""
 
 
 class Entry(NamedTuple):
@@ -66,7 +66,7 @@ class Store(Protocol):
         ...
 
     async def pop(self, key: str) -> bytes | None:
-        """Remove a value and return it, or None. Only one of any concurrent callers gets it."""
+        """Remove a value and return it, or None. Of several callers, only one gets it."""
         ...
 
     async def replace(self, key: str, value: bytes, ttl: float | None, *, version: bytes) -> bool:
@@ -100,7 +100,8 @@ class Store(Protocol):
         """Yield the live keys below `namespace:`, for maintenance.
 
         Keys whose remaining time to live is between the two numbers of `skip_ttl`, in seconds, are
-        left out. May miss keys that are added while it runs.
+        left out. May miss keys that are added while it runs,
+        and may yield a key twice, as Redis does.
         """
         ...
 

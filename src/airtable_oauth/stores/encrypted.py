@@ -30,6 +30,8 @@ class Resealed(Enum):
 class EncryptedStore:
     """Wraps a store with AES-256-GCM-SIV (RFC 8452). The storage key is the associated data.
 
+    Each of `keys` has 32 bytes. The first encrypts, and all decrypt.
+
     An encrypted value is `format ‖ key id ‖ nonce ‖ ciphertext and tag`. With random nonces,
     GCM-SIV stays safe for far more messages than one key will ever encrypt.
 

@@ -13,7 +13,7 @@ from airtable_oauth.stores.pages import pages
 _PASSES = 5
 _PASS_PAUSE = 1.0
 _AT_ONCE = 8
-"""Writes at once."""
+"""Writes that run concurrently."""
 _NAMED = 10
 
 
@@ -78,7 +78,7 @@ async def reseal_all(
 async def _reseal_page(
     store: EncryptedStore, keys: list[str], run: Resealing
 ) -> list[Resealed | None]:
-    """Re-encrypt a page of records: one read, and then a few writes at once."""
+    """Re-encrypt a page of records: one read, and then a few writes at a time."""
     entries = list(zip(keys, await store.get_encrypted(keys), strict=True))
     outcomes: list[Resealed | None] = []
     for start in range(0, len(entries), _AT_ONCE):

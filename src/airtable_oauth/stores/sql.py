@@ -75,7 +75,9 @@ ignore punctuation at first: `a:b` is then not between `a:` and `a;`."""
 
 
 class SqlStore:
-    """Runs one statement per operation, each in its own transaction, by the database's clock.
+    """Runs each statement in its own transaction, by the database's clock.
+
+    An operation is one statement; only `reserve_turn` may take two.
 
     The table is created on first use. Expired rows are never returned. A write starts a sweep in
     the background that deletes them, a thousand at a time, if the last sweep began at least
@@ -161,7 +163,7 @@ class SqlStore:
         return bool(await self._run(statement.returning(entries.c.key), writes=True))
 
     async def reserve_turn(self, key: str, *, most: int, window: float, within: float) -> Turn:
-        """See `Store.reserve_turn`. The statement returns a row if the turn was reserved."""
+        """See `Store.reserve_turn`. If one statement reserves no turn, another reads the wait."""
         values = {"key": key, "empty": json.dumps([0] * most), "most": most, "window": window}
         if within >= 0:
             statement = self._turns.reserve.bindparams(**values, within=within)
