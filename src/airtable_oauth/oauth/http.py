@@ -123,7 +123,10 @@ def _as_httpx_error(error: Exception) -> httpx.TransportError:
 
 
 def _body(request: httpx.Request) -> bytes | AsyncIterable[bytes] | None:
-    """The body as aiohttp expects it. A large one is split, because aiohttp copies in one go."""
+    """The body as aiohttp expects it.
+
+    A large one is split: aiohttp would copy it in one step, which blocks the event loop.
+    """
     try:
         body = request.content
     except httpx.RequestNotRead:

@@ -161,7 +161,7 @@ class Logins:
             LoginNotFound: this browser has no such login.
             UpstreamTimeout: Airtable is slow. With the action `retry` the login is still being
                 completed; with `restart_login` the process that claimed it did not complete it.
-            AirtableOAuthError: as for `finish`.
+            AirtableOAuthError: as for `finish`; or `sink` refused the tokens.
             TokenEndpointBusy: too many logins are being finished; the caller may try again.
             Unavailable: the store does not answer; the caller may try again.
         """

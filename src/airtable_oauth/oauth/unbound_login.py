@@ -38,7 +38,7 @@ class UnboundLogins:
         )
 
     async def take(self, state: str) -> str | None:
-        """Remove a login and return its verifier, or None. One of any concurrent calls gets it.
+        """Remove a login and return its verifier, or None. Of several calls, only one gets it.
 
         Raises:
             Unavailable: the store does not answer. If it may have removed the login, the action
