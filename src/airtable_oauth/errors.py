@@ -37,9 +37,9 @@ AirtableOAuthError
     ├── TokenEndpointBusy          503  too many token requests are in progress
     ├── TooManyUploads             503  too many uploads are in progress
     ├── ClockSkew                  503  the store's clock and this machine's differ
-    ├── AccessUnavailable          503  the access token must be refreshed, and is not yet
+    ├── AccessUnavailable          503  the access token could not be refreshed yet
     └── UnreadableRecord           503  this process cannot read a record in the store
-        ├── UnknownRecordFormat    503  a newer version of this package wrote it
+        ├── UnknownRecordFormat    503  a newer version wrote it, or it is not encrypted
         ├── UnknownEncryptionKey   503  it is encrypted with a key that is not configured
         └── DamagedRecord          503  it was changed outside the service
 """
@@ -86,9 +86,9 @@ class AirtableOAuthError(HTTPException):
     return_to: str | None = None
     """The path to return to after the login, if the client gave one when it began the login."""
     cause: str | None = None
-    """The cause, for the log: the type and code of the underlying exception, or the status and
-    error code of Airtable's answer. It is not part of the HTTP answer. It never holds a message,
-    which could quote a secret; see `causes.cause_of`."""
+    """The cause, for the log: the type and code of the underlying exception, the status and error
+    code of Airtable's answer, or a fixed text such as `contention`. It is not part of the HTTP
+    answer. It never holds a message, which could quote a secret; see `causes.cause_of`."""
 
     def __init__(self, description: str | None = None, *, cause: str | None = None) -> None:
         if description is not None:
@@ -373,8 +373,9 @@ class WebApiError(AirtableOAuthError):
     """Airtable's Web API answered with an error: see `airtable_oauth.raise_for_error`.
 
     `status` is Airtable's status if that is 4xx, else 502. `error` is Airtable's error type, such
-    as `INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND`. `message` is Airtable's message, if it sent one.
-    It may quote the request, so it is not part of the answer.
+    as `INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND`; without one it is `HTTP_` and Airtable's status.
+    `message` is Airtable's message, if it sent one. It may quote the request, so it is not part of
+    the answer.
     """
 
     status = 502

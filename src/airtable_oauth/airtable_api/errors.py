@@ -36,7 +36,8 @@ def raise_for_error(response: httpx.Response) -> httpx.Response:
     used.
 
     Raises:
-        errors.WebApiError: the status is not 2xx. `error` is Airtable's error type.
+        errors.WebApiError: the status is not 2xx. `error` is Airtable's error type; without
+            one it is `HTTP_` and the status.
     """
     if response.is_success:
         return response

@@ -225,7 +225,8 @@ class RateLimiter:
         If a caller is cancelled while it waits, the next request gets its turn.
 
         Raises:
-            RateLimited: No turn becomes free within `patience`, or a pause is in force.
+            RateLimited: No turn becomes free within `patience`, a pause is in force, or too many
+                requests of the connection are waiting already.
         """
         known = self._known(base)
         waiter = await self._wait(known, connection)
@@ -251,7 +252,7 @@ class RateLimiter:
         """Record whether a connection has access to a base.
 
         Only a success proves access: Airtable may give other errors before it checks permissions.
-        A single 403 or 404 does not override a success in the last ten minutes.
+        A 403 or 404 within ten minutes of a success is ignored.
         """
         is_success = 200 <= status < 300  # noqa: PLR2004
         is_refusal = status in (403, 404) and self._standing(base, connection) is not True
