@@ -104,7 +104,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     """Return the result of `work`, or cancel it after `seconds`.
 
     `asyncio.timeout` cancels as soon as the time is over, even if the process was blocked and the
-    answer is already in the socket. This reads what has arrived first.
+    answer is already in the socket. This function reads what has arrived before it cancels.
 
     Raises:
         TimeoutError: `work` took longer.

@@ -12,7 +12,7 @@ from airtable_oauth.encoding import RandomBytes
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """By default, these are the process's own.
+    """Clocks, randomness and background tasks; by default, the process's own.
 
     Tests pass clocks that stand still and sleeps that return at once.
     """
