@@ -31,7 +31,7 @@ from airtable_oauth.vault.refresh import Refresher
 from airtable_oauth.vault.repository import ConnectionRepository
 from tests.helpers import AIRTABLE, REDIRECT_URI, SCOPES, FakeClock
 
-OWNER = "somebody"
+OWNER = "user-1"
 
 
 class VirtualTime(FakeClock):

@@ -36,7 +36,7 @@ def run(directory: Path, *arguments: str, **environment: str) -> str:
 
 @pytest.mark.usefixtures("unmeasured")
 def test_app_passes_its_own_tests(tmp_path: Path) -> None:
-    """With the plugin, as an app of somebody else's does."""
+    """They use the pytest plugin, as the tests of any other app do."""
     shutil.copytree(EXAMPLES / "fastapi_app", tmp_path / "fastapi_app")
     output = run(tmp_path, "-m", "pytest", "-q", "-W", "error", "fastapi_app", PYTHONPATH=".")
     assert "4 passed" in output

@@ -97,7 +97,7 @@ class Token(TokenMixin):
         return False
 
     def get_user(self) -> str:
-        return "somebody"
+        return "user-1"
 
     def get_client(self) -> Client:
         return Client()
@@ -120,7 +120,7 @@ def _app() -> Flask:
             """Reading the code has already deleted it."""
 
         def authenticate_user(self, _code: Code) -> str:
-            return "somebody"
+            return "user-1"
 
     class RefreshGrant(grants.RefreshTokenGrant):
         TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic",)
@@ -130,7 +130,7 @@ def _app() -> Flask:
             return tokens.pop(refresh_token, None)
 
         def authenticate_user(self, _token: Token) -> str:
-            return "somebody"
+            return "user-1"
 
         def revoke_old_credential(self, _token: Token) -> None:
             """Reading the token has already deleted it."""
@@ -149,7 +149,7 @@ def _app() -> Flask:
     def authorize() -> Any:
         asked = server.create_oauth2_request(None)
         grant = server.get_authorization_grant(asked)
-        return server.create_authorization_response(asked, grant_user="somebody", grant=grant)
+        return server.create_authorization_response(asked, grant_user="user-1", grant=grant)
 
     @app.post("/oauth2/v1/token")
     def token() -> Any:

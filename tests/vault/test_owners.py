@@ -107,7 +107,7 @@ async def test_index_of_a_new_format_is_left_alone(clock: FakeClock) -> None:
 
 
 async def test_connection_is_found_where_the_index_has_no_users(world: World) -> None:
-    """Version 0.1 writes an index without users, so the records are read to find the user."""
+    """An index in the earlier format has no users, so the records are read to find the user."""
     first, second = await connect(world), await connect(world, user=NOAH)
     await note(world, {"v": 1, "ids": [first, second]})
     assert await connect(world, user=NOAH) == second

@@ -920,7 +920,7 @@ async def test_rejected_token_is_not_used_again(world: World) -> None:
 async def test_short_lived_tokens_are_not_renewed_all_the_time(world: World) -> None:
     """If a token lasts for a minute, it is refreshed when a tenth of its lifetime is left."""
     tokens = replace(world.grant(), expires_in=60)
-    record = await world.first.lifecycle.create(owner="somebody", tokens=tokens)
+    record = await world.first.lifecycle.create(owner=OWNER, tokens=tokens)
     world.clock.advance(50)
     assert await world.first.token(record.id) == tokens.access_token
     world.clock.advance(5)

@@ -84,13 +84,13 @@ class VaultStates(RuleBasedStateMachine):
     # Events
 
     @rule(process=PROCESSES, turns=st.integers(0, 40))
-    def somebody_calls(self, process: int, turns: int) -> None:
+    def a_caller_uses_the_connection(self, process: int, turns: int) -> None:
         call = self.processes[process].access_tokens.ensure_fresh(self.id)
         self.calls.append(self.loop.create_task(call))
         self.spin(turns)
 
     @rule(process=PROCESSES, turns=st.integers(0, 40))
-    def somebody_is_rejected(self, process: int, turns: int) -> None:
+    def a_caller_is_rejected(self, process: int, turns: int) -> None:
         async def call() -> None:
             access_tokens = self.processes[process].access_tokens
             used = await access_tokens.ensure_fresh(self.id)
@@ -137,14 +137,14 @@ class VaultStates(RuleBasedStateMachine):
             self.commit_faults.append(planned)
 
     @rule(process=PROCESSES, turns=st.integers(0, 40))
-    def somebody_calls_and_goes_away(self, process: int, turns: int) -> None:
-        self.somebody_calls(process, turns)
+    def a_caller_uses_the_connection_and_leaves(self, process: int, turns: int) -> None:
+        self.a_caller_uses_the_connection(process, turns)
         self.calls[-1].cancel()
         self.spin(1)
 
     @rule(process=PROCESSES, turns=st.integers(0, 40))
-    def somebody_is_rejected_and_goes_away(self, process: int, turns: int) -> None:
-        self.somebody_is_rejected(process, turns)
+    def a_caller_is_rejected_and_leaves(self, process: int, turns: int) -> None:
+        self.a_caller_is_rejected(process, turns)
         self.calls[-1].cancel()
         self.spin(1)
 
