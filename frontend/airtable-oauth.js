@@ -1,31 +1,31 @@
 /**
- * The browser's half of airtable-oauth, without dependencies: copy it into any SPA.
+ * The browser module of airtable-oauth, without dependencies: copy it into any SPA.
  *
- * It is the only module that fetches. With `tokens: "server"` (sessions) it never sees a token.
- * With `tokens: "browser"` tokens live in `sessionStorage`: they end with the tab, and any script of
- * this page can read them. There they are never renewed silently, because a duplicated tab holds
- * the same refresh token, and Airtable lets it be used once.
+ * With `tokens: "server"` (sessions) it never sees a token. With `tokens: "browser"` it stores the
+ * tokens in `sessionStorage`: they are gone when the tab is closed, and any script of this page can
+ * read them. It then renews them only when `renew` is called, because a duplicated tab holds the
+ * same refresh token, which works only once.
  */
 
 /**
  * @typedef {object} Session
- * @property {string | null} id The connection's, where users may have several.
+ * @property {string | null} id The connection's id, if a host app embeds the service: its users may have several. Else null.
  * @property {"connected" | "refreshing" | "renewal_required" | "reconnect_required"} status
  *   `renewal_required` exists with `tokens: "browser"` only: the access token has ended, and `renew` may
  *   get a new one.
- * @property {"revoked" | "expired" | "rotation_lost" | null} reason Why to reconnect.
+ * @property {"revoked" | "expired" | "rotation_lost" | null} reason Why the user must connect again.
  * @property {{id: string, email: string | null} | null} user Who granted access, if known.
  * @property {string[]} scopes What was granted.
  * @property {string[]} missingScopes What was asked for and not granted.
  * @property {Date} expiresAt When the access token ends. With sessions it is renewed before.
- * @property {Date | null} reconnectBy When the connection ends if nobody uses it, if known.
+ * @property {Date | null} reconnectBy When the connection ends if it is not used, if known.
  */
 
 /**
  * What went wrong, in the shape of the service's error body.
  *
- * `action` says what to do: `retry`, `restart_login`, `reconnect` or `fix_config`; and `renew`, with
- * `tokens: "browser"` only, where Airtable no longer accepts the access token.
+ * `action` says what to do: `retry`, `restart_login`, `reconnect`, `fix_config` or, only with
+ * `tokens: "browser"`, `renew`: Airtable no longer accepts the access token.
  */
 export class AirtableOAuthError extends Error {
   /**
@@ -50,10 +50,11 @@ const TOKENS = "airtable-oauth.tokens";
 /**
  * @param {object} options
  * @param {string} options.apiUrl Base URL of the service.
- * @param {"server" | "browser"} [options.tokens] Where tokens are kept.
+ * @param {"server" | "browser"} [options.tokens] Where tokens are stored.
  * @param {string} [options.airtableApiUrl] Base URL of Airtable's Web API, for `tokens: "browser"`.
- * @param {() => Record<string, string>} [options.headers] Asked for each request to the service: how
- *   it knows this user, if not by a cookie, and `X-Airtable-Connection` where they have several.
+ * @param {() => Record<string, string>} [options.headers] Called for each request to the service.
+ *   Returns the headers that identify the user, if cookies do not, and `X-Airtable-Connection` if the
+ *   user has several connections.
  * @param {Storage} [options.storage]
  */
 export function createAirtableOAuth({
@@ -66,17 +67,18 @@ export function createAirtableOAuth({
   const keeper = tokens === "server" ? serverKeeper() : browserKeeper();
   /** @type {Map<string, Promise<any>>} */
   const callbacks = new Map();
-  /** @type {Map<string, Promise<any>>} Calls under way, which a second click shares. */
+  /** @type {Map<string, Promise<any>>} Calls in progress. A second click shares the first one's. */
   const pending = new Map();
   /** @type {Map<string, number[]>} When requests went to each base, with `tokens: "browser"`. */
   const turns = new Map();
 
   /**
-   * Begin a login and leave the page for Airtable. A second click meanwhile begins no second login.
+   * Begin a login and leave the page for Airtable. A second click in the meantime does not begin
+   * a second login.
    *
-   * @param {string} [returnTo] A local path that comes back with the finished login.
-   * @param {Record<string, string>} [parameters] More of the query: `connection`, the id of one to
-   *   reconnect where users may have several, and what a host app asks for.
+   * @param {string} [returnTo] A local path, which `finish` returns.
+   * @param {Record<string, string>} [parameters] More query parameters: `connection`, the id of the
+   *   connection to reconnect if the user may have several, and any that a host app reads itself.
    */
   async function connect(returnTo, parameters = {}) {
     const query = new URLSearchParams(parameters);
@@ -92,9 +94,9 @@ export function createAirtableOAuth({
   }
 
   /**
-   * Finish the login that Airtable's redirect belongs to. Called twice with the same parameters
-   * it runs once. If it fails with the action `retry`, whether the login is finished is not known: call
-   * it again with the same parameters.
+   * Finish the login that Airtable's redirect belongs to. A second call with the same parameters
+   * returns the result of the first. If it fails with the action `retry`, the login may or may not be
+   * finished: call it again with the same parameters.
    *
    * @param {URLSearchParams} parameters The query of the callback route.
    * @returns {Promise<{returnTo: string | null}>}
@@ -129,7 +131,7 @@ export function createAirtableOAuth({
     return { returnTo: answer.return_to ?? null };
   }
 
-  /** An answer that ends the login also ends its state. A lost answer keeps it, for another try. */
+  /** Wait for the answer. Then forget the state, unless `finish` should be called again. */
   async function answered(finishing) {
     try {
       const answer = await finishing;
@@ -141,7 +143,7 @@ export function createAirtableOAuth({
     }
   }
 
-  /** Whether there is a connection, one of several included. */
+  /** Whether the user has a connection, or several. */
   async function isConnected() {
     try {
       return (await session()) !== null;
@@ -156,23 +158,23 @@ export function createAirtableOAuth({
     return keeper.session();
   }
 
-  /** @returns {Promise<Session[]>} All that a host's user has, where users may have several. */
+  /** @returns {Promise<Session[]>} All connections of a host app's user. */
   async function connections() {
     return (await service("/connections")).connections.map(asSession);
   }
 
-  /** End the connection. Airtable has no revocation: there the integration stays listed. */
+  /** End the connection. Airtable lists the integration until the user removes it there. */
   function disconnect() {
     for (const key of [STATE, FINISHED]) storage.removeItem(key);
     return shared("disconnect", () => keeper.disconnect());
   }
 
-  /** With `tokens: "browser"`: exchange the refresh token for a new pair, when a person asks. */
+  /** With `tokens: "browser"`: exchange the refresh token for a new pair. Call it when the user asks for it. */
   function renew() {
     return shared("renew", () => keeper.renew()); // a refresh token works once
   }
 
-  /** The call of this name that is under way, or a new one. */
+  /** The call of this name that is in progress, or a new one. */
   function shared(name, call) {
     if (!pending.has(name)) pending.set(name, call().finally(() => pending.delete(name)));
     return /** @type {Promise<any>} */ (pending.get(name));
@@ -197,7 +199,7 @@ export function createAirtableOAuth({
   }
 
   /**
-   * Every base that the person has chosen, page after page.
+   * All bases to which the user has given access. Fetches every page of the list.
    *
    * @returns {Promise<{id: string, name: string, permissionLevel: string}[]>}
    */
@@ -214,12 +216,12 @@ export function createAirtableOAuth({
   }
 
   /**
-   * A page of a table's records, a hundred if nothing else is said.
+   * A page of a table's records: by default a hundred.
    *
    * @param {string} baseId
    * @param {string} tableId An id or a name.
-   * @param {{offset?: string, pageSize?: number, fields?: string[]}} [options] `offset` is what the
-   *   page before brought; Airtable forgets it after some minutes.
+   * @param {{offset?: string, pageSize?: number, fields?: string[]}} [options] `offset` comes
+   *   with the previous page; Airtable forgets it after some minutes.
    * @returns {Promise<{records: {id: string, createdTime: string, fields: Record<string, any>}[], offset?: string}>}
    */
   function records(baseId, tableId, { offset, pageSize, fields = [] } = {}) {
@@ -242,7 +244,7 @@ export function createAirtableOAuth({
     return found;
   }
 
-  // Where the tokens are: on the server, which gives this browser a session …
+  // Tokens on the server: this browser has a session
 
   function serverKeeper() {
     return {
@@ -259,7 +261,7 @@ export function createAirtableOAuth({
         try {
           await service("/session", { method: "DELETE" });
         } catch (failure) {
-          if (failure.status !== 401) throw failure; // there was nothing to disconnect
+          if (failure.status !== 401) throw failure; // 401: there is nothing to disconnect
         }
       },
       async renew() {},
@@ -272,7 +274,7 @@ export function createAirtableOAuth({
     };
   }
 
-  // … or in this tab
+  // Tokens in this tab
 
   function browserKeeper() {
     const read = () => JSON.parse(storage.getItem(TOKENS) ?? "null");
@@ -298,7 +300,7 @@ export function createAirtableOAuth({
       });
       return answer;
     };
-    /** Remember what Airtable said about a pair, unless the pair was replaced meanwhile. */
+    /** Note what Airtable answered about these tokens, unless they were replaced in the meantime. */
     const mark = (token, found) => {
       const current = read();
       if (current?.access_token === token) write({ ...current, ...found });
@@ -341,7 +343,7 @@ export function createAirtableOAuth({
     };
   }
 
-  /** Airtable takes five requests a second to each base, and past that none for half a minute. */
+  /** Wait until a request may be sent. Above five a second for a base, Airtable rejects all for 30 seconds. */
   async function turn(path) {
     const base = path.match(/\/(app\w+)/)?.[1];
     if (!base) return;
@@ -409,7 +411,7 @@ function asSession(body) {
   };
 }
 
-/** Airtable's own errors, and the service's, which come on the same way, in one shape. */
+/** One class for Airtable's errors and for the service's, whose bodies differ. */
 function airtableError(status, answer, tokens) {
   if (typeof answer?.error_description === "string") return new AirtableOAuthError(answer, status);
   const found = answer?.error ?? answer?.errors?.[0] ?? {};

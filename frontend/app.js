@@ -10,12 +10,12 @@ import { reconnect } from "./views/reconnect.js";
 
 const oauth = createAirtableOAuth(config);
 
-/** Only for those who are not connected. */
+/** The guard of a page for users without a connection. Others are sent to their connection's page. */
 async function whenAnonymous() {
   return (await oauth.session()) ? { otherwise: "/login-success" } : {};
 }
 
-/** Only for those who are: the others log in, or connect anew. */
+/** The guard of a page that needs a connection. Other users are sent to the page where they connect or reconnect. */
 async function whenConnected() {
   const session = await oauth.session();
   if (!session) return { otherwise: "/" };

@@ -1,7 +1,7 @@
 import { h } from "./dom.js";
 import { own } from "./own.js";
 
-// What a field type looks like to a person. Shapes: airtable.com/developers/web/api/field-model
+// How each field type is shown. The shapes of the values: airtable.com/developers/web/api/field-model
 
 const NUMBERS = new Set(["number", "percent", "currency", "duration", "count", "autoNumber"]);
 const COMPUTED = new Set(["formula", "rollup", "multipleLookupValues", "lookup"]);
@@ -35,7 +35,7 @@ const SHOWN = {
   aiText: (value) => value.value ?? null,
 };
 
-/** What a record has in a field; undefined where the cell is empty. */
+/** The value of a record in a field; undefined if the cell is empty. */
 export const valueOf = (record, field) => own(record.fields, field.name);
 
 /** The fields of a table, the primary one first. */
@@ -45,7 +45,7 @@ export function columnsOf(table) {
 }
 
 /**
- * A cell of a grid: small, on a line. Null where it is empty.
+ * The content of a cell in the grid: small, on one line. Null if the cell is empty.
  *
  * @param {{type: string, options?: any}} field
  * @param {any} value
@@ -62,7 +62,7 @@ export function cell(field, value, links) {
   }
 }
 
-/** A cell of an open record: all of it. */
+/** The content of a cell in an open record, in full. */
 export function full(field, value, links) {
   if (field.type === "multipleAttachments" && value?.length) {
     return h("div", { class: "gallery" }, ...value.map(picture));
@@ -72,7 +72,7 @@ export function full(field, value, links) {
   return typeof content === "string" ? h("span", { class: "text" }, content) : content;
 }
 
-/** Whether a column reads better when its digits stand below each other. */
+/** Whether a column holds numbers, whose digits are aligned. */
 export function isNumeric(field) {
   return NUMBERS.has(field.type) || (field.type === "formula" && NUMBERS.has(field.options?.result?.type));
 }
@@ -126,7 +126,7 @@ function chip(name, { options } = {}) {
 
 const person = ({ id, name, email }) => h("span", { class: "chip person" }, name ?? email ?? id);
 
-/** Ids at first; the names follow. */
+/** Linked records: placeholders, which the names replace once they are loaded. */
 function linked(ids, field, links) {
   const shown = chips(ids.map(() => h("span", { class: "chip" }, "…")));
   links.names(field.options?.linkedTableId).then((names) => {
@@ -138,7 +138,7 @@ function linked(ids, field, links) {
   return shown;
 }
 
-/** A link to elsewhere, if it is one that a browser may follow. */
+/** A link to another site. Only its label, if the address is not an http or https URL. */
 function outside(address, label) {
   const url = parsed(address);
   return url && ["http:", "https:"].includes(url.protocol)
@@ -150,7 +150,7 @@ function parsed(address) {
   try {
     return new URL(address);
   } catch {
-    return null; // URL.canParse is younger than many browsers
+    return null; // not URL.canParse, which many browsers do not have
   }
 }
 

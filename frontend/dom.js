@@ -1,5 +1,5 @@
 /**
- * An element. Text enters as text nodes only, so nothing from outside becomes markup.
+ * Create an element. Text is added as text nodes only, so no data becomes markup.
  *
  * @param {string} tag
  * @param {Record<string, any>} [properties] Attributes; `onclick` and the like are listeners.

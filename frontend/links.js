@@ -1,10 +1,10 @@
 import { valueOf } from "./cells.js";
 
 /**
- * The names of linked records, which cells only have ids of.
+ * The names of linked records. A cell has only their ids.
  *
- * Each linked table is read once, its primary field alone, as far as a thousand records; who lies
- * beyond keeps a number.
+ * The primary field of each linked table is read once, for its first thousand records. Records
+ * beyond these are shown as a count.
  */
 export function createLinks(oauth, base) {
   /** @type {Map<string, Promise<Map<string, string>>>} */

@@ -1,5 +1,5 @@
 /**
- * A property that an object has itself.
+ * An object's own property, not one that it inherits.
  *
  * Names come from Airtable: a field may be called `constructor` or `__proto__`, which every object inherits.
  *

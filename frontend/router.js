@@ -2,24 +2,25 @@
  * @typedef {object} Route
  * @property {string} title
  * @property {(state: any, context: any, parameters: Record<string, string>) => HTMLElement} view
- *   Makes the page; `state` is what `navigate` was given, `context` what the guard found,
- *   `parameters` the parts of the path that the route leaves open.
- * @property {() => Promise<{otherwise?: string, context?: any}>} [guard] Asked before the view is
- *   made: `otherwise` leads elsewhere.
+ *   Creates the page. `state` was given to `navigate`, `context` was returned by the guard, and
+ *   `parameters` are the values of the path's parts that begin with `:`.
+ * @property {() => Promise<{otherwise?: string, context?: any}>} [guard] Called before `view`. If it
+ *   returns `otherwise`, the router goes to that path instead.
  */
 
 /**
- * Shows the view that belongs to the address.
+ * Shows the view of the current path.
  *
  * @param {HTMLElement} outlet
- * @param {Record<string, Route>} routes By path, in which `:name` is open; the first is the start.
+ * @param {Record<string, Route>} routes By path, in which `:name` matches any part. The first
+ *   is shown for unknown paths.
  * @param {(failure: any) => HTMLElement} trouble What to show when a guard fails.
  */
 export function createRouter(outlet, routes, trouble) {
   const start = Object.keys(routes)[0];
   let shown = 0;
 
-  /** Go somewhere. The entry that is left stays in the history unless `replace` is set. */
+  /** Go to a path. With `replace`, the current entry of the history is replaced. */
   function navigate(path, { state = null, replace = false } = {}) {
     history[replace ? "replaceState" : "pushState"](state, "", path);
     return show();
@@ -33,7 +34,7 @@ export function createRouter(outlet, routes, trouble) {
     let element;
     try {
       const { otherwise, context } = await (route.guard?.() ?? {});
-      if (turn !== shown) return; // the person went on meanwhile
+      if (turn !== shown) return; // the user has left this page
       if (otherwise) return navigate(otherwise, { state: { from: pathname + search }, replace: true });
       element = route.view(history.state, context, parameters);
     } catch (failure) {

@@ -13,5 +13,5 @@ const WORDS = {
   "user.email:read": "See the email address",
 };
 
-/** A scope in words, or as it is if we have none. */
+/** A scope in words, or unchanged if it is unknown. */
 export const inWords = (scope) => own(WORDS, scope) ?? scope;

@@ -1,6 +1,6 @@
 import { h } from "../dom.js";
 
-/** The way back from Airtable: read the query, drop it, finish the login. */
+/** The callback route: read the query, remove it from the address, and finish the login. */
 export function authCallback({ oauth, navigate }) {
   const parameters = new URLSearchParams(location.search);
   history.replaceState(null, "", location.pathname); // the code leaves the address bar and history
@@ -27,7 +27,7 @@ const waiting = () => [
   h("p", {}, "This takes a moment."),
 ];
 
-/** The answer was lost: the login may be finished, and the same request finds out. */
+/** The answer was lost, and the login may be finished. The same request finds out. */
 const unknown = (again) => [
   h("h1", {}, "The answer did not arrive"),
   h("p", { role: "alert" }, "You may be connected already. Check your network, then try again."),

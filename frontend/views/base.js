@@ -2,7 +2,7 @@ import { h } from "../dom.js";
 import { grid } from "./grid.js";
 import { notAllowed, trouble } from "./trouble.js";
 
-/** A base: its tables as tabs, and the records of one of them. */
+/** A base: a tab for each table, and the records of one of them. */
 export function base(app, session, { base: baseId, table: tableId }) {
   const body = h("div", { class: "page" });
   const page = h("div", { class: "page" },
@@ -13,7 +13,7 @@ export function base(app, session, { base: baseId, table: tableId }) {
     try {
       const [bases, tables] = await Promise.all([app.oauth.bases(), app.oauth.tables(baseId)]);
       const name = bases.find((each) => each.id === baseId)?.name ?? "Base";
-      if (!page.isConnected) return; // the person went on meanwhile
+      if (!page.isConnected) return; // the user has left this page
       document.title = `${name} · Connect Airtable`;
       body.replaceChildren(...shown(app, session, { id: baseId, name, tables }, tableId));
     } catch (failure) {

@@ -1,6 +1,6 @@
 import { h } from "../dom.js";
 
-/** Begins a login; a failure leads to the failure page. */
+/** A button that begins a login. If that fails, it leads to the failure page. */
 export function connectButton({ oauth, navigate }, { label, returnTo }) {
   async function connect() {
     button.disabled = true;

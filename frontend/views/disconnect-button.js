@@ -1,6 +1,6 @@
 import { h } from "../dom.js";
 
-/** Ends the connection, and says so only when it is done. */
+/** A button that ends the connection. It says so only after the service has confirmed it. */
 export function disconnectButton({ oauth, navigate }, label) {
   async function disconnect() {
     button.disabled = true;

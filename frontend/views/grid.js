@@ -4,10 +4,10 @@ import { createLinks } from "../links.js";
 import { record } from "./record.js";
 import { trouble } from "./trouble.js";
 
-/** The records of a table, page after page; one opens in full. */
+/** The records of a table, one page at a time. A click on a record opens it in full. */
 export function grid(app, base, table) {
   const links = createLinks(app.oauth, base);
-  /** Where each page begins that was seen. */
+  /** The offset at which each page begins, as far as pages have been loaded. */
   const offsets = [undefined];
   const section = h("section", { class: "card flush", "aria-label": table.name });
   let number = 0;

@@ -14,7 +14,7 @@ const BY_ACTION = {
 };
 const OTHERWISE = ["Airtable could not be connected", "Airtable did not answer as expected. Nothing was connected, and a second try often works."];
 
-/** What happened, what to do, and another try. `failure` is an AirtableOAuthError's fields. */
+/** What happened, what to do, and a button to try again. `failure` has the fields of an AirtableOAuthError. */
 export function loginFailure(app, failure) {
   const [title, text] =
     own(EXPLANATIONS, failure?.error) ?? own(BY_ACTION, failure?.action) ?? OTHERWISE;

@@ -29,7 +29,7 @@ export function loginSuccess(app, session) {
   );
 }
 
-/** Put what a promise brings in the place of an element, or say why it did not come. */
+/** Replace an element with the one that a promise resolves to. */
 function fill(element, content) {
   content.then((found) => element.replaceWith(found));
   return element;
@@ -85,7 +85,7 @@ function access(app, session) {
   return app.oauth.tokens === "server" ? kept(session.reconnectBy) : held(app, session);
 }
 
-/** Tokens on the server: nothing that a person would have to care about. */
+/** With tokens on the server, which renews them automatically. */
 function kept(reconnectBy) {
   return [
     h("dl", {},
@@ -96,7 +96,7 @@ function kept(reconnectBy) {
   ];
 }
 
-/** Tokens in this tab: they end, and are renewed only when a person asks. */
+/** With tokens in this tab: they expire, and are renewed only when the user asks for it. */
 function held({ oauth, navigate }, { status, expiresAt, reconnectBy }) {
   const ended = status === "renewal_required";
 

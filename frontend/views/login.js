@@ -3,7 +3,7 @@ import { connectButton } from "./connect-button.js";
 
 const INTEGRATIONS = "https://airtable.com/?integrations=thirdParty";
 
-/** The start: what will happen, and the button. */
+/** The start page: what will happen, and the button that begins it. */
 export function login(app, state) {
   return h("section", { class: "card hero" },
     h("p", { class: "eyebrow" }, "Airtable × your app"),
@@ -21,7 +21,7 @@ export function login(app, state) {
   );
 }
 
-/** What a disconnect does and what it cannot do. */
+/** What the disconnect did, and what the user must do in Airtable. */
 function disconnected() {
   return h("p", { class: "notice", role: "status" },
     "Disconnected: this app has forgotten its access. Airtable still lists it among ",

@@ -9,7 +9,7 @@ const REASONS = {
   rotation_lost: ["The connection to Airtable was cut", "Airtable renewed the access, and its answer was lost on the way. Nothing of yours is lost."],
 };
 
-/** The connection has ended: why, and the way back. */
+/** Why the connection has ended, and a button to reconnect. */
 export function reconnect(app, session, state) {
   const [title, text] = own(REASONS, session.reason) ?? ["The connection has ended", ""];
   return h("section", { class: "card hero" },

@@ -1,7 +1,7 @@
 import { columnsOf, full, valueOf } from "../cells.js";
 import { h } from "../dom.js";
 
-/** A record in full: a dialog, to be shown over the grid. */
+/** A dialog that shows a record in full, over the grid. */
 export function record(table, found, links) {
   const [primary, ...others] = columnsOf(table);
   const close = () => dialog.close();
@@ -15,7 +15,7 @@ export function record(table, found, links) {
     ])),
     h("p", { class: "soft" }, "Created ", created(found), " · ", h("code", {}, found.id)),
   );
-  dialog.addEventListener("click", (event) => event.target === dialog && close()); // beside it
+  dialog.addEventListener("click", (event) => event.target === dialog && close()); // outside it
   return dialog;
 }
 

@@ -13,10 +13,10 @@ const WORDS = {
 };
 
 /**
- * Why something did not come, and the way on.
+ * What failed and why, with a button to try again, connect again or renew the tokens.
  *
  * @param {any} app
- * @param {string} what That which is missing, as a sentence.
+ * @param {string} what What failed, as a sentence.
  * @param {import("../airtable-oauth.js").AirtableOAuthError} failure
  * @param {() => void} again
  */
@@ -60,7 +60,7 @@ function renewal(app, what, again) {
   return section;
 }
 
-/** What the person did not allow, and the way to allow it. */
+/** What the user did not allow, and a button to connect again and allow it. */
 export function notAllowed(app, what) {
   return h("div", { class: "trouble" },
     h("p", {}, `${what} You did not allow it when you connected, or this app does not ask for it.`),
