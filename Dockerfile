@@ -16,7 +16,7 @@ FROM ${BASE}
 COPY --from=build /app /app
 ENV PATH=/app/bin:$PATH PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
-# Not writable: a .env in the working directory would be read.
+# The service reads a .env in its working directory, so that directory must not be writable.
 WORKDIR /app
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s \
