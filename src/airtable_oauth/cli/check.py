@@ -49,7 +49,7 @@ _SKIPPED = Finding(
     help="Also send Airtable a made-up code, to see whether it accepts the client ID and secret.",
 )
 def check(online: bool) -> None:  # noqa: FBT001 (an option)
-    """Say line by line what is right about the settings and what is not.
+    """Check the settings and the store. Prints one line for each finding.
 
     Writes a small record to the store, reads it back and deletes it. You may run this in
     production.
