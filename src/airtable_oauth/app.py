@@ -23,8 +23,8 @@ Connects an app to Airtable: OAuth 2.0 with PKCE.
 1. Call `GET /authorization-url` with `credentials: "include"`, and send the browser to the
    `authorizationUrl` in the answer.
 2. Airtable sends the browser back to the app's callback route with `code` and `state`.
-3. Send both to `POST /session`, from the same browser: the service keeps the tokens. (Or send them
-   to `POST /token-exchange`, if the page keeps the tokens itself.)
+3. Send both to `POST /session`, from the same browser and with the header `X-CSRF: 1`: the service
+   keeps the tokens. (Or send them to `POST /token-exchange`, if the page keeps the tokens itself.)
 
 Every error has the same body. `error` is for programs, `error_description` for people, `action`
 says what to do: `retry`, `restart_login`, `reconnect` or `fix_config`.
@@ -83,7 +83,7 @@ class _Service(FastAPI):
         await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The app and its edge, from the inside out."""
+        """The app and what wraps it, from the inside out."""
         app: ASGIApp = super().build_middleware_stack()
         app = CORSMiddleware(
             app,
@@ -98,7 +98,7 @@ class _Service(FastAPI):
 
 
 class _WithQuery:
-    """Puts the query back where it belongs."""
+    """Restores the query that `_Service` hid from the telemetry."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -57,7 +57,8 @@ def note_broken_answer(error: BaseException, cause: str, scope: Scope) -> None:
 class AccessLog:
     """Logs one line per request, and stops exceptions.
 
-    An exception that gets here has been answered and logged. uvicorn would print its message.
+    An exception that gets here has been answered and logged. uvicorn would print its message, which
+    may quote a code or a token.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -43,11 +43,11 @@ class WebAssembly:
     owner: Callable[..., Any] | None
     """A dependency of the host, described at `AirtableOAuth`. None if browsers have sessions."""
     login_data: Callable[..., Any] | None
-    """The same."""
+    """Another dependency of the host. None if `owner` is None, or if the host has no such data."""
     runtime: Runtime
 
     def build(self) -> tuple[Callers, APIRouter]:
-        """Those who call the routes, and all routes."""
+        """Build the callers, and a router with all routes."""
         logins = self._logins()
         callers = self._callers(logins)
         routers = self._routers(callers, logins)

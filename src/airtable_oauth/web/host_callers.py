@@ -87,7 +87,10 @@ class HostCallers:
         owner: str,
         connection: Annotated[
             str | None,
-            Query(max_length=64, description="A connection of this owner, to reconnect it."),
+            Query(
+                max_length=64,
+                description="The id of one of the user's connections, to reconnect it.",
+            ),
         ] = None,
     ) -> LoginContext:
         if connection is not None:
@@ -95,7 +98,7 @@ class HostCallers:
         return LoginContext(owner, connection, data)
 
     async def _ask_host_again(self, request: Request, owner: str) -> None:
-        """The owner is known, so strangers have been refused. Next the host is asked for data."""
+        """Let the host answer the exceptions of `login_data`, which runs next."""
         del owner
         request.scope.pop(_HOST_ANSWERED, None)
 

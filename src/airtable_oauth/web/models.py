@@ -60,7 +60,7 @@ class ConnectionHealth(BaseModel):
     expires_at: datetime
     """When the access token ends; it is renewed before."""
     reconnect_by: datetime | None
-    """When the connection ends if it is not used."""
+    """When the connection ends if it is not used; null if Airtable does not say."""
 
     @classmethod
     def of(

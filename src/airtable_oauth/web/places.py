@@ -30,7 +30,7 @@ class Places:
         """By connection, while one of its requests runs or waits."""
 
     async def take(self, connection_id: str) -> ExitStack:
-        """Wait for a place. Closing the returned stack, once or more, gives it back.
+        """Wait for a place. Closing the returned stack gives it back.
 
         Raises:
             TooManyUnderWay, or another `refusal`: no place became free in time.

@@ -43,8 +43,8 @@ _HEADERS = {
 }
 
 _PARSE_ERROR_DETAIL = "There was an error parsing the body"
-"""The detail of the only `HTTPException` that FastAPI itself raises in a route, which means that
-the body is not JSON."""
+"""The detail of the only `HTTPException` that FastAPI itself raises in a route. It means that the
+body could not be parsed, for example because it is not UTF-8."""
 
 STORE_ERRORS = (StoreUnavailable, UnknownEncryptionKey, UnknownRecordFormat, DamagedRecord)
 """The errors of a route that reads from the store, for `documented`."""
@@ -250,7 +250,10 @@ def require_json(request: Request) -> None:
 
 
 async def _bounded(request: Request, *, has_body: bool) -> Request:
-    """The request for FastAPI's handler. If the route has a body, it has been read, and is JSON."""
+    """The request for FastAPI's handler.
+
+    If the route has a body, it has been read, and its `Content-Type` is JSON.
+    """
     if not has_body:
         return _BoundedRequest(request.scope, request.receive)
     require_json(request)

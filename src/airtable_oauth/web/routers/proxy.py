@@ -85,7 +85,7 @@ class ProxyRoutes:
         name: str,
         by_host: bool,
     ) -> None:
-        """`patience`: seconds that a request waits if its connection has too many under way.
+        """`patience`: seconds that a request waits while its connection has too many in progress.
 
         `name` is the integration's. `by_host`: whether callers are a host's users.
         """
