@@ -25,11 +25,21 @@ from tests.world import OWNER, Quiet, VirtualTime, World
 
 
 class Noting(Quiet):
-    """Collects the ids of connections that ended or were revived."""
+    """Collects the ids of connections that ended, were renewed or were revived."""
 
-    def __init__(self, *, ended: list[str] | None = None, revived: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        ended: list[str] | None = None,
+        renewed: list[str] | None = None,
+        revived: list[str] | None = None,
+    ) -> None:
         self._ended = [] if ended is None else ended
+        self._renewed = [] if renewed is None else renewed
         self._revived = [] if revived is None else revived
+
+    async def renewed(self, connection: StoredConnection) -> None:
+        self._renewed.append(connection.id)
 
     async def ended(self, connection: StoredConnection) -> None:
         self._ended.append(connection.id)
@@ -41,6 +51,14 @@ class Noting(Quiet):
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+async def conclude(world: World, connection: str) -> None:
+    """Store that the connection has ended, as another process would."""
+    records = ConnectionRepository(world.store, "airtable")
+    found = await records.require(connection)
+    ended = replace(found.record, reason=Reason.ROTATION_LOST, marker=None)
+    assert await records.replace(ended, world.clock(), version=found.version)
 
 
 async def status_of(world: World, connection_id: str) -> tuple[Status, Reason | None]:
@@ -514,6 +532,31 @@ async def test_store_that_is_down_after_the_answer_gets_the_pair_when_it_is_back
     assert world.refreshes() == 1
 
 
+@pytest.mark.parametrize("has_ended", [False, True])
+async def test_pair_that_is_stored_late_is_followed_up(world: World, *, has_ended: bool) -> None:
+    """The owner's index, the user and the hooks must not depend on a store that answers in time."""
+    world.first.refresher.store_seconds = 0.05
+    world.first.refresher.sleep = asyncio.sleep
+    renewed: list[str] = []
+    revived: list[str] = []
+    world.first.refresher.after = Noting(renewed=renewed, revived=revived)
+    connection = await world.connect()
+    world.expire()
+
+    async def store_goes_down(_request: httpx.Request) -> None:
+        if has_ended:
+            await conclude(world, connection)
+        world.first.store.down = True
+
+    world.first.line.before = store_goes_down
+    with pytest.raises(StoreUnavailable):
+        await world.first.token(connection)
+    assert (renewed, revived) == ([], [])
+    world.first.store.down = False
+    await world.first.background.drain(5)
+    assert (renewed, revived) == ([connection], [connection] if has_ended else [])
+
+
 async def test_caller_that_goes_away_does_not_interrupt(world: World) -> None:
     """The caller may close a tab, or have a timeout of its own."""
     connection = await world.connect()
@@ -772,15 +815,8 @@ async def test_late_pair_overwrites_what_others_concluded(world: World) -> None:
     connection = await world.connect()
     world.expire()
 
-    async def conclude(_request: httpx.Request) -> None:
-        records = ConnectionRepository(world.store, "airtable")
-        found = await records.load(connection)
-        assert found is not None
-        ended = replace(found.record, reason=Reason.ROTATION_LOST, marker=None)
-        assert await records.replace(ended, world.clock(), version=found.version)
-
     emitted: list[str] = []
-    world.first.line.before = conclude
+    world.first.line.before = lambda _request: conclude(world, connection)
     world.first.refresher.after = Noting(revived=emitted)
     assert world.works(await world.first.token(connection))
     assert await status_of(world, connection) == (Status.CONNECTED, None)

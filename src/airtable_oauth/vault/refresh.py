@@ -183,12 +183,15 @@ class Refresher:
                 renewed, user=current.user, keep_until=current.keep_until, data=current.data
             )
 
-        stored = await self._settle(record, change)
+        async def store() -> StoredConnection:
+            stored = await self._store(record, change)
+            self.background.start(self.after.renewed(stored))
+            if ended:
+                self.background.start(self.after.revived(stored))
+            return stored
+
         self._report(record, RefreshOutcome.RENEWED)
-        self.background.start(self.after.renewed(stored))
-        if ended:
-            self.background.start(self.after.revived(stored))
-        return stored
+        return await self._in_time(store())
 
     async def _failed(
         self, record: StoredConnection, marker: Marker, error: AirtableError
@@ -208,11 +211,20 @@ class Refresher:
             self._report(record, RefreshOutcome.UNKNOWN, error.cause)
         after = marker_after(effect.marker, marker, record.marker, await self.clock.now())
         if effect.reason is None:
-            stored = await self._settle(record, _replace_marker(marker, after))
+            stored = await self._in_time(self._store(record, _replace_marker(marker, after)))
         else:
-            stored = await self._settle(record, _end(effect.reason), then=self.after.ended)
+            stored = await self._in_time(self._end(record, effect.reason))
         if outcome is RefreshOutcome.NOT_SENT and isinstance(error, ClientRefused):
             raise error
+        return stored
+
+    async def _end(self, record: StoredConnection, reason: Reason) -> StoredConnection:
+        """Store that the connection has ended, and why, unless there are newer tokens."""
+        stored = await self._store(
+            record, lambda current: replace(current, reason=reason, marker=None)
+        )
+        if stored.generation == record.generation:
+            self.background.start(self.after.ended(stored))
         return stored
 
     async def _wait_for_peer(
@@ -234,19 +246,20 @@ class Refresher:
             await self.sleep(_POLL_SECONDS)
         return None
 
-    async def _settle(
-        self,
-        record: StoredConnection,
-        change: Change,
-        then: Callable[[StoredConnection], Coroutine[Any, Any, None]] | None = None,
-    ) -> StoredConnection:
-        """Store an outcome, with retries, unless the record already has another generation.
+    async def _in_time(self, storing: Coroutine[Any, Any, StoredConnection]) -> StoredConnection:
+        """Return what `storing` returns. It goes on if the caller goes away or the time is over.
 
-        `then` is called when it is stored: once, even if the store's first reply was lost.
+        Raises:
+            StoreUnavailable: it takes too long.
+        """
+        task = self.background.start(storing)
+        return await wait(task, self.store_seconds, otherwise=StoreUnavailable())
+
+    async def _store(self, record: StoredConnection, change: Change) -> StoredConnection:
+        """Store an outcome, with retries, unless the record already has another generation.
 
         Raises:
             NotConnected: the connection was disconnected meanwhile.
-            StoreUnavailable: this takes too long. It goes on in the background.
         """
 
         async def attempt() -> StoredConnection:
@@ -260,13 +273,10 @@ class Refresher:
                     return changed
                 now = await self.clock.now()
                 if await self.repository.replace(changed, now, version=found.version):
-                    if then is not None:
-                        self.background.start(then(changed))
                     return changed
             raise StoreUnavailable(cause="contention")
 
-        task = self.background.start(until_stored(attempt, self.sleep))
-        return await wait(task, self.store_seconds, otherwise=StoreUnavailable())
+        return await until_stored(attempt, self.sleep)
 
     def _lease(self, connection_id: str) -> Lease:
         repository = self.repository
@@ -315,11 +325,6 @@ def lease_seconds(deadline: float, store_seconds: float) -> float:
 
 def _attempts(record: StoredConnection) -> int:
     return 0 if record.marker is None else record.marker.attempts
-
-
-def _end(reason: Reason) -> Change:
-    """A change that ends the connection and removes its marker."""
-    return lambda current: replace(current, reason=reason, marker=None)
 
 
 def _replace_marker(marker: Marker, other: Marker | None) -> Change:
