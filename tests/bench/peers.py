@@ -20,6 +20,8 @@ from tests.stores.backends import postgres_server, redis_server
 
 _SERVER_CORE, CLIENT_CORE = "0", "1"
 STORES = ("memory", "Redis", "PostgreSQL", "SQLite")
+_SESSIONS = 900
+"""One for each base: until its turn comes again, an access token of one second has expired."""
 _KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 _NODE = Path(__file__).parent / "node"
 HAS_NODE = bool(shutil.which("node")) and (_NODE / "node_modules").is_dir()
@@ -103,7 +105,9 @@ class Servers:
     def __post_init__(self) -> None:
         self.airtable = self.python("airtable", core=CLIENT_CORE)
 
-    def service(self, store: str = "memory://", *, workers: int = 1) -> str:
+    def service(
+        self, store: str = "memory://", *, workers: int = 1, airtable: str | None = None
+    ) -> str:
         """Start this service in a directory without an `.env`. Returns its URL.
 
         Two workers share the cores with the load generator: more than one core serves.
@@ -111,8 +115,8 @@ class Servers:
         url = _free_url()
         settings = SETTINGS | {
             "PUBLIC_URL": url,
-            "AIRTABLE_URL": self.airtable,
-            "AIRTABLE_API_URL": self.airtable,
+            "AIRTABLE_URL": airtable or self.airtable,
+            "AIRTABLE_API_URL": airtable or self.airtable,
             "MAX_PENDING_LOGINS": "100000000",
             "STORE_URL": store,
             "ENCRYPTION_KEYS": _KEY,
@@ -191,6 +195,8 @@ def _authorization(servers: Servers) -> Group:
     if HAS_NODE:
         url = f"{servers.node('express.js')}/get-authorization-url"
         rows.append(Row("Express", url, "get.lua", is_node=True))
+        url = f"{servers.node('fastify.js')}/authorization-url"
+        rows.append(Row("Fastify, @fastify/oauth2", url, "get.lua", answer_bytes=250))
     for name in ("FastAPI", "Starlette"):
         url = f"{servers.python(name.lower())}/authorization-url"
         rows.append(Row(f"a bare {name} route", url, "get.lua"))
@@ -232,6 +238,18 @@ def _stores(servers: Servers) -> Group:
     return Group("Proxy by store", rows)
 
 
+def _refresh(servers: Servers) -> Group:
+    """Every call finds an expired token."""
+    airtable = servers.python("airtable-brief", core=CLIENT_CORE)
+    rows = []
+    for store in STORES:
+        url = servers.service(servers.store(store), airtable=airtable)
+        cookies = [_session_cookie(url) for _ in range(_SESSIONS)]
+        rows.append(Row(store, url, "proxy.lua", cookies, len(PAGE)))
+        _expect_page(rows[-1], cookies[0])
+    return Group("Proxy, with a refresh in every call", rows)
+
+
 def _latency(servers: Servers) -> Group:
     """The first row is Airtable itself: subtract it from the others."""
     rows = [Row("Airtable, asked directly", servers.airtable, "", [""])]
@@ -248,6 +266,7 @@ GROUPS = {
     "connect": _connect,
     "proxy": _proxy,
     "stores": _stores,
+    "refresh": _refresh,
     "latency": _latency,
 }
 

@@ -36,23 +36,13 @@ PAGE = json.dumps(
 """A page of a hundred records, about 26 KB."""
 
 _URL = {"authorizationUrl": f"https://airtable.com/oauth2/v1/authorize?{'x' * 300}"}
-_TOKENS = json.dumps(
-    {
-        "access_token": ACCESS_TOKEN,
-        "refresh_token": "r" * 100,
-        "token_type": "Bearer",
-        "scope": "data.records:read",
-        "expires_in": 3600,
-        "refresh_expires_in": 5184000,
-    }
-).encode()
 
 
 def main() -> None:
-    """`python -m tests.bench.servers airtable|fastapi|starlette PORT`."""
+    """`python -m tests.bench.servers airtable|airtable-brief|fastapi|starlette PORT`."""
     kind, port = sys.argv[1], int(sys.argv[2])
-    if kind == "airtable":
-        uvloop.run(_serve_airtable(port))
+    if kind.startswith("airtable"):
+        uvloop.run(_serve_airtable(port, expires_in=3600 if kind == "airtable" else 1))
         return
     app: ASGIApp = _fastapi() if kind == "fastapi" else _starlette()
     uvicorn.run(
@@ -60,9 +50,26 @@ def main() -> None:
     )
 
 
-async def _serve_airtable(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(_Airtable, "127.0.0.1", port)
+async def _serve_airtable(port: int, *, expires_in: int) -> None:
+    tokens = _answer("200 OK", _tokens(expires_in))
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Airtable(tokens), "127.0.0.1", port
+    )
     await server.serve_forever()
+
+
+def _tokens(expires_in: int) -> bytes:
+    """A token response, with the lifetime of the access token in seconds."""
+    return json.dumps(
+        {
+            "access_token": ACCESS_TOKEN,
+            "refresh_token": "r" * 100,
+            "token_type": "Bearer",
+            "scope": "data.records:read",
+            "expires_in": expires_in,
+            "refresh_expires_in": 5184000,
+        }
+    ).encode()
 
 
 class _Airtable(asyncio.Protocol):
@@ -70,13 +77,16 @@ class _Airtable(asyncio.Protocol):
 
     _received = b""
 
+    def __init__(self, tokens: bytes) -> None:
+        self._tokens = tokens
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvloop
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         self._received += data
         while head := self._next_request():
-            self._transport.write(_answer_to(head))
+            self._transport.write(self._answer_to(head))
 
     def _next_request(self) -> bytes:
         """The head of the next request that has arrived with its body; empty if there is none."""
@@ -88,19 +98,18 @@ class _Airtable(asyncio.Protocol):
         self._received = rest[body_size:]
         return head
 
+    def _answer_to(self, head: bytes) -> bytes:
+        if head.startswith(b"POST /oauth2/v1/token "):
+            return self._tokens
+        if _BEARER not in head:
+            return _UNAUTHORIZED
+        if head.startswith(b"GET /v0/meta/whoami "):
+            return _USER_ANSWER
+        return _PAGE_ANSWER if _PAGE_REQUEST.match(head) else _NOT_FOUND
+
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _PAGE_REQUEST = re.compile(rb"GET /v0/app\w+/tbl\w+ ")
-
-
-def _answer_to(head: bytes) -> bytes:
-    if head.startswith(b"POST /oauth2/v1/token "):
-        return _TOKEN_ANSWER
-    if _BEARER not in head:
-        return _UNAUTHORIZED
-    if head.startswith(b"GET /v0/meta/whoami "):
-        return _USER_ANSWER
-    return _PAGE_ANSWER if _PAGE_REQUEST.match(head) else _NOT_FOUND
 
 
 def _answer(status: str, body: bytes) -> bytes:
@@ -109,7 +118,6 @@ def _answer(status: str, body: bytes) -> bytes:
 
 
 _BEARER = f"Bearer {ACCESS_TOKEN}".encode()
-_TOKEN_ANSWER = _answer("200 OK", _TOKENS)
 _USER_ANSWER = _answer("200 OK", b'{"id":"usr00000000000001"}')
 _PAGE_ANSWER = _answer("200 OK", PAGE)
 _UNAUTHORIZED = _answer("401 Unauthorized", b"{}")
