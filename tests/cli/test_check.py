@@ -189,6 +189,28 @@ async def test_malformed_settings_do_not_stop_the_other_checks(
     ]
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ACME_CLIENT_ID", ""),
+        ("ACME_AIRTABLE_URL", "airtable.com"),
+        ("ACME_UPSTREAM_TIMEOUT", "ten"),
+    ],
+)
+async def test_skipped_online_check_is_reported(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other check needs these settings, so without `--online` nothing is skipped."""
+    for name, default in VALID.items():
+        monkeypatch.setenv(name.replace(PREFIX, "ACME_"), default)
+    monkeypatch.setenv(variable, value)
+    for online in (True, False):
+        report = [str(each) async for each in examine_environment({}, settings=Acme, online=online)]
+        assert report[0].startswith(f"fault    {variable}: ")
+        assert not [line for line in report if "Airtable accepts" in line]
+        assert any("some checks did not run" in line for line in report) is online
+
+
 class Extended(Acme):
     """Settings with the app's own variable, for which no placeholder is possible."""
 

@@ -130,13 +130,13 @@ async def examine(
         yield ok("every setting is well-formed")
     for finding in check_settings(settings, environment, malformed):
         yield finding
-    store_is_checked = _STORE_FIELDS.isdisjoint(malformed)
-    if store_is_checked:
+    if _STORE_FIELDS.isdisjoint(malformed):
         async for finding in _store_findings(settings, store, clock):
             yield finding
     if online and _CLIENT_FIELDS.isdisjoint(malformed):
         yield await check_client(settings, transport)
-    if not (store_is_checked and runs_every_check(malformed)):
+    needed = _STORE_FIELDS | _CLIENT_FIELDS if online else _STORE_FIELDS
+    if not (needed.isdisjoint(malformed) and runs_every_check(malformed)):
         yield _SKIPPED
 
 
