@@ -244,6 +244,27 @@ async def test_variable_that_is_misspelt() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "guess"),
+    [
+        ("SCOPE", "SCOPES"),
+        ("REDIRECT_URL", "REDIRECT_URI"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("ORIGINS", "ALLOWED_ORIGINS"),
+        ("TYPO", None),
+        ("WORKERS", None),
+        ("HOST", None),
+        ("KEY", None),
+    ],
+)
+async def test_guess_resembles_what_follows_the_prefix(name: str, guess: str | None) -> None:
+    """All names share the prefix, so it does not make two of them similar."""
+    hint = f"; did you mean {PREFIX}{guess}?" if guess else ""
+    assert await problems({PREFIX + name: "x"}) == [
+        f"warning  {PREFIX}{name}: not a known setting{hint}"
+    ]
+
+
 class OtherStore(MemoryStore):
     """A store whose clock is wrong, or that is down."""
 

@@ -51,14 +51,15 @@ def runs_every_check(malformed: Collection[str]) -> bool:
 
 def _unknown_variables(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
     prefix = settings.variable("")
-    known = [settings.variable(name) for name in type(settings).model_fields]
+    known = [name.upper() for name in type(settings).model_fields]
     names = {name.upper() for name in (*environment, *_names_in_files(settings))}
-    for name in sorted(names):
-        if not name.startswith(prefix) or name in known or _is_of_kubernetes(name):
+    for variable in sorted(names):
+        name = variable.removeprefix(prefix)
+        if not variable.startswith(prefix) or name in known or _is_of_kubernetes(variable):
             continue
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        yield warning(name, f"not a known setting{hint}")
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {prefix}{close[0]}?" if close else ""
+        yield warning(variable, f"not a known setting{hint}")
 
 
 def _names_in_files(settings: Settings) -> Iterator[str]:
