@@ -151,6 +151,20 @@ async def test_service_and_pages_on_one_origin_are_sound() -> None:
     assert await problems(**one_origin) == []
 
 
+async def test_one_origin_is_not_compared_with_itself() -> None:
+    """Other origins of pages are still compared with the service's."""
+    found = await findings(
+        redirect_uri="http://localhost:4200/auth-callback",
+        allowed_origins="http://localhost:5173",
+        public_url="http://localhost:4200/api",
+    )
+    assert [each.text for each in found if "browsers send the cookies" in each.text] == [
+        "pages and service share the origin http://localhost:4200: browsers send the cookies",
+        "http://localhost:5173 and http://localhost:4200/api are one site: browsers send the "
+        "cookies",
+    ]
+
+
 class Acme(Settings):
     """Settings of an app with its own prefix for variables."""
 

@@ -103,7 +103,9 @@ def _callback_page(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding
 def _sites(settings: Settings, _: Mapping[str, str]) -> Iterator[Finding]:
     callback = origin_of(settings.redirect_uri)
     for origin in dict.fromkeys((callback, *settings.allowed_origins)):
-        if _site_of(origin) == _site_of(settings.public_url):
+        if origin == settings.own_origin:
+            yield ok(f"pages and service share the origin {origin}: browsers send the cookies")
+        elif _site_of(origin) == _site_of(settings.public_url):
             yield ok(f"{origin} and {settings.public_url} are one site: browsers send the cookies")
         else:
             yield fault(settings.variable("public_url"), _two_sites(settings, origin))
