@@ -231,6 +231,25 @@ def test_openapi_documents_the_statuses_of_the_contract() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("model", "field", "words"),
+    [
+        ("BegunSession", "return_to", "absent if there was none"),
+        ("ConnectionHealth", "reason", "null if it need not be"),
+        ("AirtableUser", "email", "`user.email:read`"),
+        ("Disconnected", "provider_revoked", "no revocation endpoint"),
+        ("LoginTokens", "refresh_expires_in", "Seconds until the refresh token expires"),
+        ("Tokens", "scope", "separated by spaces"),
+        ("LoginErrorBody", "return_to", "absent if there was none"),
+        ("ErrorBody", "action", "What the client should do"),
+    ],
+)
+def test_openapi_describes_the_fields_of_answers(model: str, field: str, words: str) -> None:
+    """Readers of `/docs` learn what a null means, and the unit of a number."""
+    fields = create_app(make_settings()).openapi()["components"]["schemas"][model]["properties"]
+    assert words in fields[field]["description"]
+
+
 async def test_docs_come_from_us_alone(browser: httpx.AsyncClient) -> None:
     """They use no CDN and no inline script, and have their own policy."""
     page = await browser.get("/docs")

@@ -12,7 +12,13 @@ from airtable_oauth.vault.model import Connection, Reason, Status
 _Parameter = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
-class AuthorizationUrl(BaseModel):
+class ApiModel(BaseModel):
+    """The base of the API's models. OpenAPI shows the docstrings of their fields."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class AuthorizationUrl(ApiModel):
     """Where to send the browser."""
 
     authorizationUrl: Annotated[  # noqa: N815 (the name that the Node service gave it)
@@ -20,7 +26,7 @@ class AuthorizationUrl(BaseModel):
     ]
 
 
-class CallbackParameters(BaseModel):
+class CallbackParameters(ApiModel):
     """The query of Airtable's redirect, as it came: `code` and `state`, or `error` and `state`."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
@@ -35,7 +41,7 @@ class CallbackParameters(BaseModel):
         return Callback(state=self.state, code=self.code, error=self.error)
 
 
-class AirtableUser(BaseModel):
+class AirtableUser(ApiModel):
     """Who granted access."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -45,20 +51,20 @@ class AirtableUser(BaseModel):
     """Null without the scope `user.email:read`."""
 
 
-class ConnectionHealth(BaseModel):
+class ConnectionHealth(ApiModel):
     """The health of a connection. Times are RFC 3339, UTC."""
 
     status: Literal[Status.CONNECTED, Status.REFRESHING, Status.RECONNECT_REQUIRED]
     reason: Reason | None
-    """Why it must be reconnected; null if it need not be."""
+    """Why the connection must be reconnected; null if it need not be."""
     user: AirtableUser | None
-    """Null if Airtable did not say."""
+    """The user who granted access; null if Airtable did not say."""
     scopes: list[str]
-    """What was granted."""
+    """The scopes that were granted."""
     missing_scopes: list[str]
-    """What this service asks for and was not granted."""
+    """The scopes that this service asks for and that were not granted."""
     expires_at: datetime
-    """When the access token ends; it is renewed before."""
+    """When the access token expires. It is renewed before that."""
     reconnect_by: datetime | None
     """When the connection ends if it is not used; null if Airtable does not say."""
 

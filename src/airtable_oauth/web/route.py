@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
@@ -32,6 +31,7 @@ from airtable_oauth.errors import (
 )
 from airtable_oauth.web.access_log import log_crash, log_failed_request, notes_of
 from airtable_oauth.web.csrf import refuse_cross_site
+from airtable_oauth.web.models import ApiModel
 
 _MAX_BODY_BYTES = 16 * 1024
 _BODY_SECONDS = 10.0
@@ -52,7 +52,7 @@ STORE_ERRORS = (StoreUnavailable, UnknownEncryptionKey, UnknownRecordFormat, Dam
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-class ErrorBody(BaseModel):
+class ErrorBody(ApiModel):
     """The one error body."""
 
     error: str
@@ -69,7 +69,7 @@ class LoginErrorBody(ErrorBody):
     """The error body of a login. It also says where the user was."""
 
     return_to: str | None = None
-    """The value that `/authorization-url` got; absent if there was none."""
+    """The `return_to` that `/authorization-url` received; absent if there was none."""
 
 
 class OAuthRoute(APIRoute):

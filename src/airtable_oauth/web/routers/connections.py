@@ -1,17 +1,16 @@
 """The list of the connections of a host's user; `session.py` serves each of them."""
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 
 from airtable_oauth.errors import CrossSiteRefused
 from airtable_oauth.vault.connections import Connections
 from airtable_oauth.web.callers import Callers
 from airtable_oauth.web.dependencies import bind
-from airtable_oauth.web.models import OwnedConnection
+from airtable_oauth.web.models import ApiModel, OwnedConnection
 from airtable_oauth.web.route import STORE_ERRORS, documented
 
 
-class OwnedConnections(BaseModel):
+class OwnedConnections(ApiModel):
     """All connections of the caller, oldest first."""
 
     connections: list[OwnedConnection]

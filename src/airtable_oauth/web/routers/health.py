@@ -3,14 +3,14 @@
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 
 from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.web.models import ApiModel
 from airtable_oauth.web.readiness import Readiness
 from airtable_oauth.web.route import OAuthRoute, documented
 
 
-class Health(BaseModel):
+class Health(ApiModel):
     """All is well."""
 
     status: Literal["ok"] = "ok"

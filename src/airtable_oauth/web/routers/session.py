@@ -1,9 +1,8 @@
 """The caller's connection: from the end of a login to its disconnection."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
 
 from airtable_oauth.errors import (
     AuthorizationError,
@@ -28,7 +27,12 @@ from airtable_oauth.vault.grants import Grants
 from airtable_oauth.web.callers import Callers
 from airtable_oauth.web.cookies import LoginCookies
 from airtable_oauth.web.dependencies import bind
-from airtable_oauth.web.models import CallbackParameters, ConnectionHealth, OwnedConnection
+from airtable_oauth.web.models import (
+    ApiModel,
+    CallbackParameters,
+    ConnectionHealth,
+    OwnedConnection,
+)
 from airtable_oauth.web.route import STORE_ERRORS, LoginErrorBody, documented
 
 _BEGIN_ERRORS = (
@@ -49,11 +53,11 @@ _BEGIN_ERRORS = (
 _ERRORS = (NotConnected, CrossSiteRefused, *STORE_ERRORS)
 
 
-class Returning(BaseModel):
+class Returning(ApiModel):
     """What a login gives back at its end."""
 
     return_to: str | None = None
-    """The value that `/authorization-url` got; absent if there was none."""
+    """The `return_to` that `/authorization-url` received; absent if there was none."""
 
 
 class BegunSession(ConnectionHealth, Returning):
@@ -64,17 +68,12 @@ class FinishedConnection(OwnedConnection, Returning):
     """A connection at the end of a login."""
 
 
-class Disconnected(BaseModel):
+class Disconnected(ApiModel):
     """The tokens are erased."""
 
     disconnected: Literal[True] = True
-    provider_revoked: Annotated[
-        Literal[False],
-        Field(
-            description="Airtable has no revocation endpoint: "
-            "the user must remove the integration in Airtable."
-        ),
-    ] = False
+    provider_revoked: Literal[False] = False
+    """Airtable has no revocation endpoint: the user must remove the integration in Airtable."""
 
 
 class SessionRoutes:

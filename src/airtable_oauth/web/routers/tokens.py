@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from airtable_oauth.errors import (
     AuthorizationError,
@@ -26,11 +26,11 @@ from airtable_oauth.oauth.protocol import Callback
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.web.callers import Callers
 from airtable_oauth.web.cookies import LoginCookies
-from airtable_oauth.web.models import CallbackParameters
+from airtable_oauth.web.models import ApiModel, CallbackParameters
 from airtable_oauth.web.route import STORE_ERRORS, LoginErrorBody, OAuthRoute, documented
 
 
-class RefreshParameters(BaseModel):
+class RefreshParameters(ApiModel):
     """A refresh token that the client holds."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
@@ -38,25 +38,25 @@ class RefreshParameters(BaseModel):
     refresh_token: Annotated[str, Field(pattern=r"^[\x21-\x7e]+$", max_length=8192)]
 
 
-class Tokens(BaseModel):
+class Tokens(ApiModel):
     """A successful token response (RFC 6749, section 5.1) and the life of the refresh token."""
 
     access_token: str
     refresh_token: str
     token_type: Literal["Bearer"]
     scope: str
-    """What was granted, space-delimited."""
+    """The scopes that were granted, separated by spaces."""
     expires_in: int
-    """Seconds."""
+    """Seconds until the access token expires."""
     refresh_expires_in: int | None
-    """Seconds; null if the server does not say."""
+    """Seconds until the refresh token expires if it is not used; null if Airtable does not say."""
 
 
 class LoginTokens(Tokens):
     """Tokens at the end of a login."""
 
     return_to: str | None = None
-    """The value that `/authorization-url` got; absent if there was none."""
+    """The `return_to` that `/authorization-url` received; absent if there was none."""
 
     def returning_to(self, return_to: str) -> Self:
         """The same, with `return_to` in it."""
