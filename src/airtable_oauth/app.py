@@ -24,11 +24,13 @@ Connects an app to Airtable: OAuth 2.0 with PKCE.
    `authorizationUrl` in the answer.
 2. Airtable sends the browser back to the app's callback route with `code` and `state`.
 3. Send both to `POST /session`, from the same browser and with the header `X-CSRF: 1`: the service
-   keeps the tokens. (Or send them to `POST /token-exchange`, if the page keeps the tokens itself.)
+   keeps the tokens.{or_exchange}
 
 Every error has the same body. `error` is for programs, `error_description` for people, `action`
 says what to do: `retry`, `restart_login`, `reconnect` or `fix_config`.
 """
+
+_OR_EXCHANGE = " (Or send them to `POST /token-exchange`, if the page keeps the tokens itself.)"
 
 _QUERY = "airtable_oauth.query_string"
 
@@ -46,7 +48,7 @@ def create_app(settings: Settings | None = None, **parts: Unpack[Parts]) -> Fast
         settings,
         title="airtable-oauth",
         summary="Connect an app to Airtable",
-        description=_DESCRIPTION,
+        description=_description(settings),
         version=version("airtable-oauth"),
         lifespan=airtable.lifespan,
         openapi_url="/openapi.json" if settings.docs else None,
@@ -125,6 +127,11 @@ def require_exporter(settings: Settings) -> None:
         raise ModuleNotFoundError(
             f"{variable} needs an exporter: pip install 'airtable-oauth[telemetry]'"
         ) from None
+
+
+def _description(settings: Settings) -> str:
+    """The overview in `/docs`. It names only the routes that these settings leave on."""
+    return _DESCRIPTION.format(or_exchange=_OR_EXCHANGE if settings.expose_tokens else "")
 
 
 def _telemetry(settings: Settings) -> TelemetryConfig:

@@ -1,5 +1,4 @@
 import asyncio
-import json
 from typing import Any
 
 import httpx
@@ -560,7 +559,7 @@ async def test_endpoints_that_hand_out_tokens_can_be_removed(
     ) as browser:
         for path in ("/token-exchange", "/token-refresh"):
             assert (await browser.post(path, json={}, headers=CSRF)).status_code == 404
-            assert path not in json.dumps((await browser.get("/openapi.json")).json()["paths"])
+            assert path not in (await browser.get("/openapi.json")).text
         assert (await log_in(browser, simulator)).status_code == 201
 
 
