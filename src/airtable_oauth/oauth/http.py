@@ -9,7 +9,7 @@ import httpx
 from yarl import URL
 
 from airtable_oauth.causes import cause_of
-from airtable_oauth.errors import NotSent, UpstreamError, UpstreamTimeout
+from airtable_oauth.errors import NotSent, UpstreamError
 
 _MAX_ANSWER_BYTES = 64 * 1024
 _FIRST_FINAL_STATUS = 200
@@ -197,7 +197,7 @@ def decompress(body: bytes, encoding: str | None, most: int = _MAX_ANSWER_BYTES)
         return b""
 
 
-def as_upstream_error(error: httpx.TransportError) -> UpstreamError | UpstreamTimeout:
+def as_upstream_error(error: httpx.TransportError) -> UpstreamError:
     """Distinguish a request that was certainly not sent from one with an unknown outcome."""
     cause = error.__cause__
     if isinstance(error, httpx.ConnectError) and (cause is None or isinstance(cause, _NOT_SENT)):
