@@ -207,6 +207,8 @@ class AirtableOAuth:
     def all_connections(self) -> AsyncIterator[Connection]:
         """Every connection of the integration, for maintenance. Reads the whole store.
 
+        With Redis, a connection may come twice.
+
         Raises:
             errors.Unavailable: the store does not answer.
         """

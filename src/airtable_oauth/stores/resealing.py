@@ -22,7 +22,7 @@ class Resealing:
     """Progress of re-encrypting the records of one integration."""
 
     seen: int = 0
-    """Records that the first pass found."""
+    """Records that the first pass found. Redis's scan may find one twice, which counts twice."""
     resealed: int = 0
     """Re-encrypted with the first key by this run, in any pass."""
     left_alone: int = 0
