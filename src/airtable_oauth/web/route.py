@@ -17,17 +17,26 @@ from airtable_oauth.errors import (
     CHALLENGE,
     Action,
     AirtableOAuthError,
+    AuthorizationError,
+    ClientRefused,
     ContentTooLarge,
+    CrossSiteRefused,
     DamagedRecord,
+    InvalidGrant,
     InvalidInput,
     InvalidRequest,
+    LoginNotFound,
     MethodNotAllowed,
     NotFound,
+    NotSent,
     ServerError,
     StoreUnavailable,
+    TokenRequestRefused,
     UnknownEncryptionKey,
     UnknownRecordFormat,
     UnsupportedMediaType,
+    UpstreamError,
+    UpstreamTimeout,
 )
 from airtable_oauth.web.access_log import log_crash, log_failed_request, notes_of
 from airtable_oauth.web.csrf import refuse_cross_site
@@ -48,6 +57,29 @@ body could not be parsed, for example because it is not UTF-8."""
 
 STORE_ERRORS = (StoreUnavailable, UnknownEncryptionKey, UnknownRecordFormat, DamagedRecord)
 """The errors of a route that reads from the store, for `documented`."""
+
+TOKEN_ERRORS = (
+    InvalidGrant,
+    TokenRequestRefused,
+    ClientRefused,
+    UpstreamError,
+    NotSent,
+    UpstreamTimeout,
+)
+"""The errors of a token request to Airtable."""
+
+LOGIN_ERRORS = (
+    LoginNotFound,
+    AuthorizationError,
+    *TOKEN_ERRORS,
+    CrossSiteRefused,
+    InvalidInput,
+    *STORE_ERRORS,
+)
+"""The errors of a route that finishes a login. If the route has a body, add `BODY_ERRORS`."""
+
+BODY_ERRORS = (ContentTooLarge, UnsupportedMediaType)
+"""The errors of a body that is refused before it is parsed."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 

@@ -5,21 +5,11 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 
 from airtable_oauth.errors import (
-    AuthorizationError,
-    ClientRefused,
     ConnectionNotNamed,
-    ContentTooLarge,
     CrossSiteRefused,
-    InvalidGrant,
     InvalidInput,
-    LoginNotFound,
     NotConnected,
-    NotSent,
     OtherUser,
-    TokenRequestRefused,
-    UnsupportedMediaType,
-    UpstreamError,
-    UpstreamTimeout,
 )
 from airtable_oauth.oauth.login import Logins
 from airtable_oauth.vault.connections import Connections
@@ -33,23 +23,14 @@ from airtable_oauth.web.models import (
     ConnectionHealth,
     OwnedConnection,
 )
-from airtable_oauth.web.route import STORE_ERRORS, LoginErrorBody, documented
-
-_BEGIN_ERRORS = (
-    LoginNotFound,
-    AuthorizationError,
-    InvalidGrant,
-    TokenRequestRefused,
-    CrossSiteRefused,
-    ContentTooLarge,
-    UnsupportedMediaType,
-    InvalidInput,
-    ClientRefused,
-    UpstreamError,
-    NotSent,
-    UpstreamTimeout,
-    *STORE_ERRORS,
+from airtable_oauth.web.route import (
+    BODY_ERRORS,
+    LOGIN_ERRORS,
+    STORE_ERRORS,
+    LoginErrorBody,
+    documented,
 )
+
 _ERRORS = (NotConnected, CrossSiteRefused, *STORE_ERRORS)
 
 
@@ -102,7 +83,11 @@ class SessionRoutes:
         self._scopes = scopes
         self._begun_model = FinishedConnection if by_host else BegunSession
         self._model = OwnedConnection if by_host else ConnectionHealth
-        begin_errors = (*_BEGIN_ERRORS, *((NotConnected, OtherUser) if by_host else ()))
+        begin_errors = (
+            *LOGIN_ERRORS,
+            *BODY_ERRORS,
+            *((NotConnected, OtherUser) if by_host else ()),
+        )
         errors = documented(*_ERRORS, *((ConnectionNotNamed, InvalidInput) if by_host else ()))
         self.router = APIRouter(route_class=callers.route_class, tags=["session"])
         self.router.add_api_route(

@@ -5,29 +5,21 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Query, Request
 from pydantic import ConfigDict, Field
 
-from airtable_oauth.errors import (
-    AuthorizationError,
-    ClientRefused,
-    ContentTooLarge,
-    CrossSiteRefused,
-    InvalidGrant,
-    InvalidInput,
-    LoginNotFound,
-    NotSent,
-    RefreshConflict,
-    TokenEndpointBusy,
-    TokenRequestRefused,
-    UnsupportedMediaType,
-    UpstreamError,
-    UpstreamTimeout,
-)
+from airtable_oauth.errors import InvalidInput, RefreshConflict, TokenEndpointBusy
 from airtable_oauth.oauth.login import Logins
 from airtable_oauth.oauth.protocol import Callback
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.web.callers import Callers
 from airtable_oauth.web.cookies import LoginCookies
 from airtable_oauth.web.models import ApiModel, CallbackParameters
-from airtable_oauth.web.route import STORE_ERRORS, LoginErrorBody, OAuthRoute, documented
+from airtable_oauth.web.route import (
+    BODY_ERRORS,
+    LOGIN_ERRORS,
+    TOKEN_ERRORS,
+    LoginErrorBody,
+    OAuthRoute,
+    documented,
+)
 
 
 class RefreshParameters(ApiModel):
@@ -63,34 +55,7 @@ class LoginTokens(Tokens):
         return self.model_copy(update={"return_to": return_to})
 
 
-_EXCHANGE_ERRORS = (
-    LoginNotFound,
-    AuthorizationError,
-    InvalidGrant,
-    TokenRequestRefused,
-    CrossSiteRefused,
-    InvalidInput,
-    ClientRefused,
-    UpstreamError,
-    NotSent,
-    *STORE_ERRORS,
-    UpstreamTimeout,
-)
-
-
-_REFRESH_ERRORS = (
-    InvalidGrant,
-    TokenRequestRefused,
-    RefreshConflict,
-    ContentTooLarge,
-    UnsupportedMediaType,
-    InvalidInput,
-    ClientRefused,
-    UpstreamError,
-    NotSent,
-    TokenEndpointBusy,
-    UpstreamTimeout,
-)
+_REFRESH_ERRORS = (*TOKEN_ERRORS, RefreshConflict, *BODY_ERRORS, InvalidInput, TokenEndpointBusy)
 
 
 class ExchangeRoutes:
@@ -106,16 +71,14 @@ class ExchangeRoutes:
             methods=["POST"],
             summary="Finish a login",
             response_model_exclude_unset=True,
-            responses=documented(
-                *_EXCHANGE_ERRORS, ContentTooLarge, UnsupportedMediaType, model=LoginErrorBody
-            ),
+            responses=documented(*LOGIN_ERRORS, *BODY_ERRORS, model=LoginErrorBody),
         )
         self.router.add_api_route(
             "/token-exchange",
             self.token_exchange_by_query,
             summary="Finish a login by GET, for clients that cannot POST",
             response_model_exclude_unset=True,
-            responses=documented(*_EXCHANGE_ERRORS, model=LoginErrorBody),
+            responses=documented(*LOGIN_ERRORS, model=LoginErrorBody),
         )
 
     async def token_exchange(self, parameters: CallbackParameters, request: Request) -> LoginTokens:
