@@ -154,23 +154,24 @@ def _run_service(port: int, environment: dict[str, str]) -> None:
 
 
 def _ready(spa: str, api: str, airtable: str) -> str:
-    return (
-        f"\n  Open {spa}\n\n"
-        f"  service    {api}  (documentation: {api}/docs)\n"
-        f"  simulator  {airtable}  (recent requests; can cause faults)\n\n"
-        "  Press Ctrl-C to stop all three.\n"
-    )
+    return f"\n  Open {spa}\n\n{_addresses(api, airtable)}\n  Press Ctrl-C to stop all three.\n"
 
 
 def _ready_for_app(app: str, api: str, airtable: str) -> str:
     return (
         f"\n  Start your app on {app}. Its callback route is {_callback(app)}\n\n"
-        f"  service    {api}  (documentation: {api}/docs)\n"
-        f"  simulator  {airtable}  (recent requests; can cause faults)\n\n"
+        f"{_addresses(api, airtable)}\n"
         "  To run your own service instead, use the simulator's integration:\n"
         f"  client ID      {DEMO_CLIENT_ID}\n"
         f"  client secret  {DEMO_SECRET}  (valid only for this simulator)\n\n"
         "  Press Ctrl-C to stop both.\n"
+    )
+
+
+def _addresses(api: str, airtable: str) -> str:
+    return (
+        f"  service    {api}  (documentation: {api}/docs)\n"
+        f"  simulator  {airtable}  (recent requests; can cause faults)\n"
     )
 
 
