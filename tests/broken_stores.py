@@ -20,7 +20,8 @@ from redis import Redis
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from airtable_oauth.stores.sql import SqlStore, entries
+from airtable_oauth.stores.database import entries
+from airtable_oauth.stores.sql import SqlStore
 from tests.helpers import free_port
 
 SECRET = "canary-of-the-store"

@@ -12,7 +12,7 @@ import pytest
 from tests.helpers import free_port
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("redis", "sqlalchemy", "aiosqlite", "asyncpg", "jinja2", "opentelemetry.sdk", "pytest")
+EXTRAS = ("redis", "sqlalchemy", "asyncpg", "jinja2", "opentelemetry.sdk", "pytest")
 
 
 @pytest.fixture(scope="module")

@@ -17,13 +17,15 @@ from redis.asyncio import Redis
 from sqlalchemy import insert
 
 from airtable_oauth.settings import PREFIX
+from airtable_oauth.stores.database import entries
 from airtable_oauth.stores.encrypted import EncryptedStore
 from airtable_oauth.stores.memory import MemoryStore
-from airtable_oauth.stores.sql import SqlStore, entries
+from airtable_oauth.stores.sql import SqlStore
 from airtable_oauth.vault.model import StoredConnection
 from airtable_oauth.vault.repository import ConnectionRepository
 from tests.bench.peers import SETTINGS, STORES, Servers
 from tests.bench.processes import descendants, processor_seconds
+from tests.stores.backends import execute
 
 _KEYS = [bytes(range(32)), bytes(range(1, 33))]
 _DAY = 24 * 3600.0
@@ -130,11 +132,8 @@ async def _database(url: str) -> tuple[Write, Callable[[], Awaitable[None]]]:
             {"key": key, "value": value, "expires_at": now + ttl}
             for key, (value, ttl) in batch.items()
         ]
-        async with store._engine.execution_options(  # noqa: SLF001 (to write in bulk)
-            isolation_level="SERIALIZABLE"
-        ).begin() as connection:
-            if rows:
-                await connection.execute(insert(entries), rows)
+        if rows:
+            await execute(store, insert(entries).values(rows))
 
     return write, store.close
 

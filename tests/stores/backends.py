@@ -16,10 +16,11 @@ from redis.asyncio import Redis
 from sqlalchemy import Executable, delete, select, update
 
 from airtable_oauth.stores import Store
+from airtable_oauth.stores.database import entries
 from airtable_oauth.stores.encrypted import EncryptedStore
 from airtable_oauth.stores.memory import MemoryStore
 from airtable_oauth.stores.redis import RedisStore
-from airtable_oauth.stores.sql import SqlStore, entries
+from airtable_oauth.stores.sql import SqlStore
 from tests.helpers import FakeClock, free_port
 
 KEYS = [bytes(range(32)), bytes(range(1, 33))]

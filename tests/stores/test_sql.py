@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import ClauseElement, delete, func, select, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 
 from airtable_oauth.errors import StoreUnavailable
-from airtable_oauth.stores import sql
+from airtable_oauth.stores.database import entries
+from airtable_oauth.stores.postgres import PostgresDatabase
 from airtable_oauth.stores.sql import SqlStore
+from airtable_oauth.stores.sqlite import SqliteDatabase
 from tests.proxy import Proxy, proxy
 from tests.stores.backends import execute
 
@@ -66,7 +69,7 @@ async def icu_store(icu_postgres_url: str) -> AsyncIterator[SqlStore]:
     """An empty table on a PostgreSQL that sorts by language rules."""
     store = SqlStore(icu_postgres_url)
     await store.now()
-    await execute(store, delete(sql.entries))
+    await execute(store, delete(entries))
     yield store
     await store.close()
 
@@ -100,7 +103,7 @@ async def fill(store: SqlStore, prefix: str, count: int, *, seconds: float) -> N
         "WHERE n < :count) "
         "SELECT CAST(:prefix AS text) || n, CAST('v' AS bytea), :ends FROM numbers"
     )
-    if store._engine.dialect.name == "sqlite":  # noqa: SLF001 (its SQL)
+    if isinstance(store.database, SqliteDatabase):
         insert = text(str(insert).replace("bytea", "blob"))
     ends = await store.now() + seconds
     await execute(store, insert.bindparams(prefix=prefix, ends=ends, count=count))
@@ -110,7 +113,7 @@ async def fill(store: SqlStore, prefix: str, count: int, *, seconds: float) -> N
 async def plan_of(store: SqlStore, statement: ClauseElement) -> str:
     """The plan that PostgreSQL chooses for a statement."""
     compiled = statement.compile(
-        dialect=store._engine.dialect,  # noqa: SLF001 (its SQL)
+        dialect=postgresql.dialect(),
         compile_kwargs={"literal_binds": True},
     )
     rows = await execute(store, text(f"EXPLAIN {str(compiled).replace(':', chr(92) + ':')}"))
@@ -127,6 +130,15 @@ async def test_restart_loses_nothing(url: str) -> None:
     await second.close()
 
 
+async def test_closed_store_can_be_used_again(url: str) -> None:
+    """An app that starts a second time in one process opens its store again."""
+    store = SqlStore(url)
+    await store.put(KEY, b"v", 60)
+    await store.close()
+    assert await store.pop(KEY) == b"v"
+    await store.close()
+
+
 async def test_rows_that_have_ended_are_swept_out(url: str) -> None:
     """A write starts a sweep, which deletes expired rows and keeps live ones."""
     store = SqlStore(url, sweep_seconds=0)
@@ -140,7 +152,7 @@ async def test_rows_that_have_ended_are_swept_out(url: str) -> None:
 
 async def absent(store: SqlStore, key: str) -> bool:
     """Whether the table has no row for a key, live or expired."""
-    return not await execute(store, select(sql.entries.c.key).where(sql.entries.c.key == key))
+    return not await execute(store, select(entries.c.key).where(entries.c.key == key))
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
@@ -151,7 +163,7 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -
 
 
 async def backlog(store: SqlStore) -> int:
-    count = select(func.count()).where(sql.entries.c.key.startswith("airtable:login:ended"))
+    count = select(func.count()).where(entries.c.key.startswith("airtable:login:ended"))
     return int((await execute(store, count))[0][0])
 
 
@@ -182,9 +194,9 @@ async def test_sweep_deletes_a_thousand_rows_at_a_time(url: str) -> None:
     """A single statement must not hold its locks for long."""
     store = SqlStore(url)
     await store.now()
-    await execute(store, delete(sql.entries))
+    await execute(store, delete(entries))
     await fill(store, "airtable:login:ended", 2500, seconds=-60)
-    removed = [await execute(store, store.removal().returning(sql.entries.c.key)) for _ in range(4)]
+    removed = [await execute(store, store.removal().returning(entries.c.key)) for _ in range(4)]
     assert [len(rows) for rows in removed] == [1000, 1000, 500, 0]
     await store.close()
 
@@ -203,18 +215,23 @@ async def test_closing_ends_a_sweep(url: str) -> None:
     store = SqlStore(url)
     left = await backlog(store)
     assert 0 < left <= BACKLOG
-    await execute(store, delete(sql.entries))
+    await execute(store, delete(entries))
     await store.close()
+
+
+def postgres(store: SqlStore) -> PostgresDatabase:
+    assert isinstance(store.database, PostgresDatabase)
+    return store.database
 
 
 async def test_sweep_spares_a_row_that_is_stored_again_meanwhile(postgres_url: str) -> None:
     """The sweep checks the newest version of a row, not the expired one that it found."""
     store = SqlStore(postgres_url, sweep_seconds=3600)
     await store.now()
-    await execute(store, delete(sql.entries))
+    await execute(store, delete(entries))
     await fill(store, "airtable:login:ended", 1, seconds=-60)
     key = "airtable:login:ended1"
-    async with store._engine.connect() as other:  # noqa: SLF001 (holds a transaction open)
+    async with postgres(store).engine.connect() as other:
         await other.exec_driver_sql("BEGIN")
         lives = "UPDATE airtable_oauth_entries SET expires_at = expires_at + 600"
         await other.exec_driver_sql(lives)
@@ -229,10 +246,10 @@ async def test_sweep_passes_over_a_row_that_another_holds(postgres_url: str) -> 
     """The sweep skips locked rows instead of waiting. The next sweep deletes them."""
     store = SqlStore(postgres_url)
     await store.now()
-    await execute(store, delete(sql.entries))
+    await execute(store, delete(entries))
     await fill(store, "airtable:login:ended", 2, seconds=-60)
-    removal = store.removal().returning(sql.entries.c.key)
-    async with store._engine.connect() as other:  # noqa: SLF001 (holds a transaction open)
+    removal = store.removal().returning(entries.c.key)
+    async with postgres(store).engine.connect() as other:
         await other.exec_driver_sql("BEGIN")
         hold = "SELECT 1 FROM airtable_oauth_entries WHERE key = 'airtable:login:ended1' FOR UPDATE"
         await other.exec_driver_sql(hold)
@@ -317,8 +334,10 @@ async def test_writer_that_is_locked_out_gives_up_in_time(tmp_path: Path) -> Non
     url = f"sqlite:///{tmp_path}/store.db"
     store, other = SqlStore(url), SqlStore(url)
     await store.put(KEY, b"v", 60)
-    async with other._engine.connect() as connection:  # noqa: SLF001 (holds a lock open)
-        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+    await other.now()
+    assert isinstance(other.database, SqliteDatabase)
+    with other.database.engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
         started = time.monotonic()
         with pytest.raises(StoreUnavailable):
             await store.put(KEY, b"w", 60)
@@ -326,7 +345,7 @@ async def test_writer_that_is_locked_out_gives_up_in_time(tmp_path: Path) -> Non
         entry = await store.get(KEY)
         assert entry is not None
         assert entry.value == b"v"
-        await connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("COMMIT")
     await store.put(KEY, b"w", 60)
     await store.close()
     await other.close()

@@ -1,56 +1,25 @@
-"""The durable store: SQLite (3.35 or newer) for one machine, PostgreSQL for any number."""
+"""The durable store: SQLite for one machine, PostgreSQL for any number."""
 
 import asyncio
 import json
 import math
-import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Delete,
-    Double,
-    Executable,
-    Index,
-    LargeBinary,
-    MetaData,
-    Select,
-    String,
-    Table,
-    any_,
-    collate,
-    delete,
-    func,
-    select,
-    text,
-    update,
-)
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy import Delete, Executable, Select, delete, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import StoreUnavailable
 from airtable_oauth.logs import logger
 from airtable_oauth.request_notes import log_fields
 from airtable_oauth.stores import STORE_TIMEOUT, Entry, Turn
+from airtable_oauth.stores.database import CLOSE_SECONDS, Database, entries
 from airtable_oauth.stores.pages import is_wanted
-from airtable_oauth.stores.sql_turns import TABLE, TURNS
-from airtable_oauth.stores.url import PostgresTarget, postgres_target
+from airtable_oauth.stores.postgres import PostgresDatabase
+from airtable_oauth.stores.sqlite import SqliteDatabase
 
-_CONNECT_TIMEOUTS = 5
-"""Connecting to PostgreSQL takes many round trips: it may take this many operation timeouts."""
-_CREATE_SECONDS = 60.0
-"""For creating the table and its indexes. An index may have to be built over a large table."""
-_LOCK_SHARE = 0.7
-"""Share of an operation's timeout for which SQLite waits for another process to finish writing."""
-_CLOSE_SECONDS = 5.0
-_CONNECTIONS = {"sqlite": 4, "postgresql": 20}
 _SWEEP_SECONDS = 60.0
 _SWEEP_ROWS = 1000
 _SWEEP_DEADLINE = 30.0
@@ -59,19 +28,6 @@ _SWEEP_PAUSE = 0.05
 """Seconds between two statements of a sweep, so that others can write."""
 _PAGE = 2000
 """Keys that a scan reads in one statement: a few milliseconds of work."""
-
-entries = Table(
-    TABLE,
-    MetaData(),
-    Column("key", String(255), primary_key=True),
-    Column("value", LargeBinary, nullable=False),
-    Column("expires_at", Double, nullable=False),
-)
-_by_time = Index("airtable_oauth_entries_by_time", entries.c.expires_at)
-_bytewise = collate(entries.c.key, "C")
-_by_key = Index("airtable_oauth_entries_by_key", _bytewise)
-"""For ranges of keys. PostgreSQL orders the primary key by the database's collation, which may
-ignore punctuation at first: `a:b` is then not between `a:` and `a;`."""
 
 
 class SqlStore:
@@ -97,12 +53,9 @@ class SqlStore:
         If creating the table takes longer, it continues in the background.
         """
         self._timeout = timeout
-        self._dialect = "sqlite" if url.startswith("sqlite:") else "postgresql"
-        self._engine = _engine(url, timeout, pool_size or _CONNECTIONS[self._dialect])
-        self._insert = sqlite.insert if self._dialect == "sqlite" else postgresql.insert
-        self._now = _NOW[self._dialect]
-        self._turns = TURNS[self._dialect]
-        self._ordered_key = entries.c.key if self._dialect == "sqlite" else _bytewise
+        kind = SqliteDatabase if url.startswith("sqlite:") else PostgresDatabase
+        self.database: Database = kind(url, timeout=timeout, pool_size=pool_size)
+        self._now = self.database.now
         self._opening: asyncio.Task[None] | None = None
         self._sweep_seconds = sweep_seconds
         self._next_sweep = -math.inf
@@ -125,7 +78,7 @@ class SqlStore:
     async def put(self, key: str, value: bytes, ttl: float) -> None:
         """See `Store.put`."""
         row = {"value": value, "expires_at": self._now + ttl}
-        statement = self._insert(entries).values(key=key, **row)
+        statement = self.database.insert(entries).values(key=key, **row)
         await self._run(
             statement.on_conflict_do_update(index_elements=[entries.c.key], set_=row), writes=True
         )
@@ -133,7 +86,7 @@ class SqlStore:
     async def add(self, key: str, value: bytes, ttl: float) -> bool:
         """See `Store.add`. An expired row counts as absent."""
         row = {"value": value, "expires_at": self._now + ttl}
-        statement = self._insert(entries).values(key=key, **row)
+        statement = self.database.insert(entries).values(key=key, **row)
         rows = await self._run(
             statement.on_conflict_do_update(
                 index_elements=[entries.c.key], set_=row, where=entries.c.expires_at <= self._now
@@ -166,17 +119,17 @@ class SqlStore:
         """See `Store.reserve_turn`. If one statement reserves no turn, another reads the wait."""
         values = {"key": key, "empty": json.dumps([0] * most), "most": most, "window": window}
         if within >= 0:
-            statement = self._turns.reserve.bindparams(**values, within=within)
+            statement = self.database.turns.reserve.bindparams(**values, within=within)
             rows = await self._run(statement, writes=True)
             if rows:
                 return Turn(max(0.0, rows[0][0]), is_reserved=True)
-        rows = await self._run(self._turns.ask.bindparams(**values))
+        rows = await self._run(self.database.turns.ask.bindparams(**values))
         return Turn(max(0.0, rows[0][0]) if rows else 0.0, is_reserved=False)
 
     async def delay_turns(self, key: str, *, most: int, window: float, seconds: float) -> None:
         """See `Store.delay_turns`."""
         values = {"key": key, "empty": json.dumps([0] * most), "most": most, "window": window}
-        statement = self._turns.delay.bindparams(**values, seconds=seconds)
+        statement = self.database.turns.delay.bindparams(**values, seconds=seconds)
         await self._run(statement, writes=True)
 
     async def scan(
@@ -202,7 +155,7 @@ class SqlStore:
 
         Each has its remaining time to live.
         """
-        key = self._ordered_key
+        key = self.database.ordered_key
         return (
             select(entries.c.key, entries.c.expires_at - self._now)
             .where(key > last, key < end, entries.c.expires_at > self._now)
@@ -220,10 +173,10 @@ class SqlStore:
         for task in background:
             task.cancel()
         if background:
-            await asyncio.wait(background, timeout=_CLOSE_SECONDS)
+            await asyncio.wait(background, timeout=CLOSE_SECONDS)
         if self._running:  # timed out, but still releasing their connections
-            await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
-        await self._engine.dispose()
+            await asyncio.wait(self._running, timeout=CLOSE_SECONDS)
+        await self.database.close()
 
     def removal(self) -> Delete:
         """The statement that deletes a batch of expired rows, oldest first.
@@ -240,11 +193,7 @@ class SqlStore:
             .with_for_update(skip_locked=True)
             .scalar_subquery()
         )
-        if self._dialect == "sqlite":
-            return delete(entries).where(entries.c.key.in_(batch), expired)
-        # The array is computed once, and its keys are looked up in the primary key's index.
-        keys = func.array(batch, type_=postgresql.ARRAY(String))
-        return delete(entries).where(entries.c.key == any_(keys), expired)
+        return delete(entries).where(self.database.is_in(batch), expired)
 
     def _live(self, key: str) -> tuple[Any, Any]:
         return entries.c.key == key, entries.c.expires_at > self._now
@@ -295,113 +244,14 @@ class SqlStore:
 
     async def _execute(self, statement: Executable) -> Sequence[Any]:
         await self._open()
-        async with self._engine.connect() as connection:
-            result = await connection.execute(statement)
-            return result.fetchall() if result.returns_rows else ()
+        return await self.database.execute(statement)
 
     async def _open(self) -> None:
         """Create the table, once. A caller that times out does not interrupt it."""
         if self._opening is None or _has_failed(self._opening):
-            self._opening = asyncio.create_task(self._create())
+            self._opening = asyncio.create_task(self.database.create())
         await asyncio.shield(self._opening)
-
-    async def _create(self) -> None:
-        if self._dialect == "postgresql":
-            async with asyncio.timeout(_CONNECT_TIMEOUTS * self._timeout):
-                if await _is_complete(self._engine):
-                    return
-        create = _create_in_sqlite if self._dialect == "sqlite" else _create_in_postgresql
-        async with asyncio.timeout(_CREATE_SECONDS):
-            await create(self._engine)
 
 
 def _has_failed(task: asyncio.Task[None]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
-
-
-async def _create_in_sqlite(engine: AsyncEngine) -> None:
-    """Create the table, in WAL mode, so that readers and a writer can work at the same time.
-
-    SQLite does not wait for the lock that changing the mode needs, so this tries until it succeeds.
-    """
-    _create_private_file(engine.url.database or "")
-    async with engine.connect() as connection:
-        while True:
-            try:
-                await connection.execute(text("PRAGMA journal_mode=WAL"))
-                await _create(connection)
-            except OperationalError as error:
-                if "locked" not in str(error):
-                    raise
-                await asyncio.sleep(0.05)
-            else:
-                return
-
-
-def _create_private_file(path: str) -> None:
-    """Create an empty database file that only this user can read, unless the file exists.
-
-    SQLite would create it with the umask's mode, which often lets every user read it. The `-wal`
-    and `-shm` files next to it get the same mode from SQLite. An existing file is never opened
-    here: closing it would release the locks that SQLite holds on it for this process.
-    """
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-
-
-async def _is_complete(engine: AsyncEngine) -> bool:
-    """Whether the newest index exists, and so the whole schema. If so, no DDL rights are needed."""
-    async with engine.connect() as connection:
-        exists = text(f"SELECT to_regclass('{_by_key.name}') IS NOT NULL")
-        return bool((await connection.execute(exists)).scalar())
-
-
-async def _create_in_postgresql(engine: AsyncEngine) -> None:
-    """Create the table under a lock: with `IF NOT EXISTS` alone, two processes can collide."""
-    transactional = engine.execution_options(isolation_level="READ COMMITTED")
-    async with transactional.begin() as connection:
-        await connection.execute(text("SELECT pg_advisory_xact_lock(7262)"))
-        await _create(connection)
-        await connection.execute(CreateIndex(_by_key, if_not_exists=True))
-
-
-async def _create(connection: AsyncConnection) -> None:
-    await connection.execute(CreateTable(entries, if_not_exists=True))
-    await connection.execute(CreateIndex(_by_time, if_not_exists=True))
-
-
-def _engine(url: str, timeout: float, pool_size: int) -> AsyncEngine:
-    options: dict[str, Any] = {
-        "isolation_level": "AUTOCOMMIT",
-        "pool_size": pool_size,
-        "max_overflow": 0,
-        "pool_timeout": timeout,
-    }
-    if url.startswith("sqlite:"):
-        file = make_url(url).set(drivername="sqlite+aiosqlite")
-        lock = {"timeout": _LOCK_SHARE * timeout}
-        return create_async_engine(file, connect_args=lock, **options)
-    connect = _connector(postgres_target(url), timeout)
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
-
-
-def _connector(target: PostgresTarget, timeout: float) -> Callable[[], Awaitable[Any]]:
-    """Return a function that connects to PostgreSQL. asyncpg parses the URL as libpq would."""
-    seconds = target.connect_timeout or _CONNECT_TIMEOUTS * timeout
-
-    async def connect() -> Any:
-        import asyncpg  # type: ignore[import-untyped] # noqa: PLC0415 (not needed for SQLite)
-
-        try:
-            return await asyncpg.connect(target.dsn, timeout=seconds)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise StoreUnavailable(cause=cause_of(error)) from error
-
-    return connect
-
-
-# Clocks that are constant within a statement, so that an index on `expires_at` can be used.
-_NOW: dict[str, Any] = {
-    "sqlite": (func.julianday("now") - 2440587.5) * 86400.0,
-    "postgresql": func.extract("epoch", func.statement_timestamp()).cast(Double),
-}
