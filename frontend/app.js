@@ -1,14 +1,13 @@
-import { createAirtableOAuth } from "./airtable-oauth.js";
-import { config } from "./config.js";
+import { createClient } from "./client.js";
 import { createRouter } from "./router.js";
-import { authCallback } from "./views/auth-callback.js";
-import { base } from "./views/base.js";
-import { login } from "./views/login.js";
-import { loginFailure } from "./views/login-failure.js";
-import { loginSuccess } from "./views/login-success.js";
-import { reconnect } from "./views/reconnect.js";
+import { authCallback } from "./pages/auth-callback.js";
+import { base } from "./pages/base.js";
+import { login } from "./pages/login.js";
+import { loginFailure } from "./pages/login-failure.js";
+import { loginSuccess } from "./pages/login-success.js";
+import { reconnect } from "./pages/reconnect.js";
 
-const oauth = createAirtableOAuth(config);
+const oauth = await createClient();
 
 /** The guard of a page for users without a connection. Others are sent to their connection's page. */
 async function whenAnonymous() {

@@ -22,6 +22,11 @@ def expect_heading(page: Page, text: str) -> None:
     expect(page.get_by_role("main")).not_to_contain_text("undefined")
 
 
+def state_key(service: Stack) -> str:
+    """Where the browser module stores the state of a login."""
+    return f"airtable-oauth {service.api} state"
+
+
 def connect(page: Page) -> None:
     page.goto("/")
     click(page, "Connect Airtable")
@@ -192,7 +197,7 @@ def test_login_finishes_only_in_the_browser_that_began_it(
     other = elsewhere.new_page()
     other.goto("/")
     other.evaluate(
-        "state => sessionStorage.setItem('airtable-oauth.state', state)", query_of(url)["state"]
+        "entry => sessionStorage.setItem(...entry)", [state_key(service), query_of(url)["state"]]
     )
     other.goto(url)
     expect_heading(other, "This login has ended")
@@ -226,9 +231,7 @@ def test_callback_that_runs_twice_sends_one_exchange(page: Page, service: Stack)
     page.goto("/login-failure")
     returned = page.evaluate(
         """async (query) => {
-            const { createAirtableOAuth } = await import("/airtable-oauth.js");
-            const { config } = await import("/config.js");
-            const oauth = createAirtableOAuth(config);
+            const oauth = await (await import("/client.js")).createClient();
             const parameters = new URLSearchParams(query);
             return Promise.all([oauth.finish(parameters), oauth.finish(parameters)]);
         }""",

@@ -410,7 +410,7 @@ def test_every_shape_of_a_cell_reads_as_something(page: Page, service: Stack) ->
         for function in ("cell", "full"):
             shown = page.evaluate(
                 """async ([name, field, value]) => {
-                    const found = (await import("/cells.js"))[name](field, value, null);
+                    const found = (await import("/parts/cells.js"))[name](field, value, null);
                     return found?.textContent ?? found;
                 }""",
                 [function, field, value],

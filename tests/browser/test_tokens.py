@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, Response, Route, expect
 
-from tests.browser.test_connect import click, connect, expect_heading
+from tests.browser.test_connect import click, connect, expect_heading, state_key
 from tests.processes import Stack
 
 pytestmark = pytest.mark.browser
@@ -188,10 +188,8 @@ def test_reconnect_names_its_connection_in_an_old_browser(page: Page, service: S
     page.route(f"{service.api}/authorization-url*", lambda route: route.abort())
     page.evaluate(
         """async () => {
-            const { createAirtableOAuth } = await import("/airtable-oauth.js");
-            const { config } = await import("/config.js");
-            const oauth = createAirtableOAuth(config);
-            await oauth.connect("/bases", { connection: "con_1" }).catch(() => {});
+            const oauth = await (await import("/client.js")).createClient();
+            await oauth.connect({ returnTo: "/bases", connection: "con_1" }).catch(() => {});
             await oauth.connect().catch(() => {});
         }"""
     )
@@ -220,15 +218,13 @@ def test_second_click_sends_nothing(page: Page, service: Stack) -> None:
     page.route(f"{service.api}/authorization-url*", lambda route: route.abort())
     page.evaluate(
         """async () => {
-            const { createAirtableOAuth } = await import("/airtable-oauth.js");
-            const { config } = await import("/config.js");
-            const oauth = createAirtableOAuth(config);
+            const oauth = await (await import("/client.js")).createClient();
             const ignore = () => {};
             const twice = (call) => Promise.all([call().catch(ignore), call().catch(ignore)]);
-            await twice(() => oauth.connect("/bases"));
-            await twice(() => oauth.renew());
+            await twice(() => oauth.connect({ returnTo: "/bases" }));
+            if (oauth.renew) await twice(() => oauth.renew());
             await twice(() => oauth.disconnect());
-            await oauth.connect("/bases").catch(() => {}); // a later click is a new one
+            await oauth.connect({ returnTo: "/bases" }).catch(ignore); // later, so a new one
         }"""
     )
     assert len(begun) == 2
@@ -259,16 +255,18 @@ def test_login_whose_answer_is_lost_is_finished_by_another_try(page: Page, servi
     expect_heading(page, "Your Airtable is connected")
     assert len(finishing) == 2
     assert service.token_requests() == before + 1
-    assert page.evaluate("sessionStorage.getItem('airtable-oauth.state')") is None
+    assert page.evaluate("key => sessionStorage.getItem(key)", state_key(service)) is None
 
 
 def test_foreign_callback_leaves_the_login_of_the_tab_alone(page: Page, service: Stack) -> None:
     """Such a callback once deleted the tab's state, so that the user's own login failed."""
     page.goto("/")
-    page.evaluate("sessionStorage.setItem('airtable-oauth.state', 'the-state-of-this-tab')")
+    page.evaluate(
+        "entry => sessionStorage.setItem(...entry)", [state_key(service), "the-state-of-this-tab"]
+    )
     page.goto("/auth-callback?code=foreign&state=foreign-state-of-another")
     expect_heading(page, "This login did not start here")
-    kept = page.evaluate("sessionStorage.getItem('airtable-oauth.state')")
+    kept = page.evaluate("key => sessionStorage.getItem(key)", state_key(service))
     assert kept == "the-state-of-this-tab"
 
 

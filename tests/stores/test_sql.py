@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import ClauseElement, delete, func, select, text
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 
 from airtable_oauth.errors import StoreUnavailable
@@ -113,7 +112,7 @@ async def fill(store: SqlStore, prefix: str, count: int, *, seconds: float) -> N
 async def plan_of(store: SqlStore, statement: ClauseElement) -> str:
     """The plan that PostgreSQL chooses for a statement."""
     compiled = statement.compile(
-        dialect=postgresql.dialect(),
+        dialect=postgres(store).engine.dialect,
         compile_kwargs={"literal_binds": True},
     )
     rows = await execute(store, text(f"EXPLAIN {str(compiled).replace(':', chr(92) + ':')}"))

@@ -43,6 +43,12 @@ class Callers(Protocol):
     ) -> Connection:
         """The connection of a login that is complete; the caller may use it from now on."""
 
+    async def session_ends_at(self, request: Request) -> float | None:
+        """When the browser's session ends if it is not used, in seconds since 1970.
+
+        None if the caller has no session of ours.
+        """
+
     async def disconnect(self, connection_id: str, request: Request, response: Response) -> None:
         """Erase the tokens of the caller's connection.
 

@@ -70,6 +70,10 @@ class HostCallers:
         del request, response
         return await self._connections.get(login.connection_id)
 
+    async def session_ends_at(self, request: Request) -> None:
+        """The host's sessions are its own."""
+        del request
+
     async def disconnect(self, connection_id: str, request: Request, response: Response) -> None:
         """Erase the tokens. The host's user stays logged in to the host."""
         del request, response

@@ -69,10 +69,12 @@ class ConnectionHealth(ApiModel):
     """When the connection ends if it is not used; null if Airtable does not say."""
 
     @classmethod
-    def of(
-        cls, connection: Connection, scopes: Collection[str], *, return_to: str | None = None
-    ) -> Self:
-        """What this model shows of a connection; `scopes` are those that the service asks for."""
+    def of(cls, connection: Connection, scopes: Collection[str], **more: Any) -> Self:
+        """What this model shows of a connection.
+
+        `scopes` are those that the service asks for, `more` a subclass's own fields. Those that are
+        None are left out.
+        """
         granted = connection.scopes
         fields: dict[str, Any] = {
             "id": connection.id,
@@ -81,12 +83,19 @@ class ConnectionHealth(ApiModel):
             "user": connection.user,
             "scopes": list(granted),
             "missing_scopes": [scope for scope in scopes if scope not in granted],
-            "expires_at": _time(connection.expires_at),
-            "reconnect_by": connection.reconnect_by and _time(connection.reconnect_by),
+            "expires_at": utc(connection.expires_at),
+            "reconnect_by": connection.reconnect_by and utc(connection.reconnect_by),
         }
         return cls.model_validate(
-            fields if return_to is None else fields | {"return_to": return_to}
+            fields | {name: value for name, value in more.items() if value is not None}
         )
+
+
+class SessionHealth(ConnectionHealth):
+    """The health of a session's connection."""
+
+    session_ends_at: datetime
+    """When this browser's session ends if it is not used. The user must then connect again."""
 
 
 class OwnedConnection(ConnectionHealth):
@@ -96,5 +105,6 @@ class OwnedConnection(ConnectionHealth):
     """For the header `X-Airtable-Connection`, and for `?connection=` to reconnect it."""
 
 
-def _time(seconds: float) -> datetime:
+def utc(seconds: float) -> datetime:
+    """Seconds since 1970 as a time."""
     return datetime.fromtimestamp(int(seconds), UTC)

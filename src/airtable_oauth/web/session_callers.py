@@ -92,6 +92,14 @@ class SessionCallers:
         self._cookie.set(response, session_id)
         return connection
 
+    async def session_ends_at(self, request: Request) -> float:
+        """When the browser's session ends if it is not used, in seconds since 1970.
+
+        Raises:
+            NotConnected: the browser has no session, or its session has ended.
+        """
+        return self._sessions.ends_at(await self._session(request))
+
     async def disconnect(self, connection_id: str, request: Request, response: Response) -> None:
         """Erase the tokens, end the session, and forget its login, so that no callback repeats it.
 

@@ -78,7 +78,7 @@ class Sessions:
         session_id = base64url(self.random(32))
         now = await self.clock.now()
         session = Session(connection_id, login_key, created_at=now, touched_at=now)
-        ttl = self._end(session) - now
+        ttl = self.ends_at(session) - now
         await self.store.put(self._key(session_id), session.to_bytes(), ttl)
         return session_id
 
@@ -92,7 +92,7 @@ class Sessions:
         if entry is None:
             return None
         session, now = Session.from_bytes(entry.value), await self.clock.now()
-        if now >= self._end(session):
+        if now >= self.ends_at(session):
             return None
         if now - session.touched_at >= min(_TOUCH_SECONDS, self.idle_ttl / 10):
             await self._touch(session_id, replace(session, touched_at=now), entry.version)
@@ -102,13 +102,17 @@ class Sessions:
         """End a session."""
         await self.store.pop(self._key(session_id))
 
+    def ends_at(self, session: Session) -> float:
+        """The time at which a session ends if it is not used again, in seconds since 1970."""
+        return min(session.touched_at + self.idle_ttl, session.created_at + self.max_ttl)
+
     async def _touch(self, session_id: str, touched: Session, version: bytes) -> None:
         """Store that the session is in use, and prolong its connection if necessary.
 
         If the store fails, the request goes on: the next one tries again. If the session has
         changed meanwhile, another request has done this.
         """
-        end = self._end(touched)
+        end = self.ends_at(touched)
         with suppress(Unavailable):
             if end > touched.connection_until:
                 until = end + CONNECTION_GRACE
@@ -118,10 +122,6 @@ class Sessions:
             await self.store.replace(
                 self._key(session_id), touched.to_bytes(), ttl, version=version
             )
-
-    def _end(self, session: Session) -> float:
-        """The time at which a session ends if it is not used again."""
-        return min(session.touched_at + self.idle_ttl, session.created_at + self.max_ttl)
 
     def _key(self, session_id: str) -> str:
         return storage_key(self.name, "session", session_id)

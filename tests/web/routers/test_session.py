@@ -1,4 +1,5 @@
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -68,7 +69,9 @@ async def test_login_begins_a_session(browser: httpx.AsyncClient, simulator: Sim
         "missing_scopes": [],
     }
     again = await browser.get("/session")
-    assert again.json() == answer.json()
+    health = again.json()
+    assert health.pop("session_ends_at").endswith("Z")
+    assert health == answer.json()
     tokens = {*simulator.vault.access_tokens, *simulator.vault.refresh_tokens}
     assert len(tokens) == 2
     assert not [token for token in tokens if token in f"{answer.text}{answer.headers}{again.text}"]
@@ -375,6 +378,25 @@ async def test_session_ends_when_it_is_not_used(
         assert (await browser.get("/session")).status_code == 200
     clock.advance(14 * 86400)
     assert error_of(await browser.get("/session"))[0] == 401
+
+
+async def test_session_tells_its_end(
+    browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock
+) -> None:
+    """It is fourteen days after the last use, but at most sixty days after the login."""
+
+    async def ends_at() -> float:
+        await browser.get("/session")  # counts as a use
+        health = (await browser.get("/session")).json()
+        return datetime.fromisoformat(health["session_ends_at"]).timestamp()
+
+    await log_in(browser, simulator)
+    began = clock()
+    for days in (0, 13, 26, 39):
+        clock.now = began + days * 86400
+        assert await ends_at() == pytest.approx(clock() + 14 * 86400, abs=1)
+    clock.now = began + 52 * 86400
+    assert await ends_at() == pytest.approx(began + 60 * 86400, abs=1)
 
 
 async def test_session_ends_in_any_case(

@@ -22,6 +22,8 @@ from airtable_oauth.web.models import (
     CallbackParameters,
     ConnectionHealth,
     OwnedConnection,
+    SessionHealth,
+    utc,
 )
 from airtable_oauth.web.route import (
     BODY_ERRORS,
@@ -82,7 +84,7 @@ class SessionRoutes:
         self._connections = connections
         self._scopes = scopes
         self._begun_model = FinishedConnection if by_host else BegunSession
-        self._model = OwnedConnection if by_host else ConnectionHealth
+        self._model = OwnedConnection if by_host else SessionHealth
         begin_errors = (
             *LOGIN_ERRORS,
             *BODY_ERRORS,
@@ -135,9 +137,13 @@ class SessionRoutes:
         connection = await self._callers.log_in(login, request, response)
         return self._begun_model.of(connection, self._scopes, return_to=login.return_to)
 
-    async def session(self, connection_id: str) -> ConnectionHealth:
+    async def session(self, request: Request, connection_id: str) -> ConnectionHealth:
         """Say whether the connection works, and if not, why."""
-        return self._model.of(await self._connections.get(connection_id), self._scopes)
+        connection = await self._connections.get(connection_id)
+        ends_at = await self._callers.session_ends_at(request)
+        return self._model.of(
+            connection, self._scopes, session_ends_at=None if ends_at is None else utc(ends_at)
+        )
 
     async def disconnect(
         self, request: Request, response: Response, connection_id: str

@@ -1,6 +1,6 @@
-import { cell, columnsOf, isNumeric, valueOf } from "../cells.js";
+import { cell, columnsOf, isNumeric, valueOf } from "./cells.js";
 import { h } from "../dom.js";
-import { createLinks } from "../links.js";
+import { createLinks } from "./links.js";
 import { record } from "./record.js";
 import { trouble } from "./trouble.js";
 
@@ -17,12 +17,12 @@ export function grid(app, base, table) {
     for (const button of section.querySelectorAll(".pager button")) button.disabled = true;
     if (!section.hasChildNodes()) section.append(h("p", { class: "padded", role: "status" }, "Loading records…"));
     try {
-      const page = await app.oauth.records(base.id, table.id, { offset: offsets[wanted] });
+      const page = await app.oauth.records.page(base.id, table.id, { offset: offsets[wanted] });
       number = wanted;
       offsets[wanted + 1] = page.offset;
       section.replaceChildren(...shown(page.records));
     } catch (failure) {
-      const stale = failure.error === "LIST_RECORDS_ITERATOR_NOT_AVAILABLE";
+      const stale = failure.code === "LIST_RECORDS_ITERATOR_NOT_AVAILABLE";
       const again = () => {
         section.replaceChildren();
         load(stale ? 0 : wanted);

@@ -1,4 +1,4 @@
-import { own } from "./own.js";
+import { own } from "../own.js";
 
 const WORDS = {
   "data.records:read": "See the data in records",

@@ -1,8 +1,8 @@
 import { h } from "../dom.js";
 import { own } from "../own.js";
-import { inWords } from "../scopes.js";
-import { disconnectButton } from "./disconnect-button.js";
-import { notAllowed, trouble } from "./trouble.js";
+import { inWords } from "../parts/scopes.js";
+import { disconnectButton } from "../parts/disconnect-button.js";
+import { notAllowed, trouble } from "../parts/trouble.js";
 
 const LEVELS = { create: "Creator", edit: "Editor", comment: "Commenter", read: "Read only", none: "No access" };
 
@@ -82,7 +82,7 @@ function scopes({ scopes, missingScopes }) {
 }
 
 function access(app, session) {
-  return app.oauth.tokens === "server" ? kept(session.reconnectBy) : held(app, session);
+  return !app.oauth.renew ? kept(session.reconnectBy) : held(app, session);
 }
 
 /** With tokens on the server, which renews them automatically. */

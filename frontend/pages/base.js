@@ -1,6 +1,6 @@
 import { h } from "../dom.js";
-import { grid } from "./grid.js";
-import { notAllowed, trouble } from "./trouble.js";
+import { grid } from "../parts/grid.js";
+import { notAllowed, trouble } from "../parts/trouble.js";
 
 /** A base: a tab for each table, and the records of one of them. */
 export function base(app, session, { base: baseId, table: tableId }) {

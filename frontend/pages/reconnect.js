@@ -1,7 +1,7 @@
 import { h } from "../dom.js";
 import { own } from "../own.js";
-import { connectButton } from "./connect-button.js";
-import { disconnectButton } from "./disconnect-button.js";
+import { connectButton } from "../parts/connect-button.js";
+import { disconnectButton } from "../parts/disconnect-button.js";
 
 const REASONS = {
   revoked: ["Airtable no longer lets this app in", "The integration was removed in Airtable, or an administrator took the access back."],

@@ -23,7 +23,7 @@ export function createLinks(oauth, base) {
     if (!primary) return found;
     let offset;
     for (let page = 0; page < 10; page++) {
-      const answer = await oauth.records(base.id, tableId, { fields: [primary.name], offset });
+      const answer = await oauth.records.page(base.id, tableId, { fields: [primary.name], offset });
       for (const record of answer.records) found.set(record.id, String(valueOf(record, primary) ?? "Unnamed record"));
       offset = answer.offset;
       if (!offset) break;

@@ -1,5 +1,5 @@
-import { h } from "./dom.js";
-import { own } from "./own.js";
+import { h } from "../dom.js";
+import { own } from "../own.js";
 
 // How each field type is shown. The shapes of the values: airtable.com/developers/web/api/field-model
 

@@ -1,4 +1,4 @@
-import { columnsOf, full, valueOf } from "../cells.js";
+import { columnsOf, full, valueOf } from "./cells.js";
 import { h } from "../dom.js";
 
 /** A dialog that shows a record in full, over the grid. */

@@ -6,7 +6,7 @@ export function connectButton({ oauth, navigate }, { label, returnTo }) {
     button.disabled = true;
     button.textContent = "Opening Airtable…";
     try {
-      await oauth.connect(returnTo);
+      await oauth.connect({ returnTo });
     } catch (failure) {
       navigate("/login-failure", { state: { ...failure, from: returnTo } });
     }

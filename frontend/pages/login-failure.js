@@ -1,6 +1,6 @@
 import { h } from "../dom.js";
 import { own } from "../own.js";
-import { connectButton } from "./connect-button.js";
+import { connectButton } from "../parts/connect-button.js";
 
 const EXPLANATIONS = {
   access_denied: ["Access was not granted", "You declined in Airtable, or an administrator does not allow this app. Nothing was connected."],
@@ -17,7 +17,7 @@ const OTHERWISE = ["Airtable could not be connected", "Airtable did not answer a
 /** What happened, what to do, and a button to try again. `failure` has the fields of an AirtableOAuthError. */
 export function loginFailure(app, failure) {
   const [title, text] =
-    own(EXPLANATIONS, failure?.error) ?? own(BY_ACTION, failure?.action) ?? OTHERWISE;
+    own(EXPLANATIONS, failure?.code) ?? own(BY_ACTION, failure?.action) ?? OTHERWISE;
   return h("section", { class: "card hero" },
     h("p", { class: "eyebrow bad" }, "Not connected"),
     h("h1", {}, title),
@@ -26,10 +26,10 @@ export function loginFailure(app, failure) {
       connectButton(app, { label: "Try again", returnTo: failure?.from }),
       h("a", { class: "button", href: "/" }, "Back to the start"),
     ),
-    failure?.error && h("details", {},
+    failure?.code && h("details", {},
       h("summary", {}, "Details"),
       h("dl", {},
-        h("dt", {}, "Error"), h("dd", {}, h("code", {}, failure.error)),
+        h("dt", {}, "Error"), h("dd", {}, h("code", {}, failure.code)),
         failure.requestId && h("dt", {}, "Request"),
         failure.requestId && h("dd", {}, h("code", {}, failure.requestId)),
       ),

@@ -35,7 +35,7 @@ export function trouble(app, what, failure, again) {
     again();
   };
   return h("div", { class: "trouble" },
-    h("p", { role: "alert" }, `${what} ${own(WORDS, failure.error) ?? "Airtable did not answer as expected."}`),
+    h("p", { role: "alert" }, `${what} ${own(WORDS, failure.code) ?? "Airtable did not answer as expected."}`),
     h("button", { type: "button", onclick: tryAgain }, "Try again"),
   );
 }

@@ -1,5 +1,5 @@
 import { h } from "../dom.js";
-import { connectButton } from "./connect-button.js";
+import { connectButton } from "../parts/connect-button.js";
 
 const INTEGRATIONS = "https://airtable.com/?integrations=thirdParty";
 

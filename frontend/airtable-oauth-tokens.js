@@ -1,0 +1,163 @@
+/*!
+ * airtable-oauth 0.1.0: tokens in the browser. Copyright 2026 the airtable-oauth contributors. MIT License.
+ * It comes from `frontend/airtable-oauth-tokens.js` of the project airtable-oauth. Copy it with `airtable-oauth.js`.
+ */
+
+import { AirtableOAuthError, asSession, createClient, send } from "./airtable-oauth.js";
+
+/**
+ * @typedef {import("./airtable-oauth.js").CallOptions} CallOptions
+ * @typedef {import("./airtable-oauth.js").Connection} Connection
+ * @typedef {import("./airtable-oauth.js").Options} Options
+ * @typedef {import("./airtable-oauth.js").Parts} Parts
+ */
+
+/**
+ * @typedef {object} Tokens As they are stored. Times are milliseconds since 1970.
+ * @property {string} access_token
+ * @property {string} refresh_token
+ * @property {string} scope
+ * @property {number} expires_at
+ * @property {number | null} reconnect_by
+ * @property {boolean} [refused] Whether Airtable has refused the access token.
+ * @property {boolean} [ended] Whether the refresh token has ended as well.
+ */
+
+/**
+ * The module's object, for a page that holds the tokens itself, and calls Airtable's Web API.
+ *
+ * Tokens are in `sessionStorage`: they are gone when the tab is closed, and any script of the page can read
+ * them. They are refreshed only when `renew` is called, because a duplicated tab holds the same refresh
+ * token, which works once.
+ *
+ * @param {Options & {airtableApiUrl?: string}} options `airtableApiUrl`: base URL of Airtable's Web API.
+ */
+export function createAirtableOAuthWithTokens({ airtableApiUrl = "https://api.airtable.com", ...options }) {
+  const { client, connection, shared, timed } = createClient(options, (parts) =>
+    tokensOfTab(parts, airtableApiUrl.replace(/\/+$/, "")));
+  return {
+    ...client,
+    /**
+     * Exchange the refresh token for new tokens. Call it when the user asks for it.
+     *
+     * @param {CallOptions} [options]
+     * @returns {Promise<void>}
+     */
+    renew: ({ signal } = {}) => shared("renew", () => timed(signal, connection.renew)),
+  };
+}
+
+/** @param {Parts} parts @param {string} airtableApiUrl */
+function tokensOfTab({ storage, service }, airtableApiUrl) {
+  const waitForTurn = createTurns();
+
+  /** @returns {Tokens | null} */
+  const read = () => JSON.parse(storage.get("tokens") ?? "null");
+  /** @param {Tokens} tokens */
+  const write = (tokens) => storage.set("tokens", JSON.stringify(tokens));
+
+  function required() {
+    const tokens = read();
+    if (tokens) return tokens;
+    throw new AirtableOAuthError({
+      error: "not_connected",
+      error_description: "Airtable isn't connected in this tab.",
+      action: "reconnect",
+    }, { status: 401 });
+  }
+
+  /** Store the answer of the token endpoint. @param {any} answer */
+  function keep({ access_token, refresh_token, scope, expires_in, refresh_expires_in }) {
+    const now = Date.now();
+    write({
+      access_token,
+      refresh_token,
+      scope,
+      expires_at: now + expires_in * 1000,
+      reconnect_by: refresh_expires_in === null ? null : now + refresh_expires_in * 1000,
+    });
+  }
+
+  /**
+   * Note what Airtable answered about these tokens, unless they were replaced in the meantime.
+   *
+   * @param {string} accessToken
+   * @param {Partial<Tokens>} found
+   */
+  function mark(accessToken, found) {
+    const current = read();
+    if (current?.access_token === accessToken) write({ ...current, ...found });
+  }
+
+  return {
+    /** @type {"renew"} */
+    expired: "renew",
+    isShared: false,
+    /** @type {Connection["finish"]} */
+    async finish(body, signal) {
+      const answer = await service("/token-exchange", { method: "POST", body, signal });
+      keep(answer);
+      return answer;
+    },
+    async session() {
+      const tokens = read();
+      return tokens && asSession({
+        ...health(tokens),
+        user: null,
+        scopes: tokens.scope.split(" ").filter(Boolean),
+        missing_scopes: [],
+        expires_at: tokens.expires_at,
+        reconnect_by: tokens.reconnect_by,
+      });
+    },
+    async disconnect() {
+      storage.remove("tokens");
+    },
+    /** @param {AbortSignal} signal */
+    async renew(signal) {
+      const { access_token, refresh_token } = required();
+      try {
+        keep(await service("/token-refresh", { method: "POST", body: { refresh_token }, signal }));
+      } catch (failure) {
+        if (failure instanceof AirtableOAuthError && failure.action === "reconnect") {
+          mark(access_token, { ended: true });
+        }
+        throw failure;
+      }
+    },
+    /** @type {Connection["request"]} */
+    async request(path, init) {
+      await waitForTurn(path);
+      const { access_token } = required();
+      const response = await send(airtableApiUrl + path, {
+        ...init,
+        headers: { ...init.headers, Authorization: `Bearer ${access_token}` },
+      });
+      if (response.status === 401) mark(access_token, { refused: true });
+      return response;
+    },
+  };
+}
+
+/** The status of tokens in this tab, and why they have ended. @param {Tokens} tokens */
+function health({ ended, refused, expires_at, reconnect_by }) {
+  const now = Date.now();
+  if (ended) return { status: "reconnect_required", reason: "revoked" };
+  if (reconnect_by !== null && reconnect_by <= now) return { status: "reconnect_required", reason: "expired" };
+  return { status: refused || expires_at <= now ? "renewal_required" : "connected", reason: null };
+}
+
+/** A function that waits until a request may be sent. Above five a second to a base, Airtable rejects all for 30 s. */
+function createTurns() {
+  /** When requests went to each base. @type {Map<string, number[]>} */
+  const turns = new Map();
+
+  return async function waitForTurn(/** @type {string} */ path) {
+    const base = path.match(/\/(app\w+)/)?.[1];
+    if (!base) return;
+    const recent = (turns.get(base) ?? []).filter((at) => at > Date.now() - 1100);
+    const at = recent.length < 5 ? Date.now() : /** @type {number} */ (recent[recent.length - 5]) + 1100;
+    turns.set(base, [...recent, at]);
+    await new Promise((resolve) => setTimeout(resolve, at - Date.now()));
+  };
+}

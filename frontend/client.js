@@ -1,0 +1,9 @@
+import { config } from "./config.js";
+
+/** The module's object, for where the tokens are. The other module is not loaded. */
+export async function createClient() {
+  if (config.tokens === "browser") {
+    return (await import("./airtable-oauth-tokens.js")).createAirtableOAuthWithTokens(config);
+  }
+  return (await import("./airtable-oauth.js")).createAirtableOAuth(config);
+}
