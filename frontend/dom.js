@@ -16,3 +16,11 @@ export function h(tag, properties = {}, ...children) {
   element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
+
+/** Have screen readers read a message, which is not shown. @param {string} message */
+export function announce(message) {
+  const region = document.querySelector("dialog[open] [data-live]") ?? document.getElementById("live");
+  if (!region) return;
+  region.textContent = "";
+  setTimeout(() => { region.textContent = message; }, 50); // a text that is the same would not be read again
+}

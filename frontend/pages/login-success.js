@@ -1,10 +1,7 @@
 import { h } from "../dom.js";
-import { own } from "../own.js";
-import { inWords } from "../parts/scopes.js";
 import { disconnectButton } from "../parts/disconnect-button.js";
 import { notAllowed, trouble } from "../parts/trouble.js";
-
-const LEVELS = { create: "Creator", edit: "Editor", comment: "Commenter", read: "Read only", none: "No access" };
+import { levelInWords, scopeInWords } from "../words.js";
 
 /** The guarded page: who is connected, until when, what was granted, and the bases. */
 export function loginSuccess(app, session) {
@@ -68,16 +65,16 @@ function shown(bases) {
     h("li", {}, h("a", { class: "tile", href: `/bases/${base.id}` },
       h("span", { class: "initial", "aria-hidden": "true" }, base.name.slice(0, 1)),
       h("strong", {}, base.name),
-      h("span", { class: "soft" }, own(LEVELS, base.permissionLevel) ?? base.permissionLevel),
+      h("span", { class: "soft" }, levelInWords(base.permissionLevel)),
     ))))];
 }
 
 function scopes({ scopes, missingScopes }) {
   return [
     h("ul", { class: "checks" }, ...scopes.map((scope) =>
-      h("li", {}, inWords(scope), h("code", {}, scope)))),
+      h("li", {}, scopeInWords(scope), h("code", {}, scope)))),
     missingScopes.length > 0 && h("p", { class: "soft" },
-      `Asked for and not granted: ${missingScopes.map(inWords).join(", ")}. What needs it will not work.`),
+      `Asked for and not granted: ${missingScopes.map(scopeInWords).join(", ")}. What needs it will not work.`),
   ].filter(Boolean);
 }
 

@@ -1,16 +1,6 @@
 import { h } from "../dom.js";
-import { own } from "../own.js";
+import { failedRequest } from "../words.js";
 import { connectButton } from "./connect-button.js";
-
-const WORDS = {
-  rate_limited: "Airtable asks this app to slow down. Wait half a minute, then try again.",
-  RATE_LIMIT_REACHED: "Airtable asks this app to slow down. Wait half a minute, then try again.",
-  INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND: "It is not there any more, or it is not shared with this app.",
-  INVALID_PERMISSIONS: "Your Airtable account may not do this.",
-  NOT_FOUND: "It is not there any more.",
-  LIST_RECORDS_ITERATOR_NOT_AVAILABLE: "Airtable has forgotten where this list was. Start from the first page.",
-  unreachable: "The connection to this app's server was lost. Check your network, then try again.",
-};
 
 /**
  * What failed and why, with a button to try again, connect again or renew the tokens.
@@ -35,7 +25,7 @@ export function trouble(app, what, failure, again) {
     again();
   };
   return h("div", { class: "trouble" },
-    h("p", { role: "alert" }, `${what} ${own(WORDS, failure.code) ?? "Airtable did not answer as expected."}`),
+    h("p", { role: "alert" }, `${what} ${failedRequest(failure)}`),
     h("button", { type: "button", onclick: tryAgain }, "Try again"),
   );
 }
