@@ -235,7 +235,7 @@ def test_openapi_documents_the_statuses_of_the_contract() -> None:
     ("model", "field", "words"),
     [
         ("BegunSession", "return_to", "absent if there was none"),
-        ("ConnectionHealth", "reason", "null if it need not be"),
+        ("SessionHealth", "reason", "null if it need not be"),
         ("AirtableUser", "email", "`user.email:read`"),
         ("Disconnected", "provider_revoked", "no revocation endpoint"),
         ("LoginTokens", "refresh_expires_in", "Seconds until the refresh token expires"),
