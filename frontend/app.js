@@ -1,42 +1,133 @@
 import { createClient } from "./client.js";
-import { createGuards } from "./guards.js";
+import { createGuards, isOtherSession } from "./guards.js";
+import { loadPage } from "./load.js";
+import { pageTrouble } from "./pages/page-trouble.js";
 import { createRouter } from "./router.js";
-import { authCallback } from "./pages/auth-callback.js";
-import { base } from "./pages/base.js";
-import { login } from "./pages/login.js";
-import { loginFailure } from "./pages/login-failure.js";
-import { loginSuccess } from "./pages/login-success.js";
-import { reconnect } from "./pages/reconnect.js";
+
+/**
+ * What every page is given.
+ *
+ * @typedef {object} App
+ * @property {import("./airtable-oauth.js").AirtableOAuth & {renew?: () => Promise<void>}} oauth
+ * @property {ReturnType<typeof createRouter>["navigate"]} navigate
+ * @property {ReturnType<typeof createRouter>["back"]} back
+ * @property {ReturnType<typeof createRouter>["show"]} show Create the page that is shown again, after its guard.
+ * @property {ReturnType<typeof createRouter>["recheck"]} recheck
+ * @property {ReturnType<typeof createRouter>["takeQuery"]} takeQuery
+ * @property {() => Promise<void>} disconnect
+ */
+
+/** @typedef {import("./router.js").Route} Route */
+/** @typedef {import("./airtable-oauth.js").Session} Session */
 
 const oauth = await createClient();
-
 const guards = createGuards(oauth);
-const router = createRouter(document.getElementById("view"), {
-  "/": { title: "Connect", view: (state) => login(app, state), guard: guards.whenAnonymous },
-  "/auth-callback": { title: "Connecting", view: () => authCallback(app) },
+let isDisconnecting = false;
+/** @type {Session | null} The session that the bar shows. */
+let known = null;
+
+/** @type {Route} */
+const base = {
+  title: "Base",
+  guard: guards.whenConnected,
+  load: withAccess(async () => {
+    const page = await loadPage(import("./pages/base.js"), "home", "grid", "record");
+    return ({ context, parameters }) => page.base(app, context, /** @type {any} */ (parameters));
+  }),
+};
+
+const { navigate, back, show, recheck, takeQuery } = createRouter(byId("view"), {
+  "/": {
+    title: "Connect",
+    guard: guards.whenAnonymous,
+    load: async () => {
+      const { login } = await import("./pages/login.js");
+      return (place) => login(app, place);
+    },
+  },
+  "/auth-callback": {
+    title: "Connecting",
+    load: async () => {
+      const { authCallback } = await import("./pages/auth-callback.js");
+      return () => authCallback(app);
+    },
+  },
   "/login-success": {
     title: "Connected",
-    view: (_, session) => loginSuccess(app, session),
     guard: guards.whenConnected,
+    load: withAccess(async () => {
+      const { loginSuccess } = await loadPage(import("./pages/login-success.js"), "home");
+      return (place) => loginSuccess(app, place);
+    }),
   },
-  "/bases/:base": {
-    title: "Base",
-    view: (_, session, parameters) => base(app, session, parameters),
-    guard: guards.whenConnected,
-  },
-  "/bases/:base/:table": {
-    title: "Base",
-    view: (_, session, parameters) => base(app, session, parameters),
-    guard: guards.whenConnected,
-  },
+  "/bases/:base": base,
+  "/bases/:base/:table": base,
+  "/bases/:base/:table/:record": base,
   "/reconnect": {
-    title: "Connect again",
-    view: (state, session) => reconnect(app, session, state),
+    title: "Reconnect",
     guard: guards.whenEnded,
+    load: async () => {
+      const { reconnect } = await import("./pages/reconnect.js");
+      return (place) => reconnect(app, place);
+    },
   },
-  "/login-failure": { title: "Not connected", view: (state) => loginFailure(app, state) },
-}, (failure) => loginFailure(app, { ...failure, from: location.pathname + location.search }));
+  "/login-failure": {
+    title: "Couldn't connect",
+    guard: guards.whenFailed,
+    load: async () => {
+      const { loginFailure } = await import("./pages/login-failure.js");
+      return (place) => loginFailure(app, place);
+    },
+  },
+}, { failed: (failure) => pageTrouble(app, failure), passed: updateBar, changed: isOtherSession });
 
-const app = { oauth, navigate: router.navigate };
+/** @type {App} */
+const app = { oauth, navigate, back, show, recheck, takeQuery, disconnect };
 
-router.show();
+/**
+ * A page that needs an access token. If the token in this tab has expired, it can be refreshed in the page's place.
+ *
+ * @param {Route["load"]} load
+ * @returns {Route["load"]}
+ */
+function withAccess(load) {
+  return async () => {
+    const create = await load();
+    return async (place) => {
+      if (place.context.status !== "renewal_required") return create(place);
+      return (await import("./pages/access-expired.js")).accessExpired(app);
+    };
+  };
+}
+
+/** End the connection, and say so on the login page. */
+async function disconnect() {
+  isDisconnecting = true;
+  try {
+    await oauth.disconnect();
+  } finally {
+    isDisconnecting = false;
+  }
+  await navigate("/", { flash: { disconnected: true } });
+}
+
+/** Who is connected, and how to disconnect. @param {Session | null | undefined} session */
+async function updateBar(session = null) {
+  const before = known;
+  known = session;
+  const bar = byId("account");
+  if (!session) return bar.replaceChildren();
+  if (bar.hasChildNodes() && !isOtherSession(before, session)) return;
+  const loaded = await loadPage(import("./parts/account.js"), "dialog").catch(() => null); // the next page tries again
+  if (loaded && known === session) bar.replaceChildren(loaded.account(app, session));
+}
+
+/** @param {string} id */
+function byId(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`index.html has no #${id}`);
+  return found;
+}
+
+oauth.onChange(() => { if (!isDisconnecting) recheck(); }); // also if another tab connects or disconnects
+show();

@@ -13,14 +13,41 @@ export function h(tag, properties = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  for (const child of children) {
+    if (child !== null && child !== undefined && child !== false) element.append(child);
+  }
   return element;
 }
 
-/** Have screen readers read a message, which is not shown. @param {string} message */
+/**
+ * Have screen readers read a message, which is not shown. While a dialog is open, they read nothing outside it:
+ * it needs an element of its own with `aria-live` and `data-live`.
+ *
+ * @param {string} message
+ */
 export function announce(message) {
   const region = document.querySelector("dialog[open] [data-live]") ?? document.getElementById("live");
   if (!region) return;
   region.textContent = "";
   setTimeout(() => { region.textContent = message; }, 50); // a text that is the same would not be read again
+}
+
+/** The title of the tab names what is shown. @param {string} text */
+export function setTitle(text) {
+  document.title = `${text} · Connect Airtable`;
+}
+
+/**
+ * A new view is on the screen: its heading becomes the title of the tab, and gets the focus.
+ *
+ * @param {HTMLElement} view
+ * @param {string} [title] The title if the view has no heading yet.
+ */
+export function present(view, title) {
+  const heading = view.querySelector("h1");
+  const name = heading?.textContent ?? title;
+  if (name) setTitle(name);
+  const target = heading ?? view;
+  target.setAttribute("tabindex", "-1");
+  target.focus({ preventScroll: true });
 }

@@ -1,34 +1,59 @@
 /**
  * @typedef {import("./airtable-oauth.js").Session} Session
- * @typedef {object} Passage What a guard decides: the page's context, or the path to go to instead.
- * @property {string} [otherwise]
- * @property {Session} [context]
+ * @typedef {import("./router.js").Place} Place
+ * @typedef {import("./router.js").Passage} Passage
+ * @typedef {(place: Place) => Promise<Passage>} Guard
  */
 
+const HOME = "/login-success";
+
 /**
- * The guards of the pages. Each asks for the session, and decides whether its page may be shown.
+ * The guards of the pages. Each asks for the session, and decides whether its page may be shown. A guard that gets
+ * no answer fails: it does not guess.
  *
  * @param {{session: () => Promise<Session | null>}} oauth
  */
 export function createGuards(oauth) {
   return {
-    /** For users without a connection. Others are sent to their connection's page. @returns {Promise<Passage>} */
-    async whenAnonymous() {
-      return (await oauth.session()) ? { otherwise: "/login-success" } : {};
+    /** For users without a connection. @type {Guard} */
+    async whenAnonymous({ state }) {
+      return (await oauth.session()) ? { otherwise: state?.from ?? HOME } : {};
     },
 
-    /** For a page that needs a connection. Other users are sent to the page where they connect or reconnect. @returns {Promise<Passage>} */
-    async whenConnected() {
+    /** For a page that needs a connection. Other users are sent to the page where they connect or reconnect. @type {Guard} */
+    async whenConnected({ path }) {
       const session = await oauth.session();
-      if (!session) return { otherwise: "/" };
-      return session.status === "reconnect_required" ? { otherwise: "/reconnect" } : { context: session };
+      if (!session) return { otherwise: "/", state: { from: path } };
+      return isEnded(session) ? { otherwise: "/reconnect", state: { from: path } } : { context: session };
     },
 
-    /** For a connection that has ended. @returns {Promise<Passage>} */
-    async whenEnded() {
+    /** For a connection that has ended. @type {Guard} */
+    async whenEnded({ state }) {
       const session = await oauth.session();
-      if (!session) return { otherwise: "/" };
-      return session.status === "reconnect_required" ? { context: session } : { otherwise: "/login-success" };
+      if (!session) return { otherwise: "/", state };
+      return isEnded(session) ? { context: session } : { otherwise: state?.from ?? HOME };
+    },
+
+    /** For a login that failed. The connection that a person had before still works. @type {Guard} */
+    async whenFailed({ state, flash }) {
+      if (!state?.failure) return { otherwise: "/" };
+      const session = await oauth.session();
+      if (!session || isEnded(session)) return { context: session };
+      return { otherwise: HOME, flash: flash?.isNew && { failure: state.failure } };
     },
   };
 }
+
+/** @param {Session} session */
+const isEnded = (session) => session.status === "reconnect_required";
+
+/**
+ * Whether a page would show something else for this session.
+ *
+ * @param {Session | null | undefined} before
+ * @param {Session | null | undefined} now
+ */
+export const isOtherSession = (before, now) => identity(before) !== identity(now);
+
+/** @param {Session | null | undefined} session */
+const identity = (session) => session && JSON.stringify([session.user, session.scopes, session.status === "renewal_required"]);

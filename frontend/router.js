@@ -1,80 +1,215 @@
+import { present } from "./dom.js";
+import { findRoute } from "./routes.js";
+
+/**
+ * Where the user is.
+ *
+ * @typedef {object} Place
+ * @property {string} path With the query.
+ * @property {Record<string, string>} parameters The values of the path's parts that begin with `:`.
+ * @property {any} state Given to `navigate`. It stays with the entry of the history.
+ * @property {any} flash Given to `navigate`, for one view: a reload or the back button does not see it.
+ * @property {any} context Returned by the guard.
+ */
+
+/**
+ * What a guard decides: the page's context, or the path to go to instead.
+ *
+ * @typedef {object} Passage
+ * @property {any} [context]
+ * @property {string} [otherwise]
+ * @property {any} [state]
+ * @property {any} [flash]
+ */
+
+/**
+ * @typedef {object} Page
+ * @property {HTMLElement} element
+ * @property {(parameters: any) => boolean} [follow] Called with the values of a new path that has the same route.
+ *   Returns whether the page shows it now; otherwise the page is created again.
+ * @property {() => void} [leave] Called when another page takes its place.
+ */
+
 /**
  * @typedef {object} Route
- * @property {string} title
- * @property {(state: any, context: any, parameters: Record<string, string>) => HTMLElement} view
- *   Creates the page. `state` was given to `navigate`, `context` was returned by the guard, and
- *   `parameters` are the values of the path's parts that begin with `:`.
- * @property {() => Promise<{otherwise?: string, context?: any}>} [guard] Called before `view`. If it
- *   returns `otherwise`, the router goes to that path instead.
+ * @property {string} title For as long as the page has no heading.
+ * @property {() => Promise<(place: Place) => HTMLElement | Page | Promise<HTMLElement | Page>>} load Loads the page's modules, and returns the
+ *   function that creates it.
+ * @property {(place: Place) => Promise<Passage>} [guard] Asked before the page is created.
  */
 
 /**
- * Shows the view of the current path.
- *
- * @param {HTMLElement} outlet
- * @param {Record<string, Route>} routes By path, in which `:name` matches any part. The first
- *   is shown for unknown paths.
- * @param {(failure: any) => HTMLElement} trouble What to show when a guard fails.
+ * @typedef {object} Options
+ * @property {(failure: any) => HTMLElement} failed Creates what is shown if a guard fails or a page cannot be loaded.
+ * @property {(context: any) => void} passed Told what the guard of the page returned.
+ * @property {(before: any, now: any) => boolean} changed Whether a page must be created again for another context.
  */
-export function createRouter(outlet, routes, trouble) {
-  const start = Object.keys(routes)[0];
-  let shown = 0;
 
-  /** Go to a path. With `replace`, the current entry of the history is replaced. */
-  function navigate(path, { state = null, replace = false } = {}) {
-    history[replace ? "replaceState" : "pushState"](state, "", path);
-    return show();
+const PATIENCE = 300; // milliseconds until a skeleton takes the place of the page before
+
+/**
+ * Shows the page of the current path. Nothing else touches the history.
+ *
+ * @param {HTMLElement} outlet What it contains now is the skeleton.
+ * @param {Record<string, Route>} routes By path. The first is shown for unknown paths.
+ * @param {Options} options
+ */
+export function createRouter(outlet, routes, { failed, passed, changed }) {
+  const start = Object.keys(routes)[0] ?? "/";
+  const skeleton = [...outlet.childNodes];
+  let turn = 0;
+  let isNew = false; // whether the page should begin at its top
+  let patience = 0;
+  /** @type {{route: Route, page: Page, place: Place} | null} Null if a failure is shown. */
+  let current = null;
+  /** @type {Promise<boolean> | null} */
+  let checking = null;
+
+  /**
+   * Go to a path.
+   *
+   * @param {string} path
+   * @param {{state?: any, flash?: any, replace?: boolean}} [options] With `replace`, the current entry of the history
+   *   is replaced, as it is if the path is the current one.
+   */
+  function navigate(path, { state = null, flash = null, replace = false } = {}) {
+    const here = pathOf(location);
+    if (replace || path === here) history.replaceState({ ...history.state, state, flash }, "", path);
+    else history.pushState({ state, flash, previous: here }, "", path);
+    isNew = true;
+    return follow();
   }
 
+  /** Go back to a path if the user came from there. Otherwise replace the current one. @param {string} path */
+  function back(path) {
+    if (history.state?.previous === path) history.back();
+    else navigate(path, { replace: true });
+  }
+
+  /** Remove the query from the address and the history. Returns it. */
+  function takeQuery() {
+    const query = new URLSearchParams(location.search);
+    history.replaceState(history.state, "", location.pathname);
+    return query;
+  }
+
+  /** Show the current path: in the page that is there, if it can. */
+  function follow() {
+    const found = here();
+    if (!current || found?.route !== current.route || !current.page.follow?.(found.place.parameters)) return show();
+    turn++;
+    settle();
+    current.place = { ...found.place, context: current.place.context };
+    return Promise.resolve();
+  }
+
+  /** Create the page of the current path, after its guard. @returns {Promise<void>} */
   async function show() {
-    const turn = ++shown;
-    const { pathname, search } = location;
-    const { route, parameters } = find(pathname);
-    if (!route) return navigate(start, { replace: true });
-    let element;
+    const mine = ++turn;
+    const found = here();
+    if (!found) return navigate(start, { replace: true });
+    const { route, place } = found;
+    wait();
     try {
-      const { otherwise, context } = await (route.guard?.() ?? {});
-      if (turn !== shown) return; // the user has left this page
-      if (otherwise) return navigate(otherwise, { state: { from: pathname + search }, replace: true });
-      element = route.view(history.state, context, parameters);
+      const loading = route.load();
+      loading.catch(() => {}); // it does not matter if the guard leads elsewhere
+      const passage = await ask(route, place);
+      if (mine !== turn) return;
+      if (passage.otherwise) return await navigate(passage.otherwise, { ...passage, replace: true });
+      const create = await loading;
+      if (mine !== turn) return;
+      const placed = { ...place, context: passage.context };
+      const page = asPage(await create(placed));
+      if (mine !== turn) return;
+      passed(passage.context);
+      put(page.element, route.title);
+      current = { route, page, place: placed };
     } catch (failure) {
-      if (turn !== shown) return;
-      element = trouble(failure);
+      if (mine === turn) put(failed(failure), route.title);
     }
-    document.title = `${route.title} · Connect Airtable`;
-    outlet.replaceChildren(element);
-    outlet.focus({ preventScroll: true });
   }
 
-  function find(pathname) {
-    const parts = pathname.split("/");
-    for (const [path, route] of Object.entries(routes)) {
-      const wanted = path.split("/");
-      const fits = wanted.length === parts.length
-        && wanted.every((name, place) => name === parts[place] || (name.startsWith(":") && parts[place]));
-      if (!fits) continue;
-      const open = wanted.map((name, place) => [name, parts[place]]).filter(([name]) => name.startsWith(":"));
-      return { route, parameters: Object.fromEntries(open.map(([name, value]) => [name.slice(1), decoded(value)])) };
-    }
-    return {};
+  /**
+   * Ask the guard of the page that is shown again. Returns whether it leads elsewhere. Calls at the same time are one.
+   *
+   * @returns {Promise<boolean>}
+   */
+  function recheck() {
+    checking ??= check().finally(() => { checking = null; });
+    return checking;
   }
 
-  addEventListener("popstate", show);
+  async function check() {
+    if (!current) return false;
+    const { route, place } = current;
+    const mine = turn;
+    const passage = await ask(route, place).catch(() => null); // no answer: the page stays
+    if (mine !== turn) return true;
+    if (!passage) return false;
+    if (passage.otherwise) {
+      await navigate(passage.otherwise, { ...passage, flash: { ...passage.flash, hasEnded: true }, replace: true });
+      return true;
+    }
+    if (!changed(place.context, passage.context)) return false;
+    await show();
+    return true;
+  }
+
+  /** @param {HTMLElement} element @param {string} title */
+  function put(element, title) {
+    settle();
+    clear(element);
+    if (isNew) scrollTo(0, 0);
+    isNew = false;
+    present(outlet, title);
+    if (history.state?.flash) history.replaceState({ ...history.state, flash: null }, "");
+  }
+
+  /** Say that a page is being loaded, at first without a change to the page before. */
+  function wait() {
+    clearTimeout(patience);
+    outlet.setAttribute("aria-busy", "true");
+    patience = setTimeout(() => clear(...skeleton), PATIENCE);
+  }
+
+  /** @param {...Node} content */
+  function clear(...content) {
+    current?.page.leave?.();
+    current = null;
+    outlet.replaceChildren(...content);
+  }
+
+  function settle() {
+    clearTimeout(patience);
+    outlet.removeAttribute("aria-busy");
+  }
+
+  function here() {
+    const found = findRoute(routes, location.pathname);
+    const { state = null, flash = null } = history.state ?? {};
+    return found && {
+      route: found.route,
+      place: { path: pathOf(location), parameters: found.parameters, state, flash, context: null },
+    };
+  }
+
+  addEventListener("popstate", follow);
   addEventListener("pageshow", (event) => event.persisted && show());
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element && event.target.closest("a[href^='/']");
-    if (!link || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (!link || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    navigate(link.getAttribute("href"));
+    navigate(link.getAttribute("href") ?? start);
   });
 
-  return { navigate, show };
+  return { navigate, back, show, recheck, takeQuery };
 }
 
-function decoded(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
+/** @param {{pathname: string, search: string}} location */
+const pathOf = ({ pathname, search }) => pathname + search;
+
+/** @param {Route} route @param {Place} place @returns {Promise<Passage>} */
+const ask = async (route, place) => (await route.guard?.(place)) ?? {};
+
+/** @param {HTMLElement | Page} made @returns {Page} */
+const asPage = (made) => made instanceof HTMLElement ? { element: made } : made;

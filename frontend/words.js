@@ -1,79 +1,139 @@
+/** The words of the pages: explanations of errors, scopes, permission levels. */
+
 import { own } from "./own.js";
 
-/** @typedef {import("./airtable-oauth.js").AirtableOAuthError} AirtableOAuthError */
+/**
+ * What is said about a failure.
+ *
+ * @typedef {object} Explanation
+ * @property {string} title
+ * @property {string} text
+ */
 
-/** Why a login failed: a title and an explanation. @type {Record<string, [string, string]>} */
+/** @typedef {{code?: string, action?: string}} Failure The fields of an `AirtableOAuthError` that matter here. */
+
+const WENT_WRONG = "Something went wrong and nothing was connected.";
+
+/** Why a login failed, by the error's code. @type {Record<string, Explanation>} */
 const FAILED_LOGIN = {
-  access_denied: ["Access was not granted", "You declined in Airtable, or an administrator does not allow this app. Nothing was connected."],
-  login_not_found: ["This login has ended", "It took longer than ten minutes, was used already, or was begun in another browser. Nothing was connected."],
-  state_mismatch: ["This login did not start here", "The page was opened by something other than the button in this tab, so it was not finished. Nothing was connected."],
-  invalid_grant: ["This login has ended", "Airtable no longer accepts it: it was used already, or took too long. Nothing was connected."],
-  unreachable: ["The service cannot be reached", "Check the connection. If this page was opened on another address than usual (127.0.0.1 in place of localhost, say), open it on the usual one."],
+  access_denied: {
+    title: "Access wasn't granted",
+    text: "You declined the request, or your Airtable admin doesn't allow this app. Nothing was connected.",
+  },
+  login_not_found: {
+    title: "This sign-in has expired",
+    text: "It took more than ten minutes, was already used, or was started in another browser. Nothing was connected.",
+  },
+  invalid_grant: {
+    title: "This sign-in has expired",
+    text: "It was already used, or it took too long. Nothing was connected.",
+  },
+  state_mismatch: {
+    title: "This sign-in wasn't started in this tab",
+    text: "For your safety, we only finish sign-ins you start here. Nothing was connected.",
+  },
+  other_airtable_user: {
+    title: "That was a different Airtable account",
+    text: "Sign in to Airtable with the account you used before, then connect again.",
+  },
 };
 
-/** @type {Record<string, [string, string]>} */
-const FAILED_LOGIN_BY_ACTION = {
-  fix_config: ["This app is not set up right", "The people who run it have to fix that; trying again will not help. The details below help them."],
+/** @type {Explanation} */
+const NOT_SET_UP = {
+  title: "This app isn't set up correctly",
+  text: "Trying again won't help. Contact support and include the details below.",
 };
 
-/** @type {[string, string]} */
-const OTHER_FAILED_LOGIN = ["Airtable could not be connected", "Airtable did not answer as expected. Nothing was connected, and a second try often works."];
+/** The title and the text of a failed login. @param {Failure} failure @returns {Explanation} */
+export function failedLogin({ code = "", action = "" }) {
+  const known = own(FAILED_LOGIN, code);
+  if (known) return known;
+  if (isFinal({ action })) return NOT_SET_UP;
+  return { title: "Couldn't connect Airtable", text: `${WENT_WRONG} Trying again usually works.` };
+}
 
-/**
- * The title and the explanation of a failed login.
- *
- * @param {{code?: string, action?: string} | null | undefined} failure
- * @returns {[string, string]}
- */
-export const failedLogin = (failure) =>
-  own(FAILED_LOGIN, failure?.code ?? "") ?? own(FAILED_LOGIN_BY_ACTION, failure?.action ?? "") ?? OTHER_FAILED_LOGIN;
+/** What is said in place of a page if the service doesn't answer. @param {Failure} failure @returns {Explanation} */
+export function failedPage(failure) {
+  if (isFinal(failure)) return NOT_SET_UP;
+  return { title: "We can't reach the server", text: isLost(failure) ? CHECK_INTERNET : SERVER_TROUBLE };
+}
 
-/** Why a connection has ended. @type {Record<string, [string, string]>} */
+const CHECK_INTERNET = "Check your internet connection, then try again.";
+const SERVER_TROUBLE = "It has a problem right now. Try again in a moment.";
+
+/** What of a failure may be shown or kept in the history. @param {any} failure */
+export const failureOf = ({ code, action, requestId = null, message = "" }) => ({ code, action, requestId, message });
+
+/** Whether no retry helps. @param {Failure} failure */
+export const isFinal = ({ action }) => action === "fix_config" || action === "fix_request";
+
+/** Whether there was no answer, so that nobody knows what the request has done. @param {Failure} failure */
+export const isLost = ({ code }) => code === "unreachable" || code === "timeout";
+
+/** Why a connection has ended. @type {Record<string, Explanation>} */
 const ENDS = {
-  revoked: ["Airtable no longer lets this app in", "The integration was removed in Airtable, or an administrator took the access back."],
-  expired: ["The connection was not used for too long", "Airtable ends a connection that nobody uses for sixty days."],
-  rotation_lost: ["The connection to Airtable was cut", "Airtable renewed the access, and its answer was lost on the way. Nothing of yours is lost."],
+  revoked: {
+    title: "This app's access was revoked",
+    text: "The integration was removed in Airtable, or an admin revoked it. Reconnect to continue.",
+  },
+  expired: {
+    title: "Your connection expired",
+    text: "Airtable ends connections that go unused for 60 days. Reconnect to continue.",
+  },
+  rotation_lost: {
+    title: "The connection to Airtable was lost",
+    text: "We couldn't confirm a token refresh. Your data is safe. Reconnect to continue.",
+  },
 };
 
-/**
- * The title and the explanation of a connection's end.
- *
- * @param {string | null} reason
- * @returns {[string, string]}
- */
-export const endedConnection = (reason) => own(ENDS, reason ?? "") ?? ["The connection has ended", ""];
+/** The title and the text of a connection's end. @param {string | null} reason @returns {Explanation} */
+export const endedConnection = (reason) =>
+  own(ENDS, reason ?? "") ?? { title: "Your connection has ended", text: "Reconnect to continue." };
 
-/** What a failed request means. @type {Record<string, string>} */
+/** What a failed request means. It follows a sentence that says what failed. @type {Record<string, string>} */
 const FAILED_REQUEST = {
-  rate_limited: "Airtable asks this app to slow down. Wait half a minute, then try again.",
-  RATE_LIMIT_REACHED: "Airtable asks this app to slow down. Wait half a minute, then try again.",
-  INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND: "It is not there any more, or it is not shared with this app.",
-  INVALID_PERMISSIONS: "Your Airtable account may not do this.",
-  NOT_FOUND: "It is not there any more.",
-  LIST_RECORDS_ITERATOR_NOT_AVAILABLE: "Airtable has forgotten where this list was. Start from the first page.",
-  unreachable: "The connection to this app's server was lost. Check your network, then try again.",
+  rate_limited: "There were too many requests to Airtable.",
+  RATE_LIMIT_REACHED: "There were too many requests to Airtable.",
+  INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND: "It may have been deleted, or it isn't shared with this app.",
+  INVALID_PERMISSIONS: "Your Airtable account doesn't have permission to do this.",
+  NOT_FOUND: "It may have been deleted.",
+  unreachable: `We can't reach the server. ${CHECK_INTERNET}`,
+  timeout: "The server took too long to answer.",
+  invalid_response: "The server returned an invalid response.",
+  store_unavailable: "The server has a problem right now.",
+  temporarily_unavailable: "The server is busy right now.",
+  access_unavailable: "Access couldn't be refreshed yet.",
+  airtable_unreachable: "Airtable can't be reached right now.",
+  airtable_timeout: "Airtable took too long to answer.",
 };
 
+/** The code of a listing that has to begin at its first page again. */
+const EXPIRED_LIST = "LIST_RECORDS_ITERATOR_NOT_AVAILABLE";
+
 /**
- * What a failed request means, as a sentence.
+ * What failed and why, and what the button that tries again is called.
  *
- * @param {{code: string}} failure
- * @returns {string}
+ * @param {string} what What failed, as a sentence.
+ * @param {Failure} failure
+ * @returns {{text: string, again: string}}
  */
-export const failedRequest = (failure) => own(FAILED_REQUEST, failure.code) ?? "Airtable did not answer as expected.";
+export function failedRequest(what, { code = "" }) {
+  if (code === EXPIRED_LIST) return { text: "This list has expired.", again: "Back to first page" };
+  return { text: `${what} ${own(FAILED_REQUEST, code) ?? "Airtable returned an unexpected error."}`, again: "Try again" };
+}
 
 /** @type {Record<string, string>} */
 const SCOPES = {
-  "data.records:read": "See the data in records",
+  "data.records:read": "View records",
   "data.records:write": "Create, edit and delete records",
-  "data.recordComments:read": "See comments in records",
+  "data.recordComments:read": "View comments on records",
   "data.recordComments:write": "Write and delete comments",
-  "schema.bases:read": "See the structure of bases",
-  "schema.bases:write": "Edit the structure of bases",
-  "workspacesAndBases:read": "See workspaces and collaborators",
+  "schema.bases:read": "View the structure of your bases",
+  "schema.bases:write": "Edit the structure of your bases",
+  "workspacesAndBases:read": "View workspaces and collaborators",
   "webhook:manage": "Manage webhooks",
   "block:manage": "Release custom extensions",
-  "user.email:read": "See the email address",
+  "user.email:read": "See your email address",
 };
 
 /** A scope in words, or unchanged if it is unknown. @param {string} scope @returns {string} */
@@ -84,3 +144,9 @@ const LEVELS = { create: "Creator", edit: "Editor", comment: "Commenter", read: 
 
 /** Airtable's permission level in words. @param {string} level @returns {string} */
 export const levelInWords = (level) => own(LEVELS, level) ?? level;
+
+/** A duration in words, rounded up. @param {number} seconds */
+export function durationInWords(seconds) {
+  const [count, unit] = seconds < 90 ? [seconds, "second"] : [Math.ceil(seconds / 60), "minute"];
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
+}

@@ -1,20 +1,39 @@
-import { h } from "../dom.js";
+import { h, present } from "../dom.js";
+import { button } from "../parts/button.js";
+import { failureOf } from "../words.js";
 
-/** The callback route: read the query, remove it from the address, and finish the login. */
-export function authCallback({ oauth, navigate }) {
-  const parameters = new URLSearchParams(location.search);
-  history.replaceState(null, "", location.pathname); // the code leaves the address bar and history
-  const section = h("section", { class: "card quiet", role: "status", "aria-live": "polite" });
+/** The callback route: read the query, remove it from the address, and finish the login. @param {import("../app.js").App} app */
+export function authCallback({ oauth, navigate, takeQuery }) {
+  const parameters = takeQuery(); // the code leaves the address bar and the history
+  const section = h("section", { class: "card quiet-card" }, ...waiting());
 
   async function finish() {
-    section.replaceChildren(...waiting());
     try {
       const { returnTo } = await oauth.finish(parameters);
-      navigate(returnTo ?? "/login-success", { replace: true });
-    } catch (failure) {
-      if (failure.action === "retry") section.replaceChildren(...unknown(finish));
-      else navigate("/login-failure", { state: { ...failure, from: failure.returnTo }, replace: true });
+      await navigate(returnTo ?? "/login-success", { replace: true });
+    } catch (caught) {
+      const failure = /** @type {import("../airtable-oauth.js").AirtableOAuthError} */ (caught);
+      if (failure.action === "retry") {
+        show(unknown(tryAgain));
+        return;
+      }
+      await navigate("/login-failure", {
+        state: { failure: failureOf(failure), from: failure.returnTo },
+        flash: { isNew: true },
+        replace: true,
+      });
     }
+  }
+
+  function tryAgain() {
+    show(waiting());
+    return finish();
+  }
+
+  /** @param {HTMLElement[]} content */
+  function show(content) {
+    section.replaceChildren(...content);
+    present(section);
   }
 
   finish();
@@ -24,14 +43,14 @@ export function authCallback({ oauth, navigate }) {
 const waiting = () => [
   h("div", { class: "spinner", "aria-hidden": "true" }),
   h("h1", {}, "Connecting to Airtable…"),
-  h("p", {}, "This takes a moment."),
+  h("p", { class: "soft" }, "This only takes a moment."),
 ];
 
-/** The answer was lost, and the login may be finished. The same request finds out. */
+/** The answer was lost, and the login may be finished. The same request finds out. @param {() => unknown} again */
 const unknown = (again) => [
-  h("h1", {}, "The answer did not arrive"),
-  h("p", { role: "alert" }, "You may be connected already. Check your network, then try again."),
+  h("h1", {}, "We couldn't confirm the connection"),
+  h("p", { role: "alert" }, "We can't reach the server. You may already be connected. Check your internet connection, then try again."),
   h("div", { class: "row" },
-    h("button", { class: "primary", type: "button", onclick: again }, "Try again"),
-    h("a", { class: "button", href: "/" }, "Back to the start")),
+    button("Try again", again, { kind: "primary" }),
+    h("a", { class: "button", href: "/" }, "Back to home")),
 ];

@@ -1,25 +1,29 @@
 import { h } from "../dom.js";
 import { connectButton } from "../parts/connect-button.js";
-import { failedLogin } from "../words.js";
+import { details } from "../parts/failure.js";
+import { failedLogin, isFinal } from "../words.js";
 
-/** What happened, what to do, and a button to try again. `failure` has the fields of an AirtableOAuthError. */
-export function loginFailure(app, failure) {
-  const [title, text] = failedLogin(failure);
+/**
+ * What happened, what to do, and the button that helps.
+ *
+ * @param {import("../app.js").App} app
+ * @param {import("../router.js").Place} place `context` is a session that has ended, if there is one.
+ */
+export function loginFailure(app, { state: { failure, from }, context: session }) {
+  const { title, text } = failedLogin(failure);
+  const isOver = isFinal(failure);
   return h("section", { class: "card hero" },
-    h("p", { class: "eyebrow bad" }, "Not connected"),
     h("h1", {}, title),
     h("p", { class: "lead", role: "alert" }, text),
-    h("div", { class: "row" },
-      connectButton(app, { label: "Try again", returnTo: failure?.from }),
-      h("a", { class: "button", href: "/" }, "Back to the start"),
-    ),
-    failure?.code && h("details", {},
-      h("summary", {}, "Details"),
-      h("dl", {},
-        h("dt", {}, "Error"), h("dd", {}, h("code", {}, failure.code)),
-        failure.requestId && h("dt", {}, "Request"),
-        failure.requestId && h("dd", {}, h("code", {}, failure.requestId)),
-      ),
-    ),
+    h("div", { class: "row top" },
+      !isOver && connectButton(app, { label: labelFor(failure, session), returnTo: from, kind: "primary" }),
+      h("a", { class: "button", href: "/" }, "Back to home")),
+    details(failure, { isOpen: isOver }),
   );
+}
+
+/** @param {{action: string}} failure @param {unknown} session */
+function labelFor({ action }, session) {
+  if (action === "retry") return "Try again";
+  return session ? "Reconnect" : "Connect Airtable";
 }
