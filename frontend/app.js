@@ -117,7 +117,8 @@ async function updateBar(session = null) {
   known = session;
   const bar = byId("account");
   if (!session) return bar.replaceChildren();
-  if (bar.hasChildNodes() && !isOtherSession(before, session)) return;
+  const isShown = bar.querySelector(".who:not(:empty)") !== null;
+  if (isShown && !isOtherSession(before, session)) return;
   const loaded = await loadPage(import("./parts/account.js"), "dialog").catch(() => null); // the next page tries again
   if (loaded && known === session) bar.replaceChildren(loaded.account(app, session));
 }

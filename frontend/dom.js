@@ -19,6 +19,9 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
+/** The timer that empties the live region, which would otherwise be read with the page. */
+let silence = 0;
+
 /**
  * Have screen readers read a message, which is not shown. While a dialog is open, they read nothing outside it:
  * it needs an element of its own with `aria-live` and `data-live`.
@@ -30,6 +33,8 @@ export function announce(message) {
   if (!region) return;
   region.textContent = "";
   setTimeout(() => { region.textContent = message; }, 50); // a text that is the same would not be read again
+  clearTimeout(silence);
+  silence = setTimeout(() => { region.textContent = ""; }, 10_000);
 }
 
 /** The title of the tab names what is shown. @param {string} text */

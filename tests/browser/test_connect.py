@@ -31,7 +31,13 @@ def connect(page: Page) -> None:
     page.goto("/")
     click(page, "Connect Airtable")
     click(page, "Grant access")
-    expect_heading(page, "Your Airtable is connected")
+    expect_heading(page, "Airtable is connected")
+
+
+def disconnect(page: Page) -> None:
+    """Disconnect, and confirm it."""
+    click(page, "Disconnect")
+    page.get_by_role("dialog").get_by_role("button", name="Disconnect").click()
 
 
 def stopped_at_callback(page: Page, service: Stack) -> str:
@@ -72,7 +78,7 @@ def finish_requests(page: Page, service: Stack) -> list[Request]:
     return seen
 
 
-def test_connect_browse_reload_log_out(page: Page, service: Stack) -> None:
+def test_connect_browse_reload_disconnect(page: Page, service: Stack) -> None:
     """The whole flow, without a failure."""
     connect(page)
     expect(page).to_have_url(f"{service.pages}/login-success")
@@ -83,17 +89,17 @@ def test_connect_browse_reload_log_out(page: Page, service: Stack) -> None:
         expect(page.get_by_text(scope, exact=True)).to_be_visible()
 
     page.reload()
-    expect_heading(page, "Your Airtable is connected")
+    expect_heading(page, "Airtable is connected")
     expect(page.get_by_text("Product launch", exact=True)).to_be_visible()
 
-    click(page, "Log out")
-    expect_heading(page, "Bring your Airtable bases along")
+    disconnect(page)
+    expect_heading(page, "Connect your Airtable bases")
     assert (
         page.evaluate("Object.keys(sessionStorage).length + Object.keys(localStorage).length") == 0
     )
     page.goto("/login-success")
     expect(page).to_have_url(f"{service.pages}/")
-    expect_heading(page, "Bring your Airtable bases along")
+    expect_heading(page, "Connect your Airtable bases")
 
 
 @on_server_every_day
@@ -101,11 +107,12 @@ def test_guard_leads_to_login_and_back(page: Page, service: Stack) -> None:
     """A page that needs a connection asks for one first, then opens."""
     page.goto("/login-success?from=bookmark")
     expect(page).to_have_url(f"{service.pages}/")
-    expect(page.get_by_text("Connect first to see that page.")).to_be_visible()
+    notice = page.get_by_role("main").get_by_text("Connect Airtable to view that page.")
+    expect(notice).to_be_visible()
     click(page, "Connect Airtable")
     click(page, "Grant access")
     expect(page).to_have_url(f"{service.pages}/login-success?from=bookmark")
-    expect_heading(page, "Your Airtable is connected")
+    expect_heading(page, "Airtable is connected")
 
 
 @on_server_every_day
@@ -125,15 +132,15 @@ def test_denied_consent_says_so_and_offers_another_try(page: Page, service: Stac
     page.goto("/")
     click(page, "Connect Airtable")
     click(page, "Deny")
-    expect_heading(page, "Access was not granted")
+    expect_heading(page, "Access wasn't granted")
     expect(page).to_have_url(f"{service.pages}/login-failure")
     page.goto("/login-success")
-    expect_heading(page, "Bring your Airtable bases along")
+    expect_heading(page, "Connect your Airtable bases")
     page.go_back()
-    expect_heading(page, "Access was not granted")
-    click(page, "Try again")
+    expect_heading(page, "Access wasn't granted")
+    click(page, "Connect Airtable")
     click(page, "Grant access")
-    expect_heading(page, "Your Airtable is connected")
+    expect_heading(page, "Airtable is connected")
 
 
 def test_code_leaves_address_bar_and_history(page: Page, service: Stack) -> None:
@@ -156,10 +163,10 @@ def test_code_leaves_the_address_bar_before_the_answer_comes(page: Page, service
     click(page, "Connect Airtable")
     click(page, "Grant access")
     first = held.first()
-    expect(page.get_by_role("status")).to_contain_text("Connecting to Airtable…")
+    expect_heading(page, "Connecting to Airtable…")
     assert page.url == f"{service.pages}/auth-callback"
     first.continue_()
-    expect_heading(page, "Your Airtable is connected")
+    expect_heading(page, "Airtable is connected")
 
 
 def test_callback_that_this_tab_did_not_begin_is_refused(
@@ -177,10 +184,10 @@ def test_callback_that_this_tab_did_not_begin_is_refused(
         )
     exchanges = finish_requests(page, service)
     page.goto(url)
-    expect_heading(page, "This login did not start here")
+    expect_heading(page, "This sign-in wasn't started in this tab")
     assert exchanges == []
     page.goto("/login-success")
-    expect_heading(page, "Bring your Airtable bases along")
+    expect_heading(page, "Connect your Airtable bases")
 
 
 def test_login_finishes_only_in_the_browser_that_began_it(
@@ -200,12 +207,12 @@ def test_login_finishes_only_in_the_browser_that_began_it(
         "entry => sessionStorage.setItem(...entry)", [state_key(service), query_of(url)["state"]]
     )
     other.goto(url)
-    expect_heading(other, "This login has ended")
+    expect_heading(other, "This sign-in has expired")
     elsewhere.close()
     assert service.token_requests() == before
 
     page.goto(url)
-    expect_heading(page, "Your Airtable is connected")
+    expect_heading(page, "Airtable is connected")
 
 
 def test_two_tabs_that_begin_at_the_same_moment_both_finish(
@@ -216,12 +223,12 @@ def test_two_tabs_that_begin_at_the_same_moment_both_finish(
     for tab in tabs:
         tab.goto("/")
     for tab in tabs:  # both click at the same moment
-        tab.evaluate("setTimeout(() => document.querySelector('button').click(), 200)")
+        tab.evaluate("setTimeout(() => document.querySelector('button.primary').click(), 200)")
     for tab in tabs:
         expect(tab.get_by_role("button", name="Grant access")).to_be_visible()
     for tab in reversed(tabs):
         click(tab, "Grant access")
-        expect_heading(tab, "Your Airtable is connected")
+        expect_heading(tab, "Airtable is connected")
 
 
 def test_callback_that_runs_twice_sends_one_exchange(page: Page, service: Stack) -> None:
@@ -248,7 +255,7 @@ def test_callback_opened_again_keeps_the_connection(page: Page, service: Stack) 
     connect(page)
     before = service.token_requests()
     page.goto(next(url for url in opened if "code=" in url))
-    expect_heading(page, "Your Airtable is connected")
+    expect_heading(page, "Airtable is connected")
     assert service.token_requests() == before
 
 
@@ -257,25 +264,25 @@ def test_back_button_after_connecting_keeps_the_connection(page: Page) -> None:
     """The start page leads to the guarded page."""
     connect(page)
     page.goto("/")
-    expect_heading(page, "Your Airtable is connected")
+    expect_heading(page, "Airtable is connected")
     page.go_back()
-    expect_heading(page, "Your Airtable is connected")
+    expect_heading(page, "Airtable is connected")
 
 
-def test_back_button_after_logging_out_does_not_log_in(page: Page) -> None:
+def test_back_button_after_disconnecting_does_not_connect(page: Page) -> None:
     """The back button does not show the guarded page again."""
     connect(page)
-    click(page, "Log out")
-    expect_heading(page, "Bring your Airtable bases along")
+    disconnect(page)
+    expect_heading(page, "Connect your Airtable bases")
     page.go_back()
-    expect_heading(page, "Bring your Airtable bases along")
+    expect_heading(page, "Connect your Airtable bases")
 
 
 @on_server_every_day
 def test_callback_without_parameters_is_a_failure_page(page: Page) -> None:
     """A user may open it by hand."""
     page.goto("/auth-callback")
-    expect_heading(page, "This login did not start here")
+    expect_heading(page, "This sign-in wasn't started in this tab")
 
 
 @on_server_every_day
@@ -296,13 +303,13 @@ def test_page_of_an_unlisted_origin_gets_nothing(
         wait_for(f"http://localhost:{port}")
         page = person.new_page()
         page.goto(f"http://localhost:{port}/")
-        expect_heading(page, "The service cannot be reached")
+        expect_heading(page, "We can't reach the server")
         answer = page.evaluate(
             "url => fetch(url, {credentials: 'include'}).then(() => 'read', () => 'refused')",
             f"{service.api}/health/live",
         )
         click(page, "Try again")
-        expect_heading(page, "The service cannot be reached")
+        expect_heading(page, "We can't reach the server")
     assert answer == "refused"
     assert person.cookies(service.api) == []
 
@@ -329,16 +336,16 @@ def test_loopback_address_leads_to_localhost(page: Page, service: Stack) -> None
 
 @on_server_every_day
 def test_keyboard_is_enough(page: Page) -> None:
-    """Tab reaches the buttons, Enter presses them, and the focus moves to the new view."""
+    """Tab reaches the buttons, Enter presses them, and the focus moves to the new heading."""
     page.goto("/")
-    expect(page.get_by_role("main")).to_be_focused()
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Connect Airtable")).to_be_focused()
     page.keyboard.press("Enter")
     click(page, "Grant access")
-    expect_heading(page, "Your Airtable is connected")
-    expect(page.get_by_role("main")).to_be_focused()
-    expect(page).to_have_title("Connected · Connect Airtable")
+    expect_heading(page, "Airtable is connected")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    expect(page).to_have_title("Airtable is connected · Connect Airtable")
 
 
 @on_server_every_day
@@ -347,7 +354,7 @@ def test_failure_is_announced(page: Page) -> None:
     page.goto("/")
     click(page, "Connect Airtable")
     click(page, "Deny")
-    expect(page.get_by_role("alert")).to_contain_text("You declined in Airtable")
+    expect(page.get_by_role("alert")).to_contain_text("You declined the request")
     page.get_by_text("Details").click()
     expect(page.get_by_text("access_denied")).to_be_visible()
 

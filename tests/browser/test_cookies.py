@@ -93,6 +93,6 @@ def test_sibling_domain_cannot_give_a_browser_its_session(
     assert f"{DISGUISE}{SESSION}={session['value']}" in seen[-1], "Chromium stores it and sends it"
 
     page.goto("/login-success")
-    expect_heading(page, "Bring your Airtable bases along")
+    expect_heading(page, "Connect your Airtable bases")
     expect(page.get_by_text("mina@example.com")).to_be_hidden()
     victim.close()

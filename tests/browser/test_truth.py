@@ -1,0 +1,413 @@
+"""The pages show only what is known, one statement at a time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Route, expect
+
+from tests.browser.conftest import on_server_every_day
+from tests.browser.held import hold
+from tests.browser.test_connect import click, connect, disconnect, expect_heading
+from tests.browser.test_tokens import asked, control, in_browser, on_server
+from tests.processes import Stack
+
+pytestmark = pytest.mark.browser
+
+GUARDED = "/login-success?from=bookmark"
+
+
+def answer(service: Stack, status: int, body: Any, **headers: str) -> Callable[[Route], None]:
+    """Answer a page's request in place of the service. A `str` is not JSON."""
+    allowed = {
+        "Access-Control-Allow-Origin": service.pages,
+        "Access-Control-Allow-Credentials": "true",
+        "Access-Control-Expose-Headers": "Retry-After, X-Request-ID",
+    } | headers
+    content = {"body": body} if isinstance(body, str) else {"json": body}
+    return lambda route: route.fulfill(status=status, headers=allowed, **content)
+
+
+def notice(page: Page) -> Any:
+    return page.get_by_role("main").locator(".notice")
+
+
+DOWN = {"error": "store_unavailable", "action": "retry", "error_description": "…"}
+
+
+@on_server
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(None, ""), (503, DOWN), (502, "<html>Bad gateway"), (200, "<html>Sign in to the Wi-Fi")],
+)
+@pytest.mark.parametrize("path", ["/", GUARDED, "/reconnect", "/bases/appUnknown"])
+def test_server_that_is_away_is_not_a_lost_connection(
+    page: Page, service: Stack, path: str, status: int | None, body: Any
+) -> None:
+    """The page says so at the same address, and asks again without beginning a login."""
+    connect(page)
+    begun = asked(page, service, "/authorization-url")
+    fails = answer(service, status, body) if status else lambda route: route.abort()
+    page.route(f"{service.api}/session", fails)
+    page.goto(path)
+    expect_heading(page, "We can't reach the server")
+    expect(page).to_have_title("We can't reach the server · Connect Airtable")
+    expect(page.get_by_role("main")).not_to_contain_text("connected")
+    assert page.url == service.pages + path
+    click(page, "Try again")
+    expect_heading(page, "We can't reach the server")
+    page.unroute_all()
+    click(page, "Try again")
+    expect(page.get_by_text("mina@example.com")).to_be_visible()
+    assert begun == []
+    assert page.url == service.pages + ("/login-success" if path in {"/", "/reconnect"} else path)
+
+
+@on_server
+def test_server_that_is_not_set_up_offers_no_retry(page: Page, service: Stack) -> None:
+    """The details, with the request's id, are for support."""
+    body = {"error": "unknown_encryption_key", "action": "fix_config", "request_id": "abc123"}
+    page.route(f"{service.api}/session", answer(service, 503, body))
+    page.goto("/")
+    expect_heading(page, "This app isn't set up correctly")
+    expect(page.get_by_role("alert")).to_contain_text("Contact support")
+    expect(page.get_by_text("abc123")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("button")).to_have_count(0)
+
+
+@on_server
+def test_login_that_needs_the_operator_offers_no_retry(page: Page, service: Stack) -> None:
+    """The failure page shows the request's id."""
+    body = {"error": "invalid_client", "action": "fix_config", "request_id": "abc123"}
+    page.route(f"{service.api}/authorization-url", answer(service, 502, body))
+    page.goto("/")
+    click(page, "Connect Airtable")
+    expect_heading(page, "This app isn't set up correctly")
+    expect(page.get_by_text("abc123")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("button")).to_have_count(0)
+
+
+@on_server_every_day
+def test_login_that_cannot_begin_says_so_beside_its_button(page: Page, service: Stack) -> None:
+    """The same button tries again; the focus stays on it."""
+    page.goto("/")
+    page.route(f"{service.api}/authorization-url", lambda route: route.abort())
+    click(page, "Connect Airtable")
+    expect(page.get_by_role("alert")).to_contain_text("We can't reach the server")
+    expect_heading(page, "Connect your Airtable bases")
+    expect(page.get_by_role("button", name="Connect Airtable")).to_be_focused()
+    page.unroute_all()
+    click(page, "Connect Airtable")
+    expect(page.get_by_role("button", name="Grant access")).to_be_visible()
+
+
+def bases_url(service: Stack) -> str:
+    host = f"{service.api}/airtable" if service.tokens == "server" else service.airtable
+    return f"{host}/v0/meta/bases"
+
+
+def test_part_that_fails_is_loaded_again_alone(page: Page, service: Stack) -> None:
+    """The rest of the page stays."""
+    connect(page)
+    page.route(bases_url(service), lambda route: route.abort())
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text(
+        "Couldn't load your bases. We can't reach the server."
+    )
+    permission = page.get_by_text("See your email address")
+    before = permission.element_handle()
+    page.unroute_all()
+    click(page, "Try again")
+    expect(page.get_by_text("Product launch", exact=True)).to_be_visible()
+    assert before is not None
+    assert before.evaluate("element => element.isConnected")
+
+
+@on_server
+def test_seconds_until_a_retry_count_down(page: Page, service: Stack) -> None:
+    """They come from `Retry-After`."""
+    connect(page)
+    page.clock.install()
+    body = {"error": "rate_limited", "action": "retry"}
+    headers = {"Retry-After": "30"}
+    page.route(bases_url(service), answer(service, 429, body, **headers))
+    page.reload()
+    expect(page.get_by_text("Try again in 30 seconds.")).to_be_visible()
+    page.clock.run_for(10_000)
+    expect(page.get_by_text("Try again in 20 seconds.")).to_be_visible()
+    page.clock.run_for(21_000)
+    expect(page.get_by_role("main").get_by_text("You can try again now.")).to_be_visible()
+
+
+@on_server
+def test_grant_that_ends_leads_to_its_page(page: Page, service: Stack) -> None:
+    """There is no error under a heading that says "connected"; afterwards the address is the same."""
+    connect(page)
+    control(service, "POST", "revocation")
+    page.goto(GUARDED)
+    expect_heading(page, "This app's access was revoked")
+    expect(page).to_have_url(f"{service.pages}/reconnect")
+    click(page, "Reconnect")
+    click(page, "Grant access")
+    expect(page).to_have_url(service.pages + GUARDED)
+
+
+@on_server
+def test_session_that_ends_leads_to_the_login_page(page: Page, service: Stack) -> None:
+    """The login page says that it ended, and leads back."""
+    connect(page)
+    page.get_by_role("link", name="Product launch").click()
+    expect_heading(page, "Product launch")
+    address = page.url
+    page.context.clear_cookies(name="airtable_session")
+    page.get_by_role("link", name="All bases").click()
+    expect_heading(page, "Connect your Airtable bases")
+    expect(notice(page)).to_have_text("You're no longer connected.")
+    expect(page.get_by_role("button", name="Disconnect")).to_have_count(0)
+    page.go_back()
+    expect_heading(page, "Connect your Airtable bases")
+    click(page, "Connect Airtable")
+    click(page, "Grant access")
+    expect(page).to_have_url(address)
+
+
+@on_server
+def test_refusal_that_the_session_does_not_know_offers_to_reconnect(
+    page: Page, service: Stack
+) -> None:
+    """The guard would lead back to the same page, again and again."""
+    connect(page)
+    body = {"error": "reconnect_required", "action": "reconnect"}
+    sent: list[str] = []
+    refuse = answer(service, 401, body)
+
+    def note(route: Route) -> None:
+        sent.append(route.request.url)
+        refuse(route)
+
+    page.route(bases_url(service), note)
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("access expired or was revoked")
+    expect(page.get_by_role("button", name="Reconnect")).to_be_visible()
+    page.wait_for_timeout(500)
+    assert len(sent) == 1
+
+
+@in_browser
+def test_access_that_expired_is_refreshed_in_its_place(page: Page, service: Stack) -> None:
+    """The address stays the same, and nothing else is on the page."""
+    connect(page)
+    page.get_by_role("link", name="Product launch").click()
+    expect_heading(page, "Product launch")
+    address = page.url
+    page.add_init_script("const now = Date.now; Date.now = () => now() + 7200_000;")
+    page.reload()
+    expect_heading(page, "Your access expired")
+    page.route(f"{service.api}/token-refresh", lambda route: route.abort())
+    click(page, "Refresh access")
+    expect(page.get_by_role("alert")).to_contain_text("Couldn't refresh access")
+    page.unroute_all()
+    click(page, "Refresh access")
+    expect_heading(page, "Product launch")
+    assert page.url == address
+
+
+def test_bar_says_who_is_connected(page: Page) -> None:
+    """It does so on every page of a connection."""
+    connect(page)
+    bar = page.get_by_role("banner")
+    expect(bar).to_contain_text("mina@example.com")
+    page.get_by_role("link", name="Product launch").click()
+    expect_heading(page, "Product launch")
+    expect(bar).to_contain_text("mina@example.com")
+    expect(bar.get_by_role("button", name="Disconnect")).to_be_visible()
+    disconnect(page)
+    expect_heading(page, "Connect your Airtable bases")
+    expect(bar).not_to_contain_text("mina@example.com")
+
+
+@on_server_every_day
+def test_disconnect_asks_once(page: Page) -> None:
+    """Cancel and Escape change nothing, and the focus returns to the button."""
+    connect(page)
+    dialog = page.get_by_role("dialog", name="Disconnect Airtable?")
+    click(page, "Disconnect")
+    expect(dialog).to_contain_text("you'll need to connect again")
+    page.keyboard.press("Enter")  # the focus is on Cancel
+    expect(dialog).to_have_count(0)
+    click(page, "Disconnect")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_role("button", name="Disconnect")).to_be_focused()
+    page.reload()
+    expect_heading(page, "Airtable is connected")
+    disconnect(page)
+    expect_heading(page, "Connect your Airtable bases")
+
+
+@on_server_every_day
+def test_reload_does_not_say_disconnected_again(page: Page) -> None:
+    """Neither does the way back to that entry of the history."""
+    connect(page)
+    disconnect(page)
+    expect(notice(page)).to_contain_text("Disconnected.")
+    page.reload()
+    expect_heading(page, "Connect your Airtable bases")
+    expect(notice(page)).to_have_count(0)
+
+
+@on_server
+def test_other_tab_learns_of_a_disconnect(person: BrowserContext, service: Stack) -> None:
+    """It shows the login page, and later the page of the new connection."""
+    first, second = person.new_page(), person.new_page()
+    connect(first)
+    second.goto(GUARDED)
+    expect_heading(second, "Airtable is connected")
+    disconnect(first)
+    expect(notice(first)).to_contain_text("Disconnected.")
+    expect_heading(second, "Connect your Airtable bases")
+    expect(notice(second)).to_have_text("You're no longer connected.")
+    expect(second.get_by_role("banner")).not_to_contain_text("mina@example.com")
+    connect(first)
+    expect_heading(second, "Airtable is connected")
+    expect(second).to_have_url(service.pages + GUARDED)
+
+
+@on_server_every_day
+def test_declined_reconnect_leaves_the_connection(page: Page, service: Stack) -> None:
+    """The failure page does not say "nothing was connected" to someone who is connected."""
+    connect(page)
+    click(page, "Choose bases")
+    click(page, "Deny")
+    expect_heading(page, "Airtable is connected")
+    expect(page).to_have_url(f"{service.pages}/login-success")
+    expect(notice(page)).to_have_text("Access wasn't granted. Your connection hasn't changed.")
+    page.reload()
+    expect_heading(page, "Airtable is connected")
+    expect(notice(page)).to_have_count(0)
+
+
+@on_server_every_day
+def test_failure_page_of_a_connected_person_leads_home(page: Page, service: Stack) -> None:
+    """The failure in the history is no longer true."""
+    page.goto("/")
+    click(page, "Connect Airtable")
+    click(page, "Deny")
+    expect_heading(page, "Access wasn't granted")
+    expect(page).to_have_title("Access wasn't granted · Connect Airtable")
+    page.get_by_role("link", name="Back to home").click()
+    expect_heading(page, "Connect your Airtable bases")
+    expect(page).to_have_title("Connect your Airtable bases · Connect Airtable")
+    expect(notice(page)).to_have_count(0)
+    connect(page)
+    for _ in range(6):
+        page.go_back()
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.get_by_role("main")).not_to_contain_text("Access wasn't granted")
+    page.goto("/login-failure")
+    expect(page).to_have_url(f"{service.pages}/login-success")
+
+
+@on_server_every_day
+def test_bases_are_chosen_again_by_a_reconnect(page: Page, service: Stack) -> None:
+    """A person without a base, or with too few, finds the button on the list."""
+    page.goto("/")
+    click(page, "Connect Airtable")
+    for name in ("Product launch", "Content calendar", "Inventory and orders"):
+        page.get_by_label(name).uncheck()
+    page.get_by_label("Product launch").check()
+    click(page, "Grant access")
+    expect(page.get_by_text("Product launch", exact=True)).to_be_visible()
+    expect(page.get_by_text("Content calendar", exact=True)).to_have_count(0)
+    click(page, "Choose bases")
+    page.get_by_label("Content calendar").check()
+    click(page, "Grant access")
+    expect(page.get_by_text("Content calendar", exact=True)).to_be_visible()
+    expect(page).to_have_url(f"{service.pages}/login-success")
+
+
+def test_page_says_until_when_to_reconnect(page: Page, service: Stack) -> None:
+    """The date is that of the session or of the connection, whichever is earlier."""
+    connect(page)
+    label = "Expires if unused" if service.tokens == "server" else "Reconnect by"
+    term = page.get_by_role("term").filter(has_text=label)
+    expect(term).to_be_visible()
+    date = page.locator("dd time").last
+    expect(date).to_have_attribute("datetime", page.evaluate(RECONNECT_BY))
+
+
+RECONNECT_BY = """async () => {
+    const oauth = await (await import("/client.js")).createClient();
+    return (await oauth.session()).reconnectBy.toISOString();
+}"""
+
+
+def test_something_is_shown_before_the_scripts_run(page: Page, service: Stack) -> None:
+    """The skeleton is in the document, and its words are read."""
+    hold(page, f"{service.pages}/app.js")
+    page.goto("/", wait_until="commit")
+    main = page.get_by_role("main")
+    expect(main).to_have_attribute("aria-busy", "true")
+    expect(main.locator(".ghost").first).to_be_visible()
+    expect(main).to_contain_text("Loading…")
+    expect(page.get_by_text("Reload the page")).to_be_hidden()
+
+
+@on_server
+def test_skeleton_is_shown_while_a_guard_waits(page: Page, service: Stack) -> None:
+    """The page before stays for a moment, so that quick answers do not flicker."""
+    connect(page)
+    expect(page.get_by_text("Product launch", exact=True)).to_be_visible()
+    held = hold(page, f"{service.api}/session")
+    page.get_by_role("link", name="Product launch").click()
+    main = page.get_by_role("main")
+    expect(main).to_have_attribute("aria-busy", "true")
+    expect(main.locator(".skeleton")).to_be_visible()
+    held.first().continue_()
+    expect_heading(page, "Product launch")
+    expect(main).not_to_have_attribute("aria-busy", "true")
+
+
+@on_server
+def test_nothing_waits_for_ever(page: Page, service: Stack) -> None:
+    """A service that accepts the request and is silent counts as away after 15 seconds."""
+    connect(page)
+    page.clock.install()
+    hold(page, f"{service.api}/session")
+    page.goto(GUARDED)
+    page.clock.run_for(14_000)
+    expect(page.get_by_role("main").locator(".skeleton")).to_be_visible()
+    page.clock.run_for(2_000)
+    expect_heading(page, "We can't reach the server")
+
+
+@on_server
+def test_busy_button_keeps_its_contrast_and_focus(page: Page, service: Stack) -> None:
+    """A second click sends nothing."""
+    page.goto("/")
+    held = hold(page, f"{service.api}/authorization-url")
+    click(page, "Connect Airtable")
+    busy = page.get_by_role("button", name="Opening Airtable…")
+    expect(busy).to_be_focused()
+    expect(busy).to_be_disabled()
+    expect(busy).to_have_css("opacity", "1")
+    busy.dispatch_event("click")
+    held.first()
+    page.wait_for_timeout(100)
+    assert len(held.routes) == 1
+
+
+@on_server_every_day
+def test_login_page_loads_only_what_it_needs(page: Page, service: Stack) -> None:
+    """The grid is loaded with the first base. Everything else is asked for at once, in the document."""
+    loaded: list[str] = []
+    page.on("request", lambda request: loaded.append(request.url.removeprefix(service.pages)))
+    page.goto("/")
+    expect_heading(page, "Connect your Airtable bases")
+    named = page.evaluate(
+        "[...document.querySelectorAll('link, script')].map(each => each.getAttribute('href') ?? each.getAttribute('src'))"
+    )
+    others = [path for path in loaded if path.startswith("/") and path not in {"/", *named}]
+    tokens = ["/airtable-oauth-tokens.js"] if service.tokens == "browser" else []
+    assert others == tokens
+    assert len(loaded) == len(set(loaded)), "nothing is loaded twice"
