@@ -92,7 +92,7 @@ async def test_record_leaves_out_empty_cells(api: httpx.AsyncClient) -> None:
 
 
 async def test_listing_sorts_limits_and_selects(api: httpx.AsyncClient) -> None:
-    """These parameters need no formula."""
+    """`fields` and `sort` accept names."""
     table = await table_of(api, "Inventory and orders", "Products")
     parameters = {
         "sort[0][field]": "Price",
@@ -104,6 +104,49 @@ async def test_listing_sorts_limits_and_selects(api: httpx.AsyncClient) -> None:
     assert [record["fields"] for record in records] == [{"Price": 119.0}, {"Price": 79.0}]
 
 
+async def test_listing_sorts_by_several_fields_named_by_their_ids(api: httpx.AsyncClient) -> None:
+    """The first field counts most. The cells keep the names of their fields."""
+    path = await table_of(api, "Inventory and orders", "Products")
+    base = path.split("/")[2]
+    products = (await get(api, f"/v0/meta/bases/{base}/tables"))["tables"][0]
+    ids = {field["name"]: field["id"] for field in products["fields"]}
+    parameters = {
+        "sort[0][field]": ids["Rating"],
+        "sort[0][direction]": "desc",
+        "sort[1][field]": ids["Price"],
+        "fields[]": ids["SKU"],
+    }
+    records = (await get(api, path, **parameters))["records"]
+    assert [record["fields"]["SKU"] for record in records] == [
+        "TRY-003",
+        "LMP-014",
+        "NTB-021",
+        "LMP-015",
+        "SHF-007",
+        "SLV-140",
+    ]
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        'OR(RECORD_ID()="{0}",RECORD_ID()="{1}")',
+        "or( record_id() = '{1}' , RECORD_ID( )='{0}' )",
+        'OR(RECORD_ID()="{0}",RECORD_ID()="recUnknown",RECORD_ID()="{1}")',
+    ],
+)
+async def test_formula_selects_records_by_id(api: httpx.AsyncClient, formula: str) -> None:
+    """Ids that the table does not have are left out. The order is the table's."""
+    table = await table_of(api, "Inventory and orders", "Orders")
+    ids = [record["id"] for record in (await get(api, table))["records"]]
+    wanted = [ids[3], ids[40]]
+    found = await get(api, table, filterByFormula=formula.format(*wanted))
+    assert [record["id"] for record in found["records"]] == wanted
+    assert "offset" not in found
+    one = await get(api, table, filterByFormula=f"RECORD_ID()='{ids[5]}'")
+    assert [record["id"] for record in one["records"]] == [ids[5]]
+
+
 @pytest.mark.parametrize(
     ("parameters", "kind"),
     [
@@ -112,7 +155,11 @@ async def test_listing_sorts_limits_and_selects(api: httpx.AsyncClient) -> None:
         ({"pageSize": "9" * 5000}, "INVALID_REQUEST_UNKNOWN"),
         ({"offset": "itrUnknown/100"}, "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"),
         ({"sort[0][field]": "Nothing"}, "UNKNOWN_FIELD_NAME"),
+        ({"sort[0][field]": "Order", "sort[0][direction]": "up"}, "INVALID_REQUEST_UNKNOWN"),
+        ({"fields[]": "Nothing"}, "UNKNOWN_FIELD_NAME"),
         ({"filterByFormula": "1"}, "INVALID_FILTER_BY_FORMULA"),
+        ({"filterByFormula": "OR()"}, "INVALID_FILTER_BY_FORMULA"),
+        ({"filterByFormula": 'RECORD_ID()="a" OR 1'}, "INVALID_FILTER_BY_FORMULA"),
     ],
 )
 async def test_faulty_listing(

@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +16,19 @@ from starlette.routing import Mount, Route
 
 from airtable_oauth.simulator.attachments import Attachment, Attachments
 from airtable_oauth.simulator.bounded import Bounded, bounded
+from airtable_oauth.simulator.listing import (
+    ListError,
+    is_number,
+    listed,
+    page_size,
+    shown_fields,
+)
 from airtable_oauth.simulator.model import AccessToken, Vault
 from airtable_oauth.simulator.sample import Base, Record, Table
 from airtable_oauth.simulator.writing import WriteError, create, delete, update, uploaded
 
-_MAX_PAGE = 100
 _A_SECOND = 5
 _PAUSE_SECONDS = 30
-_MOST_DIGITS = 18
 _MOST_ITERATIONS = 1000
 """How many listings the simulator remembers, so that an offset can continue them."""
 _MOST_COUNTED = 10_000
@@ -98,7 +103,7 @@ class WebApi:
             except ApiError as error:
                 body = {"error": {"type": error.kind, "message": error.message}}
                 response = JSONResponse(body, error.status)
-            except WriteError as error:
+            except (ListError, WriteError) as error:
                 body = {"error": {"type": error.kind, "message": str(error)}}
                 response = JSONResponse(body, 422)
             response.set_cookie("brw", f"brw{secrets.token_hex(7)}", httponly=True, path="/")
@@ -152,13 +157,11 @@ class WebApi:
     def _list_records(self, request: Request, token: AccessToken) -> dict[str, Any]:
         _need(token, "data.records:read")
         table = self._table(request, token)
-        if "filterByFormula" in request.state.parameters:
-            message = "The simulator does not evaluate formulas."
-            raise ApiError(422, "INVALID_FILTER_BY_FORMULA", message)
         start, iteration, records = self._iteration(request, table)
-        end = start + _page_size(request)
+        end = start + page_size(request.state.parameters)
+        names = shown_fields(table, request.state.parameters)
         page: dict[str, Any] = {
-            "records": [self._shown(record, request) for record in records[start:end]]
+            "records": [self._shown(record, request, names) for record in records[start:end]]
         }
         if end < len(records):
             page["offset"] = f"{iteration}/{end}"
@@ -216,13 +219,13 @@ class WebApi:
         """Begin a listing, or continue one at its offset. Returns its position, id and records."""
         if offset := request.state.parameters.get("offset"):
             iteration, _, position = offset.partition("/")
-            if iteration not in self._iterations or not _is_number(position):
+            if iteration not in self._iterations or not is_number(position):
                 raise ApiError(
                     422, "LIST_RECORDS_ITERATOR_NOT_AVAILABLE", "The offset is unknown or expired."
                 )
             return int(position), iteration, self._iterations[iteration]
         iteration = f"itr{secrets.token_hex(7)}"
-        self._iterations[iteration] = _sorted(request, table)
+        self._iterations[iteration] = listed(table, request.state.parameters)
         return 0, iteration, self._iterations[iteration]
 
     def _written(self, request: Request, records: Sequence[Record]) -> dict[str, Any]:
@@ -230,12 +233,14 @@ class WebApi:
         shown = [self._shown(record, request) for record in records]
         return {"records": shown} if "records" in request.state.body else shown[0]
 
-    def _shown(self, record: Record, request: Request) -> dict[str, Any]:
-        wanted = request.state.parameters.getlist("fields[]")
+    def _shown(
+        self, record: Record, request: Request, names: Container[str] | None = None
+    ) -> dict[str, Any]:
+        """The record as JSON, with the cells of these fields, or with all."""
         cells = {
             title: self._cell(cell, request)
             for title, cell in record.cells.items()
-            if not wanted or title in wanted
+            if names is None or title in names
         }
         return {"id": record.id, "createdTime": record.created_time, "fields": cells}
 
@@ -307,33 +312,3 @@ def _not_found() -> ApiError:
         "Invalid permissions, or the requested model was not found. Check that both your user and "
         "your token have the required permissions, and that the model names and/or ids are right.",
     )
-
-
-def _page_size(request: Request) -> int:
-    text = request.state.parameters.get("pageSize", str(_MAX_PAGE))
-    if not _is_number(text) or not 1 <= int(text) <= _MAX_PAGE:
-        raise ApiError(422, "INVALID_REQUEST_UNKNOWN", "pageSize must be from 1 to 100.")
-    return int(text)
-
-
-def _sorted(request: Request, table: Table) -> list[Record]:
-    records = list(table.records)
-    title = request.state.parameters.get("sort[0][field]")
-    if title is not None:
-        if title not in {column.name for column in table.fields}:
-            raise ApiError(422, "UNKNOWN_FIELD_NAME", "Unknown field name in sort.")
-        descending = request.state.parameters.get("sort[0][direction]") == "desc"
-        records.sort(key=lambda record: _order(record.cells.get(title)), reverse=descending)
-    limit = request.state.parameters.get("maxRecords", "")
-    return records[: int(limit)] if _is_number(limit) else records
-
-
-def _is_number(text: str) -> bool:
-    """Whether `int` accepts the text. It refuses numbers with thousands of digits."""
-    return text.isdecimal() and len(text) <= _MOST_DIGITS
-
-
-def _order(cell: Any) -> tuple[int, float, str]:
-    if cell is None:
-        return (0, 0.0, "")
-    return (1, float(cell), "") if isinstance(cell, int | float) else (2, 0.0, str(cell))
