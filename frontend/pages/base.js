@@ -1,61 +1,130 @@
 import { h } from "../dom.js";
-import { grid } from "../parts/grid.js";
+import { textOf } from "../parts/cells.js";
+import { createGrid } from "../parts/grid.js";
+import { createLinks } from "../parts/links.js";
+import { openRecord } from "../parts/record.js";
 import { notAllowed, trouble } from "../parts/trouble.js";
 
-/** A base: a tab for each table, and the records of one of them. */
-export function base(app, session, { base: baseId, table: tableId }) {
+/**
+ * @typedef {import("../airtable-oauth.js").Session} Session
+ * @typedef {import("../airtable-oauth.js").Table} Table
+ * @typedef {{base: string, table?: string, record?: string}} Address What is shown: a base, one of its tables, and a record.
+ */
+
+/**
+ * A base: a tab for each table, the records of one of them, and one record in full if the address names it.
+ *
+ * @param {any} app
+ * @param {Session} session
+ * @param {Address} address
+ */
+export function base(app, session, address) {
+  const baseId = address.base;
   const body = h("div", { class: "page" });
-  const page = h("div", { class: "page" },
+  const element = h("div", { class: "page wide" },
     h("nav", { "aria-label": "Breadcrumb" }, h("a", { class: "back", href: "/login-success" }, "← All bases")), body);
+  /** @type {ReturnType<typeof createTables> | null} */
+  let tables = null;
 
   async function load() {
     body.replaceChildren(h("p", { role: "status" }, "Loading the base…"));
     try {
-      const [bases, tables] = await Promise.all([app.oauth.bases(), app.oauth.tables(baseId)]);
-      const name = bases.find((each) => each.id === baseId)?.name ?? "Base";
-      if (!page.isConnected) return; // the user has left this page
-      document.title = `${name} · Connect Airtable`;
-      body.replaceChildren(...shown(app, session, { id: baseId, name, tables }, tableId));
+      const [bases, found] = await Promise.all([app.oauth.bases(), app.oauth.tables(baseId)]);
+      if (!element.isConnected) return; // the user has left this page
+      const name = bases.find((/** @type {{id: string}} */ each) => each.id === baseId)?.name ?? "Base";
+      tables = createTables(app, session, { id: baseId, name, tables: found });
+      body.replaceChildren(...tables.elements);
+      tables.show(address);
     } catch (failure) {
-      body.replaceChildren(trouble(app, "This base could not be opened.", failure, load));
+      body.replaceChildren(trouble(app, "Couldn't open this base.", /** @type {any} */ (failure), load));
     }
   }
 
   if (session.scopes.includes("schema.bases:read")) load();
-  else body.append(notAllowed(app, "This app may not see how bases are built."));
-  return page;
+  else body.append(notAllowed(app, session, "schema.bases:read", "This app doesn't have permission to view base structure."));
+  return {
+    element,
+    /** Go to another table or record of this base. Returns false for another base. @param {{parameters: Address}} place */
+    update({ parameters }) {
+      if (parameters.base !== baseId) return false;
+      address = parameters;
+      tables?.show(address);
+      return true;
+    },
+  };
 }
 
-function shown(app, session, base, tableId) {
+/** @param {any} app @param {Session} session @param {import("../parts/links.js").OpenBase & {name: string}} base */
+function createTables(app, session, base) {
+  const links = createLinks(app.oauth, base, textOf);
   const records = h("div", {});
-  const tabs = base.tables.map((table) => h("a", {
-    class: "tab", href: `/bases/${base.id}/${table.id}`, onclick: (event) => choose(event, table),
-  }, table.name));
+  const tabs = base.tables.map((table) =>
+    h("a", { class: "tab", href: pathOf(table), dir: "auto" }, table.name));
+  /** @type {Table | null} */
+  let current = null;
+  /** @type {ReturnType<typeof createGrid> | null} */
+  let grid = null;
+  let closeRecord = () => {};
 
-  function choose(event, table) {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    if (tabs[base.tables.indexOf(table)].hasAttribute("aria-current")) return; // it is shown already
-    history.pushState(null, "", `/bases/${base.id}/${table.id}`);
-    show(table);
+  /** @param {Table} table @param {string} [recordId] */
+  function pathOf(table, recordId) {
+    return ["/bases", base.id, table.id, ...(recordId ? [encodeURIComponent(recordId)] : [])].join("/");
   }
 
-  function show(table) {
+  /** @param {Address} address */
+  function show({ table: tableId, record: recordId }) {
+    closeRecord();
+    closeRecord = () => {};
+    const table = tableId ? base.tables.find((each) => each.id === tableId) : base.tables[0];
+    document.title = [table?.name, base.name, "Connect Airtable"].filter(Boolean).join(" · ");
+    if (!table) {
+      showTable(null);
+      records.replaceChildren(h("p", {}, base.tables.length === 0
+        ? "This base has no tables."
+        : "Couldn't find this table. It may have been deleted."));
+      return;
+    }
+    if (table !== current) showTable(table);
+    if (recordId && grid) showRecord(table, recordId);
+  }
+
+  /** @param {Table | null} table */
+  function showTable(table) {
+    grid?.stop();
+    grid = null;
+    current = table;
     base.tables.forEach((each, place) => {
       if (each === table) tabs[place].setAttribute("aria-current", "page");
       else tabs[place].removeAttribute("aria-current");
     });
-    records.replaceChildren(session.scopes.includes("data.records:read")
-      ? grid(app, base, table)
-      : notAllowed(app, "This app may not see the data in records."));
+    if (!table) return;
+    if (!session.scopes.includes("data.records:read")) {
+      records.replaceChildren(notAllowed(app, session, "data.records:read", "This app doesn't have permission to view records."));
+      return;
+    }
+    grid = createGrid(app, {
+      base, table, links,
+      pathOf: (recordId) => pathOf(table, recordId),
+      onOpen: (recordId) => app.navigate(pathOf(table, recordId)),
+    });
+    records.replaceChildren(grid.element);
   }
 
-  const first = base.tables.find((table) => table.id === tableId) ?? base.tables[0];
-  if (first) show(first);
-  else records.append(h("p", {}, "This base has no tables."));
-  return [
-    h("h1", {}, base.name),
-    h("nav", { class: "tabs", "aria-label": "Tables" }, ...tabs),
-    records,
-  ];
+  /** @param {Table} table @param {string} recordId */
+  function showRecord(table, recordId) {
+    closeRecord = openRecord(app, {
+      base, table, session, links, recordId,
+      record: grid?.find(recordId),
+      onChanged: (record) => grid?.replace(record),
+      onClose() {
+        closeRecord = () => {};
+        app.back(pathOf(table));
+      },
+    });
+  }
+
+  return {
+    elements: [h("h1", { dir: "auto" }, base.name), h("nav", { class: "tabs", "aria-label": "Tables" }, ...tabs), records],
+    show,
+  };
 }

@@ -1,83 +1,109 @@
-import { cell, columnsOf, isNumeric, valueOf } from "./cells.js";
-import { h } from "../dom.js";
-import { createLinks } from "./links.js";
-import { record } from "./record.js";
-import { trouble } from "./trouble.js";
+import { announce, h } from "../dom.js";
+import { createListing, nextSort } from "./listing.js";
+import { createPager, rangeOf } from "./pager.js";
+import { createSheet } from "./sheet.js";
+import { expiredList, trouble } from "./trouble.js";
 
-/** The records of a table, one page at a time. A click on a record opens it in full. */
-export function grid(app, base, table) {
-  const links = createLinks(app.oauth, base);
-  /** The offset at which each page begins, as far as pages have been loaded. */
-  const offsets = [undefined];
-  const section = h("section", { class: "card flush", "aria-label": table.name });
-  let number = 0;
+/**
+ * @typedef {import("./listing.js").Page} Page
+ * @typedef {import("./listing.js").Wanted} Wanted
+ * @typedef {import("../airtable-oauth.js").AirtableRecord} AirtableRecord
+ */
 
+/**
+ * The records of a table, one page at a time.
+ *
+ * @param {any} app
+ * @param {object} options
+ * @param {import("./links.js").OpenBase} options.base
+ * @param {import("../airtable-oauth.js").Table} options.table
+ * @param {import("./links.js").Links} options.links
+ * @param {(recordId: string) => string} options.pathOf
+ * @param {(recordId: string) => void} options.onOpen
+ */
+export function createGrid(app, { base, table, links, pathOf, onOpen }) {
+  /** @type {Page | null} */
+  let shown = null;
+  const listing = createListing((options) => app.oauth.records.page(base.id, table.id, options));
+  const sheet = createSheet({ table, links, pathOf, onOpen, onSort });
+  const pager = createPager((step) => load({ number: (shown?.number ?? 0) + step, sort: shown?.sort ?? null }));
+  const updated = h("p", {});
+  const place = h("div", {}, h("p", { class: "padded soft" }, "Loading records…"));
+  const element = h("section", { class: "card flush", "aria-label": table.name },
+    h("div", { class: "toolbar" }, updated,
+      h("button", { type: "button", class: "quiet-button", onclick: refresh }, "Refresh"),
+      h("a", { class: "elsewhere", href: `https://airtable.com/${base.id}/${table.id}`, target: "_blank", rel: "noreferrer" },
+        "Open in Airtable")),
+    place, pager.element);
+  pager.element.hidden = true;
+
+  function refresh() {
+    links.forget();
+    return load({ number: shown?.number ?? 0, sort: shown?.sort ?? null, isFresh: true });
+  }
+
+  /** @param {string} field */
+  function onSort(field) {
+    return load({ number: 0, sort: nextSort(shown?.sort ?? null, field), isFresh: true });
+  }
+
+  /** @param {Wanted} wanted */
   async function load(wanted) {
-    section.setAttribute("aria-busy", "true");
-    for (const button of section.querySelectorAll(".pager button")) button.disabled = true;
-    if (!section.hasChildNodes()) section.append(h("p", { class: "padded", role: "status" }, "Loading records…"));
+    wait(true);
     try {
-      const page = await app.oauth.records.page(base.id, table.id, { offset: offsets[wanted] });
-      number = wanted;
-      offsets[wanted + 1] = page.offset;
-      section.replaceChildren(...shown(page.records));
+      const page = await listing.page(wanted);
+      if (page === null) return; // a later request replaced this one, and ends the waiting
+      if (page !== shown) show(page);
     } catch (failure) {
-      const stale = failure.code === "LIST_RECORDS_ITERATOR_NOT_AVAILABLE";
-      const again = () => {
-        section.replaceChildren();
-        load(stale ? 0 : wanted);
-      };
-      section.replaceChildren(h("div", { class: "padded" }, trouble(app, "The records did not come.", failure, again)));
-    } finally {
-      section.removeAttribute("aria-busy");
+      fail(/** @type {any} */ (failure), wanted);
     }
+    wait(false);
   }
 
-  function shown(records) {
-    if (records.length === 0 && number === 0) {
-      return [h("p", { class: "padded soft" }, "This table has no records yet.")];
-    }
-    return [
-      h("div", { class: "sheet", role: "region", tabindex: "0", "aria-label": `Records of ${table.name}` },
-        h("table", {},
-          h("thead", {}, h("tr", {}, ...columns.map((field) =>
-            h("th", { scope: "col", class: isNumeric(field) ? "number" : null }, field.name)))),
-          h("tbody", {}, ...records.map(row)),
-        )),
-      pager(records.length),
-    ];
+  /** @param {boolean} isBusy */
+  function wait(isBusy) {
+    element.setAttribute("aria-busy", String(isBusy));
+    pager.wait(isBusy);
   }
 
-  function row(found) {
-    return h("tr", {}, ...columns.map((field, place) => {
-      const content = cell(field, valueOf(found, field), links);
-      if (place > 0) return h("td", { class: isNumeric(field) ? "number" : null }, content);
-      return h("th", { scope: "row" }, h("button", {
-        type: "button", class: "open", onclick: () => open(found),
-      }, content ?? "Unnamed record"));
-    }));
+  /** @param {Page} page */
+  function show(page) {
+    shown = page;
+    sheet.show(page.records, page.sort);
+    const isEmpty = page.records.length === 0 && page.number === 0;
+    const content = isEmpty ? h("p", { class: "padded soft" }, "This table has no records yet.") : sheet.element;
+    if (content !== place.firstChild) place.replaceChildren(content); // what stays in the page stays scrolled
+    updated.replaceChildren("Updated ", time(page.readAt));
+    pager.element.hidden = isEmpty;
+    pager.show(page);
+    announce(isEmpty ? "This table has no records yet." : rangeOf(page));
   }
 
-  function open(found) {
-    const dialog = record(table, found, links);
-    section.append(dialog);
-    dialog.showModal();
+  /** @param {import("../airtable-oauth.js").AirtableOAuthError} failure @param {Wanted} wanted */
+  function fail(failure, wanted) {
+    const isStale = failure.code === "LIST_RECORDS_ITERATOR_NOT_AVAILABLE";
+    const what = isStale
+      ? expiredList(() => load({ number: 0, sort: wanted.sort, isFresh: true }))
+      : trouble(app, "Couldn't load records.", failure, () => load(wanted));
+    if (shown) pager.fail(what);
+    else place.replaceChildren(h("div", { class: "padded" }, what));
   }
 
-  function pager(count) {
-    if (number === 0 && !offsets[1]) {
-      return h("p", { class: "pager soft", role: "status" }, count === 1 ? "1 record" : `${count} records`);
-    }
-    const first = number * 100 + 1;
-    return h("div", { class: "pager" },
-      h("p", { role: "status" }, count === 0 ? "No more records" : `Records ${first}–${first + count - 1}`),
-      h("div", { class: "row" },
-        h("button", { type: "button", disabled: number === 0, onclick: () => load(number - 1) }, "Previous"),
-        h("button", { type: "button", disabled: !offsets[number + 1], onclick: () => load(number + 1) }, "Next")),
-    );
-  }
-
-  const columns = columnsOf(table);
-  load(0);
-  return section;
+  load({ number: 0, sort: null });
+  return {
+    element,
+    stop: listing.stop,
+    /** The record, if it is on the page that is shown. @param {string} recordId */
+    find: (recordId) => shown?.records.find((each) => each.id === recordId),
+    /** Show a record's new values. @param {AirtableRecord} record */
+    replace(record) {
+      if (!shown) return;
+      shown.records = shown.records.map((each) => each.id === record.id ? record : each);
+      sheet.replace(record);
+    },
+  };
 }
+
+/** @param {Date} date */
+const time = (date) => h("time", { datetime: date.toISOString() },
+  date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" }));

@@ -1,0 +1,39 @@
+/** @typedef {import("../airtable-oauth.js").Field} Field */
+
+const NUMBERS = new Set(["number", "percent", "currency", "duration", "count", "autoNumber"]);
+/** Airtable does not sort by these, or by nothing that a person would expect. */
+const UNSORTABLE = new Set(["multipleAttachments", "multipleRecordLinks", "button"]);
+
+/** Widths in rem, by type. @type {Record<string, number>} */
+const WIDTHS = {
+  checkbox: 7, rating: 8, number: 8, percent: 7, count: 7, autoNumber: 7, currency: 9, duration: 8,
+  date: 9, dateTime: 13, createdTime: 13, lastModifiedTime: 13, phoneNumber: 11,
+  singleSelect: 10, barcode: 10, button: 9, singleCollaborator: 12, createdBy: 12, lastModifiedBy: 12,
+  multilineText: 18, richText: 18, aiText: 18, multipleSelects: 16, multipleRecordLinks: 16, multipleCollaborators: 16,
+};
+const OTHER = 13;
+const FIRST = 16;
+
+/** The type of a field's values: for a computed one, that of its result. @param {{type: string, options?: any}} field @returns {string} */
+const typeOf = (field) => field.options?.result?.type ?? field.type;
+
+/** Whether a column holds numbers, whose digits are aligned. @param {Field} field */
+export const isNumeric = (field) => field.type !== "multipleLookupValues" && NUMBERS.has(typeOf(field));
+
+/** Whether Airtable can sort by a field. @param {Field} field */
+export const isSortable = (field) => !UNSORTABLE.has(field.type);
+
+/**
+ * The columns of a grid as CSS: their widths, and what they are together. All rows must have the same, so the
+ * widths do not depend on what is in them.
+ *
+ * @param {Field[]} fields
+ */
+export function tracksOf(fields) {
+  const widths = fields.map((field, place) => place === 0 ? FIRST : WIDTHS[typeOf(field)] ?? OTHER);
+  const [first = FIRST, ...others] = widths;
+  return {
+    tracks: [`minmax(var(--first), ${first}fr)`, ...others.map((width) => `minmax(${width}rem, ${width}fr)`)].join(" "),
+    width: `calc(var(--first) + ${others.reduce((sum, width) => sum + width, 0)}rem)`,
+  };
+}

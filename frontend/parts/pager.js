@@ -1,0 +1,57 @@
+import { h } from "../dom.js";
+
+/** @typedef {import("./listing.js").Page} Page */
+
+const PAGE = 100;
+
+/**
+ * Which records are shown, and buttons to the next and the previous page. A button that does nothing at the moment
+ * is `aria-disabled`, not disabled, so that it keeps the focus.
+ *
+ * @param {(step: 1 | -1) => void} onStep
+ */
+export function createPager(onStep) {
+  const range = h("p", {});
+  const previous = h("button", { type: "button", onclick: () => step(previous, -1) }, "Previous");
+  const next = h("button", { type: "button", onclick: () => step(next, 1) }, "Next");
+  const buttons = h("div", { class: "row" }, previous, next);
+  const trouble = h("div", { class: "beside" });
+  const element = h("div", { class: "pager" }, range, trouble, buttons);
+  /** @type {Page | null} */
+  let shown = null;
+
+  /** @param {HTMLElement} button @param {1 | -1} by */
+  const step = (button, by) => button.getAttribute("aria-disabled") !== "true" && onStep(by);
+
+  /** @param {boolean} isBusy */
+  function enable(isBusy) {
+    previous.setAttribute("aria-disabled", String(isBusy || !shown || shown.number === 0));
+    next.setAttribute("aria-disabled", String(isBusy || !shown?.hasNext));
+  }
+
+  enable(true);
+  return {
+    element,
+    /** @param {Page} page */
+    show(page) {
+      shown = page;
+      range.textContent = rangeOf(page);
+      buttons.hidden = page.number === 0 && !page.hasNext;
+      trouble.replaceChildren();
+      enable(false);
+    },
+    /** @param {boolean} isBusy */
+    wait(isBusy) {
+      element.toggleAttribute("data-busy", isBusy);
+      enable(isBusy);
+    },
+    /** Say what failed. The page that is shown stays. @param {HTMLElement} what */
+    fail: (what) => trouble.replaceChildren(what),
+  };
+}
+
+/** @param {Page} page */
+export function rangeOf({ records: { length }, number, hasNext }) {
+  if (number === 0 && !hasNext) return length === 1 ? "1 record" : `${length} records`;
+  return length === 0 ? "You've reached the end" : `Records ${number * PAGE + 1}–${number * PAGE + length}`;
+}
