@@ -3,7 +3,9 @@ import { firstCharacter } from "./formats.js";
 
 /** @typedef {import("./cells.js").Content} Content */
 
-const MOST = 4; // of a cell in the grid; the number of the others follows
+const MOST = 3; // items of a cell in the grid; the number of the others follows
+const ROOM = 27; // characters of a cell in the grid
+const FRAME = 3; // characters that a chip has room for beside its text
 
 /**
  * The items of a value in a row.
@@ -14,15 +16,24 @@ const MOST = 4; // of a cell in the grid; the number of the others follows
  * @param {boolean} isFull
  */
 export function chips(values, show, isFull) {
-  const { shown, rest } = cut(values, isFull);
-  return h("span", { class: "chips" }, ...shown.map(show).map(chip), more(rest));
+  const shown = isFull ? values.length : fitting(values.map(lengthOf));
+  return h("span", { class: "chips" }, ...values.slice(0, shown).map(show).map(chip), more(values.length - shown));
 }
 
-/** What fits in a cell, and how many do not. @template T @param {T[]} values @param {boolean} isFull */
-function cut(values, isFull) {
-  const shown = isFull ? values : values.slice(0, MOST);
-  return { shown, rest: values.length - shown.length };
+/** How many items fit in a cell of the grid: at least one. @param {number[]} lengths In characters. */
+export function fitting(lengths) {
+  let room = ROOM;
+  let count = 0;
+  while (count < Math.min(MOST, lengths.length)) {
+    room -= lengths[count] + FRAME;
+    if (room < 0 && count > 0) break;
+    count++;
+  }
+  return count;
 }
+
+/** @param {any} value */
+const lengthOf = (value) => typeof value === "string" ? value.length : value?.name?.length ?? value?.filename?.length ?? 5;
 
 /** @param {number} rest */
 const more = (rest) => rest > 0 && h("span", { class: "more", title: `${rest} more` }, `+${rest}`);
@@ -50,21 +61,31 @@ export function person({ id, name, email }) {
  * @param {import("./cells.js").Place} place
  */
 export function linked(ids, field, { links, isFull }) {
-  const { shown, rest } = cut(ids, isFull);
-  const element = h("span", { class: "chips" }, ...shown.map(() => h("span", { class: "chip link" }, "…")), more(rest));
-  links?.names(field.options?.linkedTableId, shown).then((names) => {
-    const unknown = names.filter((name) => name === null).length;
-    const known = names.filter((name) => name !== null);
-    element.replaceChildren(
-      ...known.map((name) => h("span", { class: "chip link", dir: "auto" }, name)),
-      ...[unknown > 0 && unnamed(known.length === 0 ? ids.length : unknown), known.length > 0 && more(rest)].filter(isNode),
-    );
-  });
+  const wanted = isFull ? ids : ids.slice(0, MOST);
+  const rest = ids.length - wanted.length;
+  const element = h("span", { class: "chips" }, ...wanted.map(() => link("…")), more(rest));
+  links?.names(field.options?.linkedTableId, wanted).then((names) => element.replaceChildren(...named(names, rest, isFull)));
   return element;
 }
 
+/** @param {(string | null)[]} names Null if it could not be read. @param {number} rest @param {boolean} isFull */
+function named(names, rest, isFull) {
+  const known = names.filter(isText);
+  const unknown = names.length - known.length;
+  if (known.length === 0) return [unnamed(unknown + rest)];
+  const shown = isFull ? known.length : fitting(known.map((name) => name.length));
+  const hidden = more(rest + known.length - shown);
+  return [...known.slice(0, shown).map(link), ...[unknown > 0 && unnamed(unknown), hidden].filter(isNode)];
+}
+
+/** @param {string} name */
+const link = (name) => h("span", { class: "chip link", dir: "auto" }, name);
+
+/** @param {string | null} name @returns {name is string} */
+const isText = (name) => name !== null;
+
 /** Records whose names could not be read. @param {number} count */
-const unnamed = (count) => h("span", { class: "chip link" }, `${count} linked ${count === 1 ? "record" : "records"}`);
+const unnamed = (count) => link(`${count} linked ${count === 1 ? "record" : "records"}`);
 
 /** @param {Node | false} node @returns {node is Node} */
 const isNode = (node) => node !== false;

@@ -9,10 +9,11 @@ const WIDTHS = {
   checkbox: 7, rating: 8, number: 8, percent: 7, count: 7, autoNumber: 7, currency: 9, duration: 8,
   date: 9, dateTime: 13, createdTime: 13, lastModifiedTime: 13, phoneNumber: 11,
   singleSelect: 10, barcode: 10, button: 9, singleCollaborator: 12, createdBy: 12, lastModifiedBy: 12,
-  multilineText: 18, richText: 18, aiText: 18, multipleSelects: 16, multipleRecordLinks: 16, multipleCollaborators: 16,
+  multilineText: 18, richText: 18, aiText: 18, multipleSelects: 15, multipleRecordLinks: 14, multipleCollaborators: 16,
 };
-const OTHER = 13;
+const OTHER = 12;
 const FIRST = 16;
+const MOST_FOR_NAME = 13;
 
 /** The type of a field's values: for a computed one, that of its result. @param {{type: string, options?: any}} field @returns {string} */
 const typeOf = (field) => field.options?.result?.type ?? field.type;
@@ -23,6 +24,9 @@ export const isNumeric = (field) => field.type !== "multipleLookupValues" && NUM
 /** Whether Airtable can sort by a field. @param {Field} field */
 export const isSortable = (field) => !UNSORTABLE.has(field.type);
 
+/** A column has room for its values and, as a rule, for its name. @param {Field} field */
+const widthOf = (field) => Math.max(WIDTHS[typeOf(field)] ?? OTHER, Math.min(2.5 + field.name.length * .55, MOST_FOR_NAME));
+
 /**
  * The columns of a grid as CSS: their widths, and what they are together. All rows must have the same, so the
  * widths do not depend on what is in them.
@@ -30,7 +34,7 @@ export const isSortable = (field) => !UNSORTABLE.has(field.type);
  * @param {Field[]} fields
  */
 export function tracksOf(fields) {
-  const widths = fields.map((field, place) => place === 0 ? FIRST : WIDTHS[typeOf(field)] ?? OTHER);
+  const widths = fields.map((field, place) => place === 0 ? FIRST : widthOf(field));
   const [first = FIRST, ...others] = widths;
   return {
     tracks: [`minmax(var(--first), ${first}fr)`, ...others.map((width) => `minmax(${width}rem, ${width}fr)`)].join(" "),

@@ -37,12 +37,12 @@ export function createPager(onStep) {
       shown = page;
       range.textContent = rangeOf(page);
       buttons.hidden = page.number === 0 && !page.hasNext;
+      element.toggleAttribute("data-sticky", !buttons.hidden);
       trouble.replaceChildren();
       enable(false);
     },
     /** @param {boolean} isBusy */
     wait(isBusy) {
-      element.toggleAttribute("data-busy", isBusy);
       enable(isBusy);
     },
     /** Say what failed. The page that is shown stays. @param {HTMLElement} what */
