@@ -75,7 +75,9 @@ function createTables(app, session, base) {
   function show({ table: tableId, record: recordId }) {
     closeRecord();
     closeRecord = () => {};
-    const table = tableId ? base.tables.find((each) => each.id === tableId) : base.tables[0];
+    const [first] = base.tables;
+    if (!tableId && first) return app.navigate(pathOf(first), { replace: true });
+    const table = base.tables.find((each) => each.id === tableId);
     document.title = [table?.name, base.name, "Connect Airtable"].filter(Boolean).join(" · ");
     if (!table) {
       showTable(null);

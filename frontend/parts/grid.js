@@ -1,6 +1,6 @@
 import { announce, h } from "../dom.js";
 import { createListing, nextSort } from "./listing.js";
-import { createPager, rangeOf } from "./pager.js";
+import { createPager, rangeInWords } from "./pager.js";
 import { createSheet } from "./sheet.js";
 import { expiredList, trouble } from "./trouble.js";
 
@@ -76,7 +76,7 @@ export function createGrid(app, { base, table, links, pathOf, onOpen }) {
     updated.replaceChildren("Updated ", time(page.readAt));
     pager.element.hidden = isEmpty;
     pager.show(page);
-    announce(isEmpty ? "This table has no records yet." : rangeOf(page));
+    announce(rangeInWords(page));
   }
 
   /** @param {import("../airtable-oauth.js").AirtableOAuthError} failure @param {Wanted} wanted */

@@ -21,12 +21,12 @@ export function createPager(onStep) {
   let shown = null;
 
   /** @param {HTMLElement} button @param {1 | -1} by */
-  const step = (button, by) => button.getAttribute("aria-disabled") !== "true" && onStep(by);
+  const step = (button, by) => button.hasAttribute("aria-disabled") || onStep(by);
 
   /** @param {boolean} isBusy */
   function enable(isBusy) {
-    previous.setAttribute("aria-disabled", String(isBusy || !shown || shown.number === 0));
-    next.setAttribute("aria-disabled", String(isBusy || !shown?.hasNext));
+    disable(previous, isBusy || !shown || shown.number === 0);
+    disable(next, isBusy || !shown?.hasNext);
   }
 
   enable(true);
@@ -50,8 +50,21 @@ export function createPager(onStep) {
   };
 }
 
+/** @param {HTMLElement} button @param {boolean} isDisabled */
+function disable(button, isDisabled) {
+  if (isDisabled) button.setAttribute("aria-disabled", "true");
+  else button.removeAttribute("aria-disabled");
+}
+
 /** @param {Page} page */
 export function rangeOf({ records: { length }, number, hasNext }) {
   if (number === 0 && !hasNext) return length === 1 ? "1 record" : `${length} records`;
   return length === 0 ? "You've reached the end" : `Records ${number * PAGE + 1}–${number * PAGE + length}`;
+}
+
+/** The same for a screen reader. @param {Page} page */
+export function rangeInWords({ records: { length }, number, hasNext }) {
+  if (length === 0) return number === 0 ? "No records" : "No more records";
+  if (number === 0 && !hasNext) return length === 1 ? "1 record" : `${length} records`;
+  return `Showing records ${number * PAGE + 1} to ${number * PAGE + length}`;
 }
