@@ -1,4 +1,4 @@
-import { h } from "../dom.js";
+import { h, present, setTitle } from "../dom.js";
 import { textOf } from "../parts/cells.js";
 import { createGrid } from "../parts/grid.js";
 import { createLinks } from "../parts/links.js";
@@ -33,7 +33,9 @@ export function base(app, session, address) {
       if (!element.isConnected) return; // the user has left this page
       const name = bases.find((/** @type {{id: string}} */ each) => each.id === baseId)?.name ?? "Base";
       tables = createTables(app, session, { id: baseId, name, tables: found });
+      const isWaiting = [document.body, element.parentElement].includes(/** @type {any} */ (document.activeElement));
       body.replaceChildren(...tables.elements);
+      if (isWaiting) present(element); // the person has not gone anywhere in the meantime
       tables.show(address);
     } catch (failure) {
       body.replaceChildren(trouble(app, "Couldn't open this base.", /** @type {any} */ (failure), load));
@@ -78,7 +80,7 @@ function createTables(app, session, base) {
     const [first] = base.tables;
     if (!tableId && first) return app.navigate(pathOf(first), { replace: true });
     const table = base.tables.find((each) => each.id === tableId);
-    document.title = [table?.name, base.name, "Connect Airtable"].filter(Boolean).join(" · ");
+    setTitle(table ? `${table.name} · ${base.name}` : base.name);
     if (!table) {
       showTable(null);
       records.replaceChildren(h("p", {}, base.tables.length === 0

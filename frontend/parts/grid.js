@@ -1,4 +1,5 @@
 import { announce, h } from "../dom.js";
+import { button } from "./button.js";
 import { createListing, nextSort } from "./listing.js";
 import { createPager, rangeInWords } from "./pager.js";
 import { createSheet } from "./sheet.js";
@@ -31,7 +32,7 @@ export function createGrid(app, { base, table, links, pathOf, onOpen }) {
   const place = h("div", {}, h("p", { class: "padded soft" }, "Loading records…"));
   const element = h("section", { class: "card flush", "aria-label": table.name },
     h("div", { class: "toolbar" }, updated,
-      h("button", { type: "button", class: "quiet-button", onclick: refresh }, "Refresh"),
+      button("Refresh", refresh, { kind: "quiet" }),
       h("a", { class: "elsewhere", href: `https://airtable.com/${base.id}/${table.id}`, target: "_blank", rel: "noreferrer" },
         "Open in Airtable")),
     place, pager.element);
@@ -72,7 +73,9 @@ export function createGrid(app, { base, table, links, pathOf, onOpen }) {
     sheet.show(page.records, page.sort);
     const isEmpty = page.records.length === 0 && page.number === 0;
     const content = isEmpty ? h("p", { class: "padded soft" }, "This table has no records yet.") : sheet.element;
+    const hadFocus = place.contains(document.activeElement) && content !== place.firstChild;
     if (content !== place.firstChild) place.replaceChildren(content); // what stays in the page stays scrolled
+    if (hadFocus && !isEmpty) sheet.focus();
     updated.replaceChildren("Updated ", time(page.readAt));
     pager.element.hidden = isEmpty;
     pager.show(page);

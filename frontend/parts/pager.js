@@ -11,7 +11,7 @@ const PAGE = 100;
  * @param {(step: 1 | -1) => void} onStep
  */
 export function createPager(onStep) {
-  const range = h("p", {});
+  const range = h("p", { tabindex: "-1" });
   const previous = h("button", { type: "button", onclick: () => step(previous, -1) }, "Previous");
   const next = h("button", { type: "button", onclick: () => step(next, 1) }, "Next");
   const buttons = h("div", { class: "row" }, previous, next);
@@ -38,15 +38,21 @@ export function createPager(onStep) {
       range.textContent = rangeOf(page);
       buttons.hidden = page.number === 0 && !page.hasNext;
       element.toggleAttribute("data-sticky", !buttons.hidden);
-      trouble.replaceChildren();
       enable(false);
+      const hadFocus = trouble.contains(document.activeElement);
+      trouble.replaceChildren();
+      if (hadFocus) (buttons.hidden ? range : next).focus();
     },
     /** @param {boolean} isBusy */
     wait(isBusy) {
       enable(isBusy);
     },
     /** Say what failed. The page that is shown stays. @param {HTMLElement} what */
-    fail: (what) => trouble.replaceChildren(what),
+    fail(what) {
+      const hadFocus = trouble.contains(document.activeElement);
+      trouble.replaceChildren(what);
+      if (hadFocus) what.querySelector("button")?.focus();
+    },
   };
 }
 

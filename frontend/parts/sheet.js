@@ -55,6 +55,7 @@ export function createSheet({ table, links, pathOf, onOpen, onSort }) {
       body.replaceChildren(...records.map(row));
       columns.forEach((field, place) => markSort(headings[place], field, sort));
     },
+    focus: () => body.focus({ preventScroll: true }),
     /** Show a record's new values. @param {AirtableRecord} record */
     replace: (record) => find(record.id)?.replaceWith(row(record)),
   };
