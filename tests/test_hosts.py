@@ -572,11 +572,11 @@ async def test_current_client_is_the_callers(host: Host) -> None:
     for path in ("/bases", "/who"):
         answer = await bob.client.get(path)
         assert answer.status_code == 401
-        assert answer.json() == {"detail": "Airtable is not connected. Connect it first."}
+        assert answer.json() == {"detail": "Airtable isn't connected. Connect it first."}
     host.simulator.vault.revoke_all()
     answer = await ann.client.get("/bases")
     assert answer.status_code == 401
-    assert "must grant access again" in answer.json()["detail"]
+    assert "Reconnect to continue" in answer.json()["detail"]
     answer = await ann.client.get("/who")
     assert answer.json() == "mina@example.com"
 

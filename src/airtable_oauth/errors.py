@@ -132,7 +132,7 @@ class InvalidInput(InvalidRequest):
 class InvalidPath(InvalidRequest):
     """The path of a proxy request is not a plain path below `v0/`."""
 
-    description = "The path must begin with v0/, and be a plain path of Airtable's Web API."
+    description = "The path must be a plain path of Airtable's Web API that begins with v0/."
 
 
 class NotFound(InvalidRequest):
@@ -140,7 +140,7 @@ class NotFound(InvalidRequest):
 
     status = 404
     error = "not_found"
-    description = "There is nothing at this path."
+    description = "This path doesn't exist."
 
 
 class MethodNotAllowed(InvalidRequest):
@@ -148,7 +148,7 @@ class MethodNotAllowed(InvalidRequest):
 
     status = 405
     error = "method_not_allowed"
-    description = "This path does not accept this method."
+    description = "This path doesn't accept this method."
 
 
 class ContentTooLarge(InvalidRequest):
@@ -164,7 +164,7 @@ class UriTooLong(InvalidRequest):
 
     status = 414
     error = "uri_too_long"
-    description = "The request's path and query are too long."
+    description = "The request's URL is too long."
 
 
 class UnsupportedMediaType(InvalidRequest):
@@ -198,8 +198,8 @@ class CrossSiteRefused(InvalidRequest):
     status = 403
     error = "cross_site_request"
     description = (
-        "Requests from this origin, or of this kind, are not accepted. If the page is yours, add "
-        "its origin to the setting ALLOWED_ORIGINS."
+        "This origin can't make this request. If it's your page's, add it to the setting "
+        "ALLOWED_ORIGINS."
     )
 
 
@@ -210,8 +210,8 @@ class LoginNotFound(AirtableOAuthError):
     error = "login_not_found"
     action = Action.RESTART_LOGIN
     description = (
-        "This browser has no pending login with this state. It expired, was already used, or was "
-        "started in another browser, or the browser did not store its cookie."
+        "No pending sign-in matches this request. It expired, was already used, or was started in "
+        "another browser, or this browser blocked its cookie."
     )
 
 
@@ -221,7 +221,7 @@ class NotConnected(AirtableOAuthError):
     status = 401
     error = "not_connected"
     action = Action.RESTART_LOGIN
-    description = "Airtable is not connected. Connect it first."
+    description = "Airtable isn't connected. Connect it first."
 
 
 class ReconnectRequired(AirtableOAuthError):
@@ -233,7 +233,7 @@ class ReconnectRequired(AirtableOAuthError):
     status = 401
     error = "reconnect_required"
     action = Action.RECONNECT
-    description = "The connection to Airtable has ended. The user must grant access again."
+    description = "The connection to Airtable has ended. Reconnect to continue."
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -246,7 +246,7 @@ class ConnectionNotNamed(AirtableOAuthError):
     status = 400
     error = "connection_not_named"
     action = Action.FIX_CONFIG
-    description = "There are several connections. Name one in the header X-Airtable-Connection."
+    description = "You have several connections. Name one in the X-Airtable-Connection header."
 
 
 class OtherUser(AirtableOAuthError):
@@ -256,8 +256,8 @@ class OtherUser(AirtableOAuthError):
     error = "other_airtable_user"
     action = Action.RESTART_LOGIN
     description = (
-        "A different Airtable user granted access this time. Sign in to Airtable as the user who "
-        "granted it before, and try again."
+        "A different Airtable user granted access this time. Sign in to Airtable with the account "
+        "you connected before, then try again."
     )
 
 
@@ -267,7 +267,7 @@ class RateLimited(AirtableOAuthError):
     status = 429
     error = "rate_limited"
     action = Action.RETRY
-    description = "Airtable's rate limit for this base was reached. Try again later."
+    description = "Airtable's rate limit for this base was reached. Try again in a moment."
 
     def __init__(self, seconds: float) -> None:
         self.retry_after = max(1, math.ceil(seconds))
@@ -277,7 +277,7 @@ class RateLimited(AirtableOAuthError):
 class TooManyUnderWay(RateLimited):
     """A connection has reached its limit of concurrent requests in this process."""
 
-    description = "This connection has too many requests in progress. Wait until one has finished."
+    description = "Too many requests in progress for this connection. Wait for one to finish."
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -289,7 +289,7 @@ class AuthorizationError(AirtableOAuthError):
     status = 400
     error = "invalid_request"
     action = Action.RESTART_LOGIN
-    description = "Airtable did not grant access."
+    description = "Airtable didn't grant access."
 
     def __init__(self, error: str, action: Action, description: str) -> None:
         self.error = error
@@ -307,7 +307,9 @@ class InvalidGrant(AirtableError):
     status = 400
     error = "invalid_grant"
     action = Action.RECONNECT
-    description = "Airtable no longer accepts this grant: it was used, has expired or was revoked."
+    description = (
+        "Airtable no longer accepts this grant. It was already used, expired or was revoked."
+    )
 
 
 class TokenRequestRefused(AirtableError):
@@ -325,7 +327,7 @@ class RefreshConflict(AirtableError):
     status = 409
     error = "already_refreshed"
     action = Action.RECONNECT
-    description = "Another client used this refresh token a moment ago and got the new tokens."
+    description = "Another client just used this refresh token and got the new tokens."
 
 
 class ClientRefused(AirtableError):
@@ -335,7 +337,7 @@ class ClientRefused(AirtableError):
     error = "invalid_client"
     action = Action.FIX_CONFIG
     description = (
-        "Airtable rejects this service's client ID, secret or configuration. The operator must "
+        "Airtable rejected this service's client ID, secret or configuration. Its operator must "
         "compare them with the integration's page in Airtable."
     )
 
@@ -350,14 +352,14 @@ class UpstreamError(AirtableError):
     status = 502
     error = "airtable_error"
     action = Action.RETRY
-    description = "Airtable did not give a usable answer."
+    description = "Airtable returned an unexpected response."
 
 
 class NotSent(UpstreamError):
     """Airtable could not be reached. The request was certainly not sent."""
 
     error = "airtable_unreachable"
-    description = "Airtable could not be reached."
+    description = "Couldn't reach Airtable."
 
 
 class UpstreamTimeout(AirtableError):
@@ -366,7 +368,7 @@ class UpstreamTimeout(AirtableError):
     status = 504
     error = "airtable_timeout"
     action = Action.RETRY
-    description = "Airtable did not answer in time."
+    description = "Airtable didn't respond in time."
 
 
 class WebApiError(AirtableOAuthError):
@@ -381,7 +383,7 @@ class WebApiError(AirtableOAuthError):
     status = 502
     error = "airtable_error"
     action = Action.RETRY
-    description = "Airtable answered with an error."
+    description = "Airtable returned an error."
 
     def __init__(
         self,
@@ -405,7 +407,7 @@ class ForeignOrigin(AirtableOAuthError):
     """A host app used our client for an origin other than Airtable's Web API."""
 
     action = Action.FIX_CONFIG
-    description = "This client sends requests to Airtable's Web API only, to protect its token."
+    description = "To protect its token, this client sends requests only to Airtable's Web API."
 
 
 class ServerError(AirtableOAuthError):
@@ -418,14 +420,14 @@ class Unavailable(AirtableOAuthError):
     status = 503
     error = "temporarily_unavailable"
     retry_after = 5
-    description = "The service cannot handle this request at the moment."
+    description = "The service can't handle this request right now. Try again in a few seconds."
 
 
 class StoreUnavailable(Unavailable):
     """The store does not answer, or not in time."""
 
     error = "store_unavailable"
-    description = "The service cannot reach its store at the moment."
+    description = "The service can't reach its store. Try again in a few seconds."
 
 
 class TooManyLogins(Unavailable):
@@ -433,7 +435,7 @@ class TooManyLogins(Unavailable):
 
     error = "too_many_logins"
     retry_after = 60
-    description = "Too many logins are in progress. Try again in a minute."
+    description = "Too many sign-ins are in progress. Try again in a minute."
 
 
 class TokenEndpointBusy(Unavailable):
@@ -454,7 +456,7 @@ class ClockSkew(Unavailable):
     error = "clock_skew"
     action = Action.FIX_CONFIG
     description = (
-        "The store's clock and this machine's clock differ by more than a day. Correct them, then "
+        "The clocks of the store and this machine differ by more than a day. Correct them, then "
         "run this again."
     )
 
@@ -466,7 +468,7 @@ class AccessUnavailable(Unavailable):
     """
 
     error = "access_unavailable"
-    description = "The access token could not be refreshed yet. Try again in a few seconds."
+    description = "Access couldn't be refreshed yet. Try again in a few seconds."
 
     def __init__(self, seconds: float = 5.0) -> None:
         self.retry_after = max(1, math.ceil(seconds))
@@ -479,7 +481,7 @@ class UnreadableRecord(Unavailable):
     error = "unreadable_record"
     action = Action.FIX_CONFIG
     retry_after = 60
-    description = "A record in the service's store cannot be read."
+    description = "A record in the service's store can't be read."
 
 
 class UnknownRecordFormat(UnreadableRecord):
@@ -487,9 +489,9 @@ class UnknownRecordFormat(UnreadableRecord):
 
     error = "unknown_record_format"
     description = (
-        "A record has a format that this process does not know. If a newer version of this service "
-        "wrote it, the operator must update this process. If it was stored without encryption, the "
-        "operator must remove it."
+        "A stored record has an unknown format. If a newer version of this service wrote it, the "
+        "operator must update this process. If it was stored without encryption, the operator must "
+        "remove it."
     )
 
 
@@ -498,8 +500,8 @@ class UnknownEncryptionKey(UnreadableRecord):
 
     error = "unknown_encryption_key"
     description = (
-        "A record was encrypted with a key that this process does not have. The operator must add "
-        "that key to the setting ENCRYPTION_KEYS again."
+        "A stored record is encrypted with a key that this process doesn't have. The operator must "
+        "add that key to the setting ENCRYPTION_KEYS again."
     )
 
 
@@ -508,6 +510,6 @@ class DamagedRecord(UnreadableRecord):
 
     error = "damaged_record"
     description = (
-        "A record was changed, or moved to another key of the store, outside this service. The "
-        "operator must restore or remove it."
+        "A stored record was changed, or moved to another key, outside this service. The operator "
+        "must restore or remove it."
     )

@@ -20,7 +20,10 @@ def test_store_that_fails_is_named_with_its_cause(command: list[str]) -> None:
     }
     result = CliRunner().invoke(main, command, env=VALID | settings)
     assert result.exit_code == 1
-    assert "cannot reach its store at the moment. Cause: ConnectionRefusedError" in result.stderr
+    assert (
+        "can't reach its store. Try again in a few seconds. Cause: ConnectionRefusedError"
+        in result.stderr
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -106,7 +106,7 @@ async def test_consent_page_works_once(person: httpx.AsyncClient) -> None:
     assert (await person.post("/oauth2/v1/authorize", data=form)).status_code == 302
     again = await person.post("/oauth2/v1/authorize", data=form)
     assert again.status_code == 400
-    assert "Begin the login again in your app." in again.text
+    assert "Go back to your app and connect again." in again.text
     assert "redirect URI" not in again.text
 
 

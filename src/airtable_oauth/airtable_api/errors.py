@@ -15,10 +15,10 @@ from airtable_oauth.errors import Action, WebApiError
 _TYPE = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 _SECONDS = re.compile(r"[0-9]{1,6}")
 _HINTS = {
-    401: "It rejects this connection's access token, even after a refresh.",
-    403: "The user's role, the scopes or the chosen bases do not allow this, or it does not exist.",
-    404: "There is nothing at this path.",
-    429: "It does not accept more requests at the moment.",
+    401: "It rejected this connection's access token, even after a refresh.",
+    403: "The user's role, the scopes or the shared bases don't allow this, or it doesn't exist.",
+    404: "This path doesn't exist.",
+    429: "Too many requests: try again in a moment.",
 }
 _ACTIONS = {401: Action.RECONNECT, 408: Action.RETRY, 429: Action.RETRY}
 _MOST_MESSAGE = 1000

@@ -267,8 +267,8 @@ _AUTHORIZATION_ERRORS = {
     "access_denied": (
         Action.RESTART_LOGIN,
         (
-            "Access was not granted: the user declined, an administrator does not allow it, or "
-            "the integration's terms, privacy or support information is missing."
+            "Access wasn't granted. The user declined, an admin doesn't allow this app, or the "
+            "integration lacks its terms, privacy or support information."
         ),
     ),
     "invalid_request": (
@@ -277,20 +277,20 @@ _AUTHORIZATION_ERRORS = {
     ),
     "invalid_scope": (
         Action.FIX_CONFIG,
-        "The service requested a scope that is not enabled for the integration in Airtable.",
+        "The service requested a scope that isn't enabled for the integration in Airtable.",
     ),
     "unsupported_response_type": (
         Action.FIX_CONFIG,
-        "Airtable does not offer the authorization code flow to this integration.",
+        "Airtable doesn't offer the authorization code flow to this integration.",
     ),
-    "server_error": (Action.RESTART_LOGIN, "Airtable had an unexpected error."),
+    "server_error": (Action.RESTART_LOGIN, "Airtable had an unexpected error. Try again."),
     "temporarily_unavailable": (
         Action.RESTART_LOGIN,
-        "Airtable is overloaded or under maintenance.",
+        "Airtable is overloaded or under maintenance. Try again later.",
     ),
 }
 _NOT_CODE_OR_ERROR = (
     Action.RESTART_LOGIN,
     "The redirect must have either a code or an error.",
 )
-_UNKNOWN_AUTHORIZATION_ERROR = (Action.RESTART_LOGIN, "Airtable did not grant access.")
+_UNKNOWN_AUTHORIZATION_ERROR = (Action.RESTART_LOGIN, "Airtable didn't grant access.")

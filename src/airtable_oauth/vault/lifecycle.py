@@ -23,7 +23,7 @@ from airtable_oauth.vault.model import Connection, StoredConnection, token_field
 from airtable_oauth.vault.owners import Noted, Owners, user_id_of
 from airtable_oauth.vault.repository import ConnectionRepository, Found
 
-_USER_UNKNOWN = "Airtable does not say who granted access at the moment."
+_USER_UNKNOWN = "Couldn't ask Airtable who granted access. Try again in a moment."
 
 
 @dataclass(frozen=True, slots=True)

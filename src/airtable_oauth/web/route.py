@@ -265,9 +265,9 @@ async def read_body(request: Request, most: int, seconds: float = _BODY_SECONDS)
                     raise ContentTooLarge
             return bytes(body)
     except TimeoutError:
-        raise InvalidRequest("The request body did not arrive in time.") from None
+        raise InvalidRequest("The request body didn't arrive in time.") from None
     except ClientDisconnect:
-        raise InvalidRequest("The request body did not arrive.") from None
+        raise InvalidRequest("The request body didn't arrive.") from None
 
 
 def require_json(request: Request) -> None:

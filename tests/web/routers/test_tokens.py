@@ -304,7 +304,7 @@ async def test_slow_body_is_cut_off() -> None:
         return {"type": "http.request", "body": b" ", "more_body": True}
 
     request = Request({"type": "http", "headers": []}, drip)
-    with pytest.raises(InvalidRequest, match="did not arrive in time"):
+    with pytest.raises(InvalidRequest, match="didn't arrive in time"):
         await read_body(request, 1000, seconds=0.1)
 
 

@@ -4,8 +4,8 @@ const NEXT_REFRESH = "grant_type=refresh_token";
 const RATE_LIMIT = { error: { type: "RATE_LIMIT_REACHED", message: "Wait 30 seconds before the next request." } };
 
 const ACTIONS = {
-  expire: ["DELETE", "access", null, "All access tokens have expired. Now use your app."],
-  revoke: ["POST", "revocation", null, "All grants are revoked. Now use your app."],
+  expire: ["DELETE", "access", null, "All access tokens have expired. Now try your app."],
+  revoke: ["POST", "revocation", null, "All grants have been revoked. Now try your app."],
   fail: ["POST", "faults", { only: NEXT_REFRESH, status: 503, body: "{}" }, ""],
   limit: ["POST", "faults", {
     path: "/v0/",
@@ -13,8 +13,8 @@ const ACTIONS = {
     body: JSON.stringify(RATE_LIMIT),
     headers: [["Content-Type", "application/json"], ["Access-Control-Allow-Origin", "*"]],
   }, ""],
-  cancel: ["DELETE", "faults", null, "The planned failures are cancelled."],
-  forget: ["DELETE", "requests", null, "The list of requests is cleared."],
+  cancel: ["DELETE", "faults", null, "Planned failures cancelled."],
+  forget: ["DELETE", "requests", null, "Requests cleared."],
 };
 
 const find = (id) => document.getElementById(id);
@@ -39,7 +39,7 @@ async function act(button) {
     say(done);
     await refresh();
   } catch (failure) {
-    say(`The request failed: ${failure.message}`);
+    say(`Couldn't do that: ${failure.message}`);
   } finally {
     button.disabled = false;
   }
@@ -53,7 +53,7 @@ async function refresh() {
     shown = text;
     document.body.classList.remove("gone");
   } catch {
-    if (!document.body.classList.contains("gone")) say("The simulator doesn't respond. It has probably stopped.");
+    if (!document.body.classList.contains("gone")) say("The simulator isn't responding. It may have stopped.");
     document.body.classList.add("gone");
     shown = "";
   }

@@ -166,7 +166,7 @@ def _request_headers(request: Request, body: bytes) -> dict[str, str]:
     """The request's headers for Airtable. Only `Accept` is passed on as the browser sent it."""
     accept = request.headers.get("accept", "application/json")
     if not _HEADER_VALUE.fullmatch(accept):
-        raise InvalidRequest("The header Accept holds characters that are not printable ASCII.")
+        raise InvalidRequest("The Accept header must be printable ASCII.")
     takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
     headers = {
         "Accept": accept,

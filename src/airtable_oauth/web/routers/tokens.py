@@ -116,7 +116,7 @@ class RefreshRoutes:
             "/token-refresh",
             self.token_refresh,
             methods=["POST"],
-            summary="Renew tokens that the client holds",
+            summary="Refresh tokens that the client holds",
             responses=documented(*_REFRESH_ERRORS),
         )
 
