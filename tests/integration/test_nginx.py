@@ -39,6 +39,21 @@ async def test_login_on_one_origin(origin: Origin) -> None:
     assert not [value for value in parameters.values() if value in origin.log()]
 
 
+@pytest.mark.parametrize("path", ["/", "/login-success", "/app.js", "/styles/base.css"])
+async def test_pages_are_sent_compressed_once(origin: Origin, path: str) -> None:
+    """Browsers ask before they use a file that they have. Only documents need the CSP."""
+    async with httpx.AsyncClient(base_url=origin.url) as browser:
+        answer = await browser.get(path)
+        again = await browser.get(path, headers={"If-None-Match": answer.headers["etag"]})
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert (again.status_code, again.content) == (304, b"")
+    is_document = not path.endswith(("js", "css"))
+    for each in answer, again:
+        assert each.headers["cache-control"] == "no-cache"
+        assert ("content-security-policy" in each.headers) == is_document
+
+
 async def test_client_cannot_name_itself(origin: Origin) -> None:
     """Nginx sets the header that the service trusts."""
     async with httpx.AsyncClient(base_url=origin.url) as browser:

@@ -1,13 +1,15 @@
 """Serves `frontend/` for the demo and the tests. In production, any static host will do."""
 
 import json
+import mimetypes
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airtable_oauth.web.security_headers import SecurityHeaders
 
@@ -42,7 +44,39 @@ def create_frontend(
         f"connect-src {' '.join(called)}; require-trusted-types-for 'script'; "
         "trusted-types 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    return SecurityHeaders(_OneAddress(app, public_url), secure=False, csp=csp)
+    pages = GZipMiddleware(_OneAddress(app, public_url))
+    return _FileHeaders(SecurityHeaders(pages, secure=False, csp=csp))
+
+
+class _FileHeaders:
+    """Lets browsers keep the files, and sends the CSP with documents only.
+
+    The files have no version in their names. `no-cache` makes a browser ask before it uses a file
+    that it has, so no page mixes modules of two versions. The CSP means nothing to scripts and
+    styles, and its bytes, once per file, would delay the first view on a slow network.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Cache-Control"] = "no-cache"
+                if not _is_document(scope["path"], headers):
+                    del headers["Content-Security-Policy"]
+                if "Content-Encoding" in headers and "ETag" in headers:
+                    headers["ETag"] = f"W/{headers['ETag']}"  # RFC 9110, section 8.8.3.3
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def _is_document(path: str, headers: Headers) -> bool:
+    """Whether a response is a page. A 304 has no type; its CSP replaces that of the stored page."""
+    kind = headers.get("Content-Type") or mimetypes.guess_type(path)[0] or "text/html"
+    return kind.startswith("text/html")
 
 
 class _OneAddress:
