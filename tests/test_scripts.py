@@ -105,8 +105,8 @@ def recorded(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "scripts/test", tmp_path / "scripts")
     (tmp_path / ".venv/bin").mkdir(parents=True)
     (tmp_path / ".venv/.installed").touch()
-    (tmp_path / "tests/node/node_modules/.bin").mkdir(parents=True)
-    (tmp_path / "tests/node/node_modules/.bin/tsc").touch()
+    (tmp_path / "tests/node/node_modules").mkdir(parents=True)
+    (tmp_path / "tests/node/node_modules/.package-lock.json").touch()
     builds = 'case "$*" in *--outdir*) mkdir -p dist/wheel; touch dist/wheel/a.whl ;; esac'
     for name in ("scripts/setup", "scripts/check", ".venv/bin/python", "scripts/need"):
         note = f'echo "{name.removeprefix(".venv/bin/")}${{*:+ $*}}" >>calls\n'
