@@ -298,6 +298,85 @@ async def test_upsert_merges_on_fields(writer: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "kept"),
+    [
+        ("Blocked", False, None),
+        ("Notes", "", None),
+        ("Notes", None, None),
+        ("Status", None, None),
+        ("Milestone", [], None),
+        ("Estimate (h)", 0, 0),
+        ("Status", "Done", "Done"),
+    ],
+)
+async def test_cell_is_emptied(
+    writer: httpx.AsyncClient, field: str, value: Any, kept: Any
+) -> None:
+    """An answer has no empty cells. Zero is a value. A field may be named by its id."""
+    table = await table_of(writer, "Product launch", "Tasks")
+    base = table.split("/")[2]
+    schema = (await get(writer, f"/v0/meta/bases/{base}/tables"))["tables"][0]
+    ids = {each["name"]: each["id"] for each in schema["fields"]}
+    task = (await get(writer, table))["records"][4]
+    assert field in task["fields"]
+    answer = await writer.patch(f"{table}/{task['id']}", json={"fields": {ids[field]: value}})
+    assert answer.json()["fields"] == {
+        name: cell for name, cell in (task["fields"] | {field: kept}).items() if cell is not None
+    }
+
+
+@pytest.mark.parametrize(
+    ("base", "table", "fields", "kind", "message"),
+    [
+        (
+            *("Inventory and orders", "Products"),
+            {"Price": "cheap"},
+            "INVALID_VALUE_FOR_COLUMN",
+            'Field "Price" cannot accept the provided value',
+        ),
+        (
+            *("Inventory and orders", "Orders"),
+            {"Total": 1},
+            "INVALID_VALUE_FOR_COLUMN",
+            'Field "Total" cannot accept a value because the field is computed',
+        ),
+        *(
+            (
+                *("Content calendar", "Articles"),
+                fields,
+                "INVALID_MULTIPLE_CHOICE_OPTIONS",
+                f'Insufficient permissions to create new select option ""{name}""',
+            )
+            for fields, name in (
+                ({"Stage": "Lost"}, "Lost"),
+                ({"Stage": ""}, ""),
+                ({"Topics": ["News", "Lost"]}, "Lost"),
+                ({"Topics": [["News"]]}, "['News']"),
+            )
+        ),
+    ],
+)
+async def test_refused_value_is_named(
+    writer: httpx.AsyncClient, base: str, table: str, fields: Any, kind: str, message: str
+) -> None:
+    """The message names the field, or the option that it does not have."""
+    path = await table_of(writer, base, table)
+    record = (await get(writer, path))["records"][0]
+    answer = await writer.patch(f"{path}/{record['id']}", json={"fields": fields})
+    assert answer.status_code == 422
+    assert answer.json() == {"error": {"type": kind, "message": message}}
+    assert await get(writer, f"{path}/{record['id']}") == record
+
+
+async def test_typecast_accepts_an_option_that_the_field_does_not_have(
+    writer: httpx.AsyncClient,
+) -> None:
+    body = {"fields": {"Stage": "Lost"}, "typecast": True}
+    answer = await writer.post(await table_of(writer, "Content calendar", "Articles"), json=body)
+    assert answer.json()["fields"] == {"Stage": "Lost"}
+
+
+@pytest.mark.parametrize(
     ("method", "body", "kind"),
     [
         ("POST", {"fields": {"Nonsense": 1}}, "UNKNOWN_FIELD_NAME"),

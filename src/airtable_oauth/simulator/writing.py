@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airtable_oauth.simulator.attachments import Attachment
-from airtable_oauth.simulator.sample import Record, Table
+from airtable_oauth.simulator.sample import Field, Record, Table
 
 _MOST = 10
 _MOST_MERGED = 3
@@ -24,7 +24,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "checkbox": (bool,),
 }
 
-_COMPUTED = ("formula", "rollup", "count", "multipleLookupValues", "autoNumber")
+_COMPUTED = (
+    *("formula", "rollup", "count", "multipleLookupValues", "autoNumber", "button"),
+    *("createdTime", "createdBy", "lastModifiedTime", "lastModifiedBy", "externalSyncSource"),
+)
 
 
 class WriteError(Exception):
@@ -37,7 +40,7 @@ class WriteError(Exception):
 
 def create(table: Table, body: Any) -> list[Record]:
     """Create records from `{"records": [{"fields"}]}` or `{"fields"}`: all of them, or none."""
-    made = [Record(_new_id(), _now(), _cells(table, item, body)) for item in _items(body)]
+    made = [Record(_new_id(), _now(), _filled(_cells(table, item, body))) for item in _items(body)]
     if len(table.records) + len(made) > _MOST_RECORDS:
         message = f"A table can hold at most {_MOST_RECORDS} records."
         raise WriteError("INVALID_REQUEST_UNKNOWN", message)
@@ -107,7 +110,8 @@ def _upsert(table: Table, body: Any) -> list[Record]:
             _change(same[0], cells, clears=False)
             upserted.append(same[0])
         else:
-            upserted += create(table, {"fields": {k: v for k, v in cells.items() if v is not None}})
+            fields = _filled(cells)
+            upserted += create(table, {"fields": fields, "typecast": body.get("typecast")})
     return upserted
 
 
@@ -148,28 +152,45 @@ def _cells(
     cells: dict[str, Any] = {}
     for name, value in item["fields"].items():
         if name not in by_name:
-            raise WriteError("UNKNOWN_FIELD_NAME", f"Unknown field name: {name!r}")
+            raise WriteError("UNKNOWN_FIELD_NAME", f'Unknown field name: "{name}"')
         column = by_name[name]
         if column.type in _COMPUTED:
-            raise WriteError(
-                "INVALID_VALUE_FOR_COLUMN", f"Field {column.name!r} is computed and cannot be set."
-            )
+            message = f'Field "{column.name}" cannot accept a value because the field is computed'
+            raise WriteError("INVALID_VALUE_FOR_COLUMN", message)
         wanted = _TYPES.get(column.type, (object,))
         is_right = isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool))
-        if value is None and null:
-            cells[column.name] = None
-        elif is_right or body.get("typecast"):
-            cells[column.name] = value
-        else:
-            raise WriteError(
-                "INVALID_VALUE_FOR_COLUMN", f"Field {column.name!r} cannot accept the value."
-            )
-    return {name: value for name, value in cells.items() if value is not False}
+        if not (is_right or body.get("typecast") or (value is None and null)):
+            message = f'Field "{column.name}" cannot accept the provided value'
+            raise WriteError("INVALID_VALUE_FOR_COLUMN", message)
+        if not body.get("typecast"):
+            _refuse_new_options(column, value)
+        cells[column.name] = None if _is_empty(value) else value
+    return cells
+
+
+def _refuse_new_options(column: Field, value: Any) -> None:
+    """Refuse an option that a select field does not have. With `typecast` it would be added."""
+    if column.type not in ("singleSelect", "multipleSelects") or value is None:
+        return
+    known = [choice["name"] for choice in (column.options or {}).get("choices", ())]
+    for name in value if isinstance(value, list) else [value]:
+        if name not in known:
+            message = f'Insufficient permissions to create new select option ""{name}""'
+            raise WriteError("INVALID_MULTIPLE_CHOICE_OPTIONS", message)
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether the value empties a cell. Zero does not."""
+    return value is None or value is False or value in ("", [])
 
 
 def _change(record: Record, cells: dict[str, Any], *, clears: bool) -> None:
-    merged = cells if clears else record.cells | cells
-    record.cells = {name: value for name, value in merged.items() if value is not None}
+    record.cells = _filled(cells if clears else record.cells | cells)
+
+
+def _filled(cells: dict[str, Any]) -> dict[str, Any]:
+    """The cells that have a value: an answer leaves out the others."""
+    return {name: value for name, value in cells.items() if value is not None}
 
 
 def _find_all(table: Table, ids: Sequence[Any]) -> list[Record]:
