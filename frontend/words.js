@@ -150,3 +150,11 @@ export function durationInWords(seconds) {
   const [count, unit] = seconds < 90 ? [seconds, "second"] : [Math.ceil(seconds / 60), "minute"];
   return `${count} ${unit}${count === 1 ? "" : "s"}`;
 }
+
+/** Why Airtable has refused the value of a field. @type {Record<string, string>} */
+const REFUSED_VALUES = {
+  INVALID_MULTIPLE_CHOICE_OPTIONS: "This option was removed in Airtable. Choose another one.",
+};
+
+/** Why Airtable has refused the value of a field, as a sentence. @param {{code: string}} failure @returns {string} */
+export const refusedValue = (failure) => own(REFUSED_VALUES, failure.code) ?? "Airtable doesn't accept this value for this field.";

@@ -1,60 +1,176 @@
-import { columnsOf, full, textOf, valueOf } from "./cells.js";
-import { h } from "../dom.js";
+import { announce, h } from "../dom.js";
+import { columnsOf, full, valueOf } from "./cells.js";
+import { createDraft } from "./drafts.js";
+import { editForm } from "./edit-form.js";
+import { editorOf } from "./edit-values.js";
+import { showModal } from "./modal.js";
+import { recordView, skeleton } from "./record-view.js";
 import { trouble } from "./trouble.js";
+import { createQuestion, watchLeaving } from "./unsaved.js";
 
 /**
- * Show a record in full, in a dialog over the grid. Returns a function that closes it without `onClose`.
+ * @typedef {import("../airtable-oauth.js").AirtableOAuthError} AirtableOAuthError
+ * @typedef {import("../airtable-oauth.js").AirtableRecord} AirtableRecord
+ * @typedef {import("../airtable-oauth.js").Field} Field
+ *
+ * @typedef {object} RecordOptions
+ * @property {{id: string, permissionLevel?: string}} base
+ * @property {import("../airtable-oauth.js").Table} table
+ * @property {import("../airtable-oauth.js").Session} session
+ * @property {AirtableRecord} [record] It is loaded if it is not given.
+ * @property {string} recordId
+ * @property {any} links The names of linked records.
+ * @property {() => void} onClose Called once, when the person has closed it.
+ * @property {(record: AirtableRecord) => void} [onChanged] Called with the stored record after each edit.
+ */
+
+/**
+ * Show a record in full, in a dialog, and let the person edit it if they may.
  *
  * @param {any} app
- * @param {any} options
+ * @param {RecordOptions} options
+ * @returns {() => void} Closes it without `onClose`.
  */
-export function openRecord(app, { base, table, record: given, recordId, links, onClose }) {
-  const close = h("button", { type: "button", onclick: () => leave() }, "Close");
-  const dialog = h("dialog", { class: "record", "aria-labelledby": "record-title" });
-  dialog.addEventListener("cancel", (event) => {
-    event.preventDefault();
-    leave();
-  });
-  dialog.addEventListener("click", (event) => event.target === dialog && leave()); // outside it
+export function openRecord(app, options) {
+  const { base, table, session, recordId, links, onClose, onChanged } = options;
+  const fields = columnsOf(table);
+  const draft = createDraft(session, base.id, table.id, recordId);
+  const loading = new AbortController();
+  const { dialog, title, body } = frame(table.name, leave);
+  /** @type {import("./edit-form.js").EditForm | null} */
+  let form = null;
 
   async function load() {
-    dialog.replaceChildren(h("div", { class: "head" }, h("h2", { id: "record-title" }, "Loading record…"), close));
+    dialog.setAttribute("aria-busy", "true");
+    title.textContent = "Loading record…";
+    body.replaceChildren(skeleton());
     try {
-      fill(await app.oauth.records.get(base.id, table.id, recordId));
+      show(await app.oauth.records.get(base.id, table.id, recordId, { signal: loading.signal }));
     } catch (failure) {
-      dialog.append(trouble(app, "Couldn't load this record.", failure, load));
+      if (loading.signal.aborted) return;
+      title.textContent = "Record";
+      body.replaceChildren(h("div", { class: "scroll" },
+        trouble(app, "Couldn't load this record.", /** @type {AirtableOAuthError} */ (failure), load)));
+    } finally {
+      dialog.removeAttribute("aria-busy");
     }
   }
 
-  function fill(record) {
-    const [primary, ...others] = columnsOf(table);
-    dialog.replaceChildren(
-      h("div", { class: "head" }, h("h2", { id: "record-title", dir: "auto" }, textOf(primary, valueOf(record, primary))), close),
-      h("dl", { class: "fields" }, ...others.flatMap((field) => [
-        h("dt", {}, field.name),
-        h("dd", {}, full(field, valueOf(record, field), links) ?? h("span", { class: "soft" }, "Empty")),
-      ])),
-      h("p", { class: "soft" }, "Created ", created(record), " · ", h("code", {}, record.id)),
-    );
+  /** @param {AirtableRecord} record */
+  function show(record) {
+    const typed = draft.read();
+    view(record);
+    if (typed && isEditable(options, record)) edit(record, typed);
   }
 
-  function end() {
-    dialog.close();
-    dialog.remove();
+  /** @param {AirtableRecord} record */
+  function view(record) {
+    form = null;
+    draft.forget();
+    const [primary, ...others] = fields;
+    title.replaceChildren(full(primary, valueOf(record, primary), links) ?? "Unnamed record");
+    body.replaceChildren(...recordView({
+      fields: others,
+      record,
+      links,
+      address: `https://airtable.com/${base.id}/${table.id}/${record.id}`,
+      onEdit: isEditable(options, record) ? () => edit(record) : null,
+    }));
+  }
+
+  /** @param {AirtableRecord} record @param {import("./drafts.js").Draft | null} [typed] */
+  function edit(record, typed = null) {
+    form = editForm(app, {
+      fields,
+      record,
+      links,
+      draft: typed,
+      save,
+      onSaved: (stored) => finish(record, stored),
+      onCancel: () => ifDiscarded(() => backToView(record)),
+    });
+    body.replaceChildren(form.element);
+    form.focus();
+  }
+
+  /** @param {Record<string, any>} values @returns {Promise<AirtableRecord>} */
+  async function save(values) {
+    try {
+      return await app.oauth.records.update(base.id, table.id, recordId, values);
+    } catch (failure) {
+      const { action } = /** @type {AirtableOAuthError} */ (failure);
+      if (action === "reconnect" || action === "restart_login") keepDraft();
+      throw failure;
+    }
+  }
+
+  function keepDraft() {
+    if (form?.isChanged()) draft.keep(form.draft());
+  }
+
+  /** @param {AirtableRecord} before @param {AirtableRecord} stored */
+  function finish(before, stored) {
+    if (stored !== before) onChanged?.(stored);
+    if (!dialog.isConnected) return draft.forget();
+    backToView(stored);
+    if (stored !== before) announce("Saved");
+  }
+
+  /** @param {AirtableRecord} record */
+  function backToView(record) {
+    view(record);
+    /** @type {HTMLElement | null} */ (dialog.querySelector(".edit-record"))?.focus();
   }
 
   function leave() {
-    if (!dialog.isConnected) return;
-    end();
-    onClose();
+    if (form?.isSaving()) return;
+    ifDiscarded(() => {
+      if (!dialog.isConnected) return;
+      draft.forget();
+      end(`a[href$="/${CSS.escape(recordId)}"], h1`);
+      onClose();
+    });
   }
 
-  if (given) fill(given);
+  /** @param {string} [refocus] */
+  function end(refocus) {
+    loading.abort();
+    stopWatching();
+    close(refocus);
+  }
+
+  const isChanged = () => form !== null && form.isChanged();
+  const ifDiscarded = createQuestion(isChanged);
+  const stopWatching = watchLeaving(() => dialog.isConnected && isChanged() && draft.read() === null, leave);
+  const close = showModal(dialog, leave);
+  if (options.record) show(options.record);
   else load();
-  (document.querySelector("main") ?? document.body).append(dialog);
-  dialog.showModal();
-  return end;
+  return () => {
+    if (!dialog.isConnected) return;
+    keepDraft();
+    end();
+  };
 }
 
-const created = ({ createdTime }) => h("time", { datetime: createdTime },
-  new Date(createdTime).toLocaleDateString(undefined, { dateStyle: "long" }));
+/** The dialog, before the record is there. @param {string} tableName @param {() => void} onClose */
+function frame(tableName, onClose) {
+  const title = h("h2", { id: "record-title", tabindex: "-1", autofocus: true, dir: "auto" });
+  const body = h("div", { class: "body" });
+  const dialog = /** @type {HTMLDialogElement} */ (h("dialog", { class: "record", "aria-labelledby": "record-title" },
+    h("div", { class: "top" },
+      h("div", { class: "titles" }, h("p", { class: "table-name", dir: "auto" }, tableName), title),
+      h("button", { type: "button", class: "close", "aria-label": "Close", onclick: onClose }, "✕")),
+    body,
+    h("p", { class: "visually-hidden", "aria-live": "polite", "data-live": true })));
+  return { dialog, title, body };
+}
+
+/**
+ * Whether the person may edit the record, as far as that is known before Airtable decides.
+ *
+ * @param {RecordOptions} options
+ * @param {AirtableRecord} record
+ */
+const isEditable = ({ session, base, table }, record) => session.scopes.includes("data.records:write")
+  && !["comment", "read", "none"].includes(base.permissionLevel ?? "")
+  && table.fields.some((field) => editorOf(field, valueOf(record, field)) !== null);

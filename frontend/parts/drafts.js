@@ -1,0 +1,28 @@
+// What a person has typed and not saved, if the connection ends meanwhile or the page is left in a way that cannot ask.
+// It is kept in this tab, and is shown again when the same record is opened.
+
+/** @typedef {Record<string, string | boolean>} Draft The state of the changed controls, by the id of their field. */
+
+/**
+ * @param {{user: {id: string} | null}} session
+ * @param {...string} place The ids of base, table and record.
+ */
+export function createDraft(session, ...place) {
+  const key = ["draft", session.user?.id ?? "", ...place].join(" ");
+  return {
+    /** @param {Draft} draft */
+    keep: (draft) => attempt((storage) => storage.setItem(key, JSON.stringify(draft))),
+    /** @returns {Draft | null} */
+    read: () => JSON.parse(attempt((storage) => storage.getItem(key)) ?? "null"),
+    forget: () => attempt((storage) => storage.removeItem(key)),
+  };
+}
+
+/** @template T @param {(storage: Storage) => T} use @returns {T | null} */
+function attempt(use) {
+  try {
+    return use(sessionStorage);
+  } catch {
+    return null; // it is full or blocked: nothing is kept
+  }
+}
