@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +350,24 @@ async def test_writer_that_is_locked_out_gives_up_in_time(tmp_path: Path) -> Non
     await store.put(KEY, b"w", 60)
     await store.close()
     await other.close()
+
+
+async def test_reads_continue_while_another_process_writes(tmp_path: Path) -> None:
+    """However many writes wait for SQLite's only write lock, as during a backup or a `VACUUM`."""
+    store = SqlStore(f"sqlite:///{tmp_path}/store.db")
+    await store.put(KEY, b"v", 60)
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writes = [asyncio.ensure_future(store.put(KEY, b"w", 60)) for _ in range(8)]
+        await asyncio.sleep(0.1)
+        entry = await store.get(KEY)
+        assert entry is not None
+        turn = await store.reserve_turn(f"{KEY}:turns", most=5, window=1.1, within=-1)
+        assert turn.wait == 0
+        assert not any(write.done() for write in writes)
+        other.execute("COMMIT")
+    await asyncio.gather(*writes)
+    await store.close()
 
 
 HOSTED = (

@@ -9,7 +9,7 @@ before it, but it is still a window later than the turn that it replaces.
 
 from typing import NamedTuple
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextClause, TextualSelect, text
 
 TABLE = "airtable_oauth_entries"
 
@@ -19,7 +19,7 @@ class TurnStatements(NamedTuple):
 
     reserve: TextClause
     """Returns the seconds to wait, or no row if the turn is more than `within` seconds away."""
-    ask: TextClause
+    ask: TextualSelect
     """Returns the seconds to wait, or no row if none is stored."""
     delay: TextClause
     """Delays the next turn until at least `seconds` from now."""
@@ -95,7 +95,7 @@ def _statements(sql: type[_Sqlite | _Postgresql]) -> TurnStatements:
         VALUES (:key, {sql.delay(":empty", earliest)}, {sql.now} + :seconds)
         ON CONFLICT (key) DO UPDATE SET value = {sql.delay(sql.turns, earliest)},
             expires_at = {sql.max}({TABLE}.expires_at, {sql.now} + :seconds)"""
-    return TurnStatements(text(reserve), text(ask), text(delay))
+    return TurnStatements(text(reserve), text(ask).columns(), text(delay))
 
 
 TURNS = {"sqlite": _statements(_Sqlite), "postgresql": _statements(_Postgresql)}

@@ -26,6 +26,8 @@ class SqliteDatabase:
     """Runs each statement in a thread, with a connection for each thread.
 
     Asking a thread once for a whole statement is three times as fast as asking it for each step.
+    One thread writes, because SQLite allows one write at a time. While it waits for another process
+    to finish writing, the other threads can read.
     """
 
     insert = staticmethod(sqlite.insert)
@@ -35,7 +37,7 @@ class SqliteDatabase:
 
     def __init__(self, url: str, *, timeout: float, pool_size: int | None) -> None:
         self._size = pool_size or _CONNECTIONS
-        self._threads = self._start_threads()
+        self._readers, self._writer = self._start_threads()
         self.engine = create_engine(
             url,
             isolation_level="AUTOCOMMIT",
@@ -58,28 +60,32 @@ class SqliteDatabase:
         """
         async with asyncio.timeout(CREATE_SECONDS):
             while True:
-                if await self._in_thread(self._try_to_create):
+                if await _in_thread(self._writer, self._try_to_create):
                     return
                 await asyncio.sleep(_LOCKED_PAUSE)
 
     async def execute(self, statement: Executable) -> Sequence[Any]:
         """See `Database.execute`. A statement that waits for a thread is not run if cancelled."""
-        return await self._in_thread(self._execute, statement)
+        threads = self._readers if statement.is_select else self._writer
+        return await _in_thread(threads, self._execute, statement)
 
     async def close(self) -> None:
         """Close the connections. Statements that are running get a few seconds to finish."""
-        ending, self._threads = self._threads, self._start_threads()
-        ending.shutdown(wait=False, cancel_futures=True)
+        ending = self._readers, self._writer
+        self._readers, self._writer = self._start_threads()
+        for threads in ending:
+            threads.shutdown(wait=False, cancel_futures=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                await asyncio.to_thread(ending.shutdown)
+                for threads in ending:
+                    await asyncio.to_thread(threads.shutdown)
         self.engine.dispose()
 
-    def _start_threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._size, thread_name_prefix="airtable-oauth-sqlite")
-
-    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+    def _start_threads(self) -> tuple[ThreadPoolExecutor, ThreadPoolExecutor]:
+        """Those that read, and the one that writes."""
+        name = "airtable-oauth-sqlite"
+        readers = ThreadPoolExecutor(max(1, self._size - 1), thread_name_prefix=name)
+        return readers, ThreadPoolExecutor(1, thread_name_prefix=name)
 
     def _try_to_create(self) -> bool:
         """Returns False if another process holds the lock."""
@@ -99,6 +105,10 @@ class SqliteDatabase:
         with self.engine.connect() as connection:
             result = connection.execute(statement)
             return result.fetchall() if result.returns_rows else ()
+
+
+async def _in_thread(threads: ThreadPoolExecutor, work: Callable[..., T], *arguments: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
 
 
 def _create_private_file(path: str) -> None:
