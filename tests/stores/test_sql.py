@@ -370,6 +370,20 @@ async def test_reads_continue_while_another_process_writes(tmp_path: Path) -> No
     await store.close()
 
 
+async def test_closing_gives_an_error_to_who_still_waits(tmp_path: Path) -> None:
+    """It is not a cancellation, which would end the task that retries to store new tokens."""
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
+        other.execute("CREATE TABLE of_another_app (name)")
+        other.execute("BEGIN EXCLUSIVE")
+        store = SqlStore(f"sqlite:///{tmp_path}/store.db")
+        waiting = asyncio.ensure_future(store.get(KEY))
+        await asyncio.sleep(0.1)
+        await store.close()
+        with pytest.raises(StoreUnavailable) as raised:
+            await waiting
+        assert raised.value.cause == "closed"
+
+
 HOSTED = (
     "sslmode=prefer&channel_binding=prefer&connect_timeout=5&application_name=crm"
     "&options=-c%20statement_timeout%3D4321&target_session_attrs=read-write&gssencmode=disable"

@@ -211,6 +211,8 @@ class SqlStore:
         if not running.done():
             running.cancel()  # not awaited: the driver may take seconds to stop
             raise StoreUnavailable(cause=TimeoutError.__name__)
+        if running.cancelled():
+            raise StoreUnavailable(cause="closed")  # by `close`
         try:
             return running.result()
         except (SQLAlchemyError, OSError) as error:
