@@ -3,16 +3,12 @@
  * It comes from `frontend/airtable-oauth-tokens.js` of the project airtable-oauth. Copy it with `airtable-oauth.js`.
  */
 
-import { AirtableOAuthError, asSession, createClient, send } from "./airtable-oauth.js";
+import { AirtableOAuthError, asSession, checked, createClient, send } from "./airtable-oauth.js";
+
+/** @import { AirtableOAuth, CallOptions, Connection, Options, Parts } from "./airtable-oauth.js" */
 
 /**
- * @typedef {import("./airtable-oauth.js").CallOptions} CallOptions
- * @typedef {import("./airtable-oauth.js").Connection} Connection
- * @typedef {import("./airtable-oauth.js").Options} Options
- * @typedef {import("./airtable-oauth.js").Parts} Parts
- */
-
-/**
+ * @internal
  * @typedef {object} Tokens As they are stored. Times are milliseconds since 1970.
  * @property {string} access_token
  * @property {string} refresh_token
@@ -24,6 +20,14 @@ import { AirtableOAuthError, asSession, createClient, send } from "./airtable-oa
  */
 
 /**
+ * @typedef {object} Renewal
+ * @property {(options?: CallOptions) => Promise<void>} renew Exchange the refresh token for new tokens. Call it
+ *   when the user asks for it.
+ */
+
+/** @typedef {AirtableOAuth & Renewal} AirtableOAuthWithTokens */
+
+/**
  * The module's object, for a page that holds the tokens itself, and calls Airtable's Web API.
  *
  * Tokens are in `sessionStorage`: they are gone when the tab is closed, and any script of the page can read
@@ -31,19 +35,14 @@ import { AirtableOAuthError, asSession, createClient, send } from "./airtable-oa
  * token, which works once.
  *
  * @param {Options & {airtableApiUrl?: string}} options `airtableApiUrl`: base URL of Airtable's Web API.
+ * @returns {AirtableOAuthWithTokens}
  */
 export function createAirtableOAuthWithTokens({ airtableApiUrl = "https://api.airtable.com", ...options }) {
-  const { client, connection, shared, timed } = createClient(options, (parts) =>
+  const { client, connection, shared, timed, watched } = createClient(options, (parts) =>
     tokensOfTab(parts, airtableApiUrl.replace(/\/+$/, "")));
   return {
     ...client,
-    /**
-     * Exchange the refresh token for new tokens. Call it when the user asks for it.
-     *
-     * @param {CallOptions} [options]
-     * @returns {Promise<void>}
-     */
-    renew: ({ signal } = {}) => shared("renew", () => timed(signal, connection.renew)),
+    renew: ({ signal } = {}) => shared("renew", () => watched(() => timed(undefined, connection.renew)), signal),
   };
 }
 
@@ -95,7 +94,7 @@ function tokensOfTab({ storage, service }, airtableApiUrl) {
     isShared: false,
     /** @type {Connection["finish"]} */
     async finish(body, signal) {
-      const answer = await service("/token-exchange", { method: "POST", body, signal });
+      const answer = checked(await service("/token-exchange", { method: "POST", body, signal }), "access_token");
       keep(answer);
       return answer;
     },
@@ -117,7 +116,9 @@ function tokensOfTab({ storage, service }, airtableApiUrl) {
     async renew(signal) {
       const { access_token, refresh_token } = required();
       try {
-        keep(await service("/token-refresh", { method: "POST", body: { refresh_token }, signal }));
+        const answer = await service("/token-refresh", { method: "POST", body: { refresh_token }, signal });
+        checked(answer, "access_token");
+        if (read()?.refresh_token === refresh_token) keep(answer); // otherwise the user has disconnected meanwhile
       } catch (failure) {
         if (failure instanceof AirtableOAuthError && failure.action === "reconnect") {
           mark(access_token, { ended: true });
@@ -127,7 +128,7 @@ function tokensOfTab({ storage, service }, airtableApiUrl) {
     },
     /** @type {Connection["request"]} */
     async request(path, init) {
-      await waitForTurn(path);
+      await waitForTurn(path, init.signal);
       const { access_token } = required();
       const response = await send(airtableApiUrl + path, {
         ...init,
@@ -152,12 +153,16 @@ function createTurns() {
   /** When requests went to each base. @type {Map<string, number[]>} */
   const turns = new Map();
 
-  return async function waitForTurn(/** @type {string} */ path) {
+  /** @param {string} path @param {AbortSignal} signal @returns {Promise<void>} */
+  return async function waitForTurn(path, signal) {
     const base = path.match(/\/(app\w+)/)?.[1];
     if (!base) return;
     const recent = (turns.get(base) ?? []).filter((at) => at > Date.now() - 1100);
     const at = recent.length < 5 ? Date.now() : /** @type {number} */ (recent[recent.length - 5]) + 1100;
     turns.set(base, [...recent, at]);
-    await new Promise((resolve) => setTimeout(resolve, at - Date.now()));
+    await new Promise((resolve, reject) => {
+      setTimeout(resolve, at - Date.now());
+      signal.addEventListener("abort", () => reject(signal.reason));
+    });
   };
 }

@@ -41,31 +41,47 @@
 /** @typedef {{id: string, name: string, permissionLevel: string}} Base */
 /** @typedef {{id: string, name: string, type: string, description?: string, options?: any}} Field */
 /** @typedef {{id: string, name: string, primaryFieldId: string, fields: Field[], views: {id: string, name: string, type: string}[]}} Table */
-/** @typedef {{id: string, createdTime: string, fields: Record<string, any>}} AirtableRecord */
+/** @typedef {{id: string, createdTime: string, fields: Record<string, any>, commentCount?: number}} AirtableRecord */
 /** @typedef {{records: AirtableRecord[], offset?: string}} RecordPage */
 
 /**
  * @typedef {object} CallOptions
- * @property {AbortSignal} [signal] Cancels the call, which then rejects with the signal's reason.
+ * @property {AbortSignal} [signal] Cancels the call, which then rejects with the signal's reason. `finish`,
+ *   `disconnect` and `renew` go on even so, because tokens could get lost; only the waiting ends.
  */
 
 /**
- * Options of Airtable's "List records": https://airtable.com/developers/web/api/list-records
- *
- * @typedef {object} ListOptions
- * @property {string} [view] A view's id or name.
- * @property {{field: string, direction?: "asc" | "desc"}[]} [sort]
- * @property {string} [filterByFormula]
- * @property {string[]} [fields] Names or ids. By default all fields.
- * @property {number} [pageSize] At most 100, the default.
- * @property {number} [maxRecords]
+ * @typedef {object} CellOptions
  * @property {"json" | "string"} [cellFormat] `string` needs `timeZone` and `userLocale`.
  * @property {string} [timeZone]
  * @property {string} [userLocale]
  * @property {boolean} [returnFieldsByFieldId]
  */
 
-/** @typedef {{error: string, error_description?: string, action?: Action, request_id?: string, return_to?: string}} ErrorBody */
+/**
+ * @typedef {object} Listing
+ * @property {string} [view] A view's id or name.
+ * @property {{field: string, direction?: "asc" | "desc"}[]} [sort]
+ * @property {string} [filterByFormula]
+ * @property {string[]} [fields] Names or ids. By default all fields.
+ * @property {number} [pageSize] At most 100, the default.
+ * @property {number} [maxRecords]
+ * @property {("commentCount")[]} [recordMetadata]
+ */
+
+/**
+ * Options of Airtable's "List records": https://airtable.com/developers/web/api/list-records
+ *
+ * @typedef {Listing & CellOptions} ListOptions
+ */
+
+/**
+ * @typedef {object} WriteOptions
+ * @property {boolean} [typecast] Let Airtable convert values from text.
+ * @property {boolean} [returnFieldsByFieldId]
+ */
+
+/** @internal @typedef {{error: string, error_description?: string, action?: Action, request_id?: string, return_to?: string}} ErrorBody */
 
 /**
  * What went wrong. The message is a sentence for the person or, with `fix_config` and `fix_request`, for the
@@ -102,7 +118,7 @@ export class AirtableOAuthError extends Error {
  * @property {string} apiUrl Base URL of the service.
  * @property {() => Record<string, string>} [headers] Called for each request to the service. Returns the headers
  *   that identify the user, if cookies do not, and `X-Airtable-Connection` if the user has several connections.
- * @property {number} [timeout] Milliseconds that a call may take; 30,000 by default.
+ * @property {number} [timeout] Milliseconds that a request may take; 30,000 by default.
  * @property {Storage} [storage] Where the state of a login is stored; `sessionStorage` by default.
  */
 
@@ -120,22 +136,34 @@ export function createAirtableOAuth(options) {
 /**
  * How a browser keeps its connection.
  *
+ * @internal
  * @typedef {object} Connection
  * @property {(body: Record<string, string>, signal: AbortSignal) => Promise<{return_to?: string | null}>} finish
  * @property {(signal: AbortSignal) => Promise<Session | null>} session
  * @property {(signal: AbortSignal) => Promise<void>} disconnect
- * @property {(path: string, init: RequestInit) => Promise<Response>} request A request to Airtable's Web API.
+ * @property {(path: string, init: WebApiInit) => Promise<Response>} request A request to Airtable's Web API.
  * @property {Action} expired The action if Airtable answers 401.
  * @property {boolean} isShared Whether all tabs have the same connection.
  */
 
+/** @internal @typedef {RequestInit & {method: string, headers: Record<string, string>, signal: AbortSignal}} WebApiInit */
+
 /**
- * @typedef {object} Parts What a `Connection` is made of.
+ * What a `Connection` is made of.
+ *
+ * @internal
+ * @typedef {object} Parts
  * @property {string} apiUrl
- * @property {ReturnType<typeof openStorage>} storage
+ * @property {Entries} storage
  * @property {() => Record<string, string>} headers
- * @property {(path: string, options?: {method?: string, body?: unknown, signal?: AbortSignal}) => Promise<any>} service
- *   A request to the service. Returns the JSON of its answer.
+ * @property {Service} service
+ */
+
+/**
+ * A request to the service. Returns the JSON of its answer, or null if the answer is empty.
+ *
+ * @internal
+ * @typedef {(path: string, options?: {method?: string, body?: unknown, signal?: AbortSignal}) => Promise<any>} Service
  */
 
 /** @param {Parts} parts @returns {Connection} */
@@ -146,7 +174,7 @@ function serverSession({ apiUrl, headers, service }) {
     finish: (body, signal) => service("/session", { method: "POST", body, signal }),
     async session(signal) {
       try {
-        return asSession(await service("/session", { signal }));
+        return asSession(checked(await service("/session", { signal }), "status"));
       } catch (failure) {
         if (isNotConnected(failure)) return null;
         throw failure;
@@ -170,6 +198,7 @@ function serverSession({ apiUrl, headers, service }) {
 /**
  * The module's object, for any kind of connection, and what an addition to it needs.
  *
+ * @internal
  * @template {Connection} C
  * @param {Options} options
  * @param {(parts: Parts) => C} connect
@@ -177,71 +206,143 @@ function serverSession({ apiUrl, headers, service }) {
 export function createClient({ apiUrl: url, headers = () => ({}), timeout = 30_000, storage: given }, connect) {
   const apiUrl = url.replace(/\/+$/, "");
   const storage = openStorage(given, apiUrl);
+  const service = createService(apiUrl, headers);
+  const timed = createTimer(timeout);
+  const shared = createShared();
   const connection = connect({ apiUrl, headers, storage, service });
   const changes = createChanges(connection.isShared ? apiUrl : null);
-  /** @type {Map<string, Promise<any>>} */
-  const callbacks = new Map();
-  /** Calls in progress. A second click shares the first one's. @type {Map<string, Promise<any>>} */
-  const pending = new Map();
 
   /**
-   * @typedef {object} LoginOptions
-   * @property {string} [returnTo] A local path, which `finish` returns.
-   * @property {string} [connection] The id of the connection to reconnect, if the user may have several.
-   * @property {Record<string, string>} [parameters] Query parameters that a host app reads itself.
-   */
-
-  /**
-   * Begin a login. Returns the URL of Airtable's page, for an app that goes there itself.
+   * Do `work`. If it shows that the connection has ended, tell the listeners.
    *
-   * @param {LoginOptions & CallOptions} [options]
-   * @returns {Promise<string>}
+   * @template T
+   * @param {() => Promise<T>} work
    */
-  async function begin({ returnTo, connection, parameters, signal } = {}) {
-    const query = queryOf({ ...parameters, connection, return_to: returnTo });
-    const { authorizationUrl } = await timed(signal, (until) => service(`/authorization-url${query}`, { signal: until }));
+  async function watched(work) {
+    try {
+      return await work();
+    } catch (failure) {
+      if (isNotConnected(failure) || isEnded(failure)) changes.observe(false);
+      throw failure;
+    }
+  }
+
+  const client = {
+    ...createLogin({ storage, service, timed, shared, changes, connection, session }),
+
+    /**
+     * The connection's health, or null if there is no connection.
+     *
+     * @param {CallOptions} [options]
+     * @returns {Promise<Session | null>}
+     */
+    session: (options) => session(options),
+
+    /**
+     * All connections of a host app's user.
+     *
+     * @param {CallOptions} [options]
+     * @returns {Promise<Session[]>}
+     */
+    async connections({ signal } = {}) {
+      const answer = await timed(signal, (until) => service("/connections", { signal: until }));
+      return checked(answer, "connections").connections.map(asSession);
+    },
+
+    /**
+     * End the connection: its tokens are erased. Airtable lists the integration until the user removes it there.
+     *
+     * @param {CallOptions} [options]
+     * @returns {Promise<void>}
+     */
+    disconnect: ({ signal } = {}) => shared("disconnect", async () => {
+      await timed(undefined, connection.disconnect);
+      storage.remove("state");
+      storage.remove("finished");
+      changes.note(false);
+    }, signal),
+
+    /**
+     * Call `listener` whenever the connection begins or ends, here or in another tab. Returns a function that
+     * stops this. With tokens in the browser, other tabs have connections of their own.
+     *
+     * @param {(change: {connected: boolean}) => void} listener
+     * @returns {() => void}
+     */
+    onChange: (listener) => changes.listen(listener),
+
+    /**
+     * Any request to Airtable's Web API. Returns the JSON of the answer, or null if the answer is empty.
+     *
+     * @param {string} path `/v0/…`
+     * @param {RequestOptions & CallOptions} [options]
+     * @returns {Promise<any>}
+     */
+    request: (path, options) => request(path, options),
+
+    ...createWebApi(request),
+  };
+
+  /** @param {CallOptions} [options] */
+  async function session({ signal } = {}) {
+    const found = await timed(signal, connection.session);
+    changes.observe(found !== null && found.status !== "reconnect_required");
+    return found;
+  }
+
+  /** @param {string} path @param {RequestOptions & CallOptions} [options] @returns {Promise<any>} */
+  function request(path, { method = "GET", query = {}, body, signal } = {}) {
+    return watched(() => timed(signal, async (until) => {
+      const response = await connection.request(path + queryOf(query), {
+        method,
+        cache: "no-store",
+        headers: typeOf(body),
+        body: body === undefined ? undefined : JSON.stringify(body),
+        signal: until,
+      });
+      return answerOf(response, connection.expired);
+    }));
+  }
+
+  return { client, connection, shared, timed, watched };
+}
+
+/**
+ * @typedef {object} LoginOptions
+ * @property {string} [returnTo] A local path, which `finish` returns.
+ * @property {string} [connection] The id of the connection to reconnect, if the user may have several.
+ * @property {Record<string, string>} [parameters] Query parameters that a host app reads itself.
+ */
+
+/**
+ * The calls that connect.
+ *
+ * @param {object} parts
+ * @param {Entries} parts.storage
+ * @param {Service} parts.service
+ * @param {ReturnType<typeof createTimer>} parts.timed
+ * @param {ReturnType<typeof createShared>} parts.shared
+ * @param {ReturnType<typeof createChanges>} parts.changes
+ * @param {Connection} parts.connection
+ * @param {() => Promise<Session | null>} parts.session
+ */
+function createLogin({ storage, service, timed, shared, changes, connection, session }) {
+  /** @type {Map<string, Promise<{returnTo: string | null}>>} */
+  const callbacks = new Map();
+
+  /** @param {LoginOptions & CallOptions} [options] @returns {Promise<string>} */
+  async function begin({ returnTo, connection: id, parameters, signal } = {}) {
+    const query = queryOf({ ...parameters, connection: id, return_to: returnTo });
+    const answer = await timed(signal, (until) => service(`/authorization-url${query}`, { signal: until }));
+    const { authorizationUrl } = checked(answer, "authorizationUrl");
     storage.set("state", new URL(authorizationUrl).searchParams.get("state") ?? "");
     return authorizationUrl;
   }
 
-  /**
-   * Begin a login, and leave the page for Airtable's. A second click in the meantime does not begin a
-   * second login.
-   *
-   * @param {LoginOptions & CallOptions} [options]
-   * @returns {Promise<void>}
-   */
-  function connectTo(options = {}) {
-    const { signal, ...rest } = options;
-    return shared(`connect ${JSON.stringify(rest)}`, async () => location.assign(await begin(options)));
-  }
-
-  /**
-   * Finish the login that Airtable's redirect belongs to. A second call with the same parameters returns the
-   * result of the first. If it fails with the action `retry`, the login may or may not be finished: call it
-   * again with the same parameters.
-   *
-   * @param {URLSearchParams | string} parameters The query of the callback route.
-   * @param {CallOptions} [options]
-   * @returns {Promise<{returnTo: string | null}>}
-   */
-  function finish(parameters, { signal } = {}) {
-    const query = new URLSearchParams(parameters);
-    const key = query.toString();
-    const known = callbacks.get(key);
-    if (known) return known;
-    const finished = finishOnce(query, signal);
-    callbacks.set(key, finished);
-    finished.catch((failure) => {
-      if (!(failure instanceof AirtableOAuthError) || failure.action === "retry") callbacks.delete(key);
-    });
-    return finished;
-  }
-
-  /** @param {URLSearchParams} query @param {AbortSignal} [signal] */
-  async function finishOnce(query, signal) {
+  /** @param {URLSearchParams} query */
+  async function finishOnce(query) {
     const state = query.get("state");
-    if (state && state === storage.get("finished") && await isConnected(signal)) return { returnTo: null };
+    if (state && state === storage.get("finished") && await isConnected()) return { returnTo: null };
     if (!state || state !== storage.get("state")) {
       throw new AirtableOAuthError({
         error: "state_mismatch",
@@ -255,10 +356,10 @@ export function createClient({ apiUrl: url, headers = () => ({}), timeout = 30_0
       const value = query.get(name);
       if (value !== null) body[name] = value;
     }
-    const answer = await answered(timed(signal, (until) => connection.finish(body, until)));
+    const answer = await answered(timed(undefined, (until) => connection.finish(body, until)));
     storage.set("finished", state);
     changes.note(true);
-    return { returnTo: answer.return_to ?? null };
+    return { returnTo: answer?.return_to ?? null };
   }
 
   /**
@@ -278,10 +379,10 @@ export function createClient({ apiUrl: url, headers = () => ({}), timeout = 30_0
     }
   }
 
-  /** Whether the user has a connection, or several. @param {AbortSignal} [signal] */
-  async function isConnected(signal) {
+  /** Whether the user has a connection, or several. */
+  async function isConnected() {
     try {
-      return (await session({ signal })) !== null;
+      return (await session()) !== null;
     } catch (failure) {
       if (failure instanceof AirtableOAuthError && failure.action !== "retry") {
         return failure.code === "connection_not_named";
@@ -290,108 +391,108 @@ export function createClient({ apiUrl: url, headers = () => ({}), timeout = 30_0
     }
   }
 
-  /**
-   * The connection's health, or null if there is no connection.
-   *
-   * @param {CallOptions} [options]
-   * @returns {Promise<Session | null>}
-   */
-  async function session({ signal } = {}) {
-    const found = await timed(signal, connection.session);
-    changes.observe(found !== null && found.status !== "reconnect_required");
-    return found;
-  }
+  return {
+    /**
+     * Begin a login. Returns the URL of Airtable's page, for an app that goes there itself.
+     *
+     * @param {LoginOptions & CallOptions} [options]
+     * @returns {Promise<string>}
+     */
+    begin: (options) => begin(options),
 
-  /**
-   * All connections of a host app's user.
-   *
-   * @param {CallOptions} [options]
-   * @returns {Promise<Session[]>}
-   */
-  async function connections({ signal } = {}) {
-    const answer = await timed(signal, (until) => service("/connections", { signal: until }));
-    return answer.connections.map(asSession);
-  }
+    /**
+     * Begin a login, and leave the page for Airtable's. A second click in the meantime does not begin a
+     * second login.
+     *
+     * @param {LoginOptions & CallOptions} [options]
+     * @returns {Promise<void>}
+     */
+    async connect({ signal, ...options } = {}) {
+      const login = await shared(`connect ${JSON.stringify(options)}`, async () =>
+        ({ url: await begin(options), isOpened: false }), signal);
+      if (login.isOpened) return; // by the click whose call this one shares
+      login.isOpened = true;
+      location.assign(login.url);
+    },
 
-  /**
-   * End the connection: its tokens are erased. Airtable lists the integration until the user removes it there.
-   *
-   * @param {CallOptions} [options]
-   * @returns {Promise<void>}
-   */
-  function disconnect({ signal } = {}) {
-    return shared("disconnect", async () => {
-      await timed(signal, connection.disconnect);
-      storage.remove("state");
-      storage.remove("finished");
-      changes.note(false);
-    });
-  }
-
-  /**
-   * Any request to Airtable's Web API. Returns the JSON of the answer.
-   *
-   * @param {string} path `/v0/…`
-   * @param {{method?: string, query?: Record<string, unknown>, body?: unknown} & CallOptions} [options]
-   * @returns {Promise<any>}
-   */
-  async function request(path, { method = "GET", query = {}, body, signal } = {}) {
-    try {
-      return await timed(signal, async (until) => {
-        const response = await connection.request(path + queryOf(query), {
-          method,
-          cache: "no-store",
-          headers: body === undefined ? {} : { "Content-Type": "application/json" },
-          body: body === undefined ? undefined : JSON.stringify(body),
-          signal: until,
-        });
-        return answerOf(response, connection.expired);
+    /**
+     * Finish the login that Airtable's redirect belongs to. A second call with the same parameters returns the
+     * result of the first. If it fails with the action `retry`, the login may or may not be finished: call it
+     * again with the same parameters.
+     *
+     * @param {URLSearchParams | string} parameters The query of the callback route.
+     * @param {CallOptions} [options]
+     * @returns {Promise<{returnTo: string | null}>}
+     */
+    finish(parameters, { signal } = {}) {
+      const query = new URLSearchParams(parameters);
+      const key = query.toString();
+      const known = callbacks.get(key);
+      if (known) return waited(known, signal);
+      const finished = finishOnce(query);
+      callbacks.set(key, finished);
+      finished.catch((failure) => {
+        if (!(failure instanceof AirtableOAuthError) || failure.action === "retry") callbacks.delete(key);
       });
-    } catch (failure) {
-      if (isNotConnected(failure) || isEnded(failure)) changes.observe(false);
-      throw failure;
-    }
-  }
+      return waited(finished, signal);
+    },
+  };
+}
 
-  /**
-   * Who granted access.
-   *
-   * @param {CallOptions} [options]
-   * @returns {Promise<{id: string, email?: string, scopes?: string[]}>}
-   */
-  const whoami = (options) => request("/v0/meta/whoami", options);
+/** @typedef {{method?: string, query?: Record<string, unknown>, body?: unknown}} RequestOptions */
 
-  /**
-   * All bases to which the user has given access.
-   *
-   * @param {CallOptions} [options]
-   * @returns {Promise<Base[]>}
-   */
-  async function bases({ signal } = {}) {
-    /** @type {Base[]} */
-    const found = [];
-    /** @type {string | undefined} */
-    let offset;
-    do {
-      const page = await request("/v0/meta/bases", { query: { offset }, signal });
-      found.push(...page.bases);
-      offset = page.offset;
-    } while (offset);
-    return found;
-  }
+/**
+ * The calls that read and write Airtable's data.
+ *
+ * @param {(path: string, options?: RequestOptions & CallOptions) => Promise<any>} request
+ */
+function createWebApi(request) {
+  return {
+    /**
+     * Who granted access.
+     *
+     * @param {CallOptions} [options]
+     * @returns {Promise<{id: string, email?: string, scopes?: string[]}>}
+     */
+    whoami: (options) => request("/v0/meta/whoami", options),
 
-  /**
-   * The tables of a base, with their fields and views.
-   *
-   * @param {string} baseId
-   * @param {CallOptions} [options]
-   * @returns {Promise<Table[]>}
-   */
-  async function tables(baseId, options) {
-    return (await request(`/v0/meta/bases/${encodeURIComponent(baseId)}/tables`, options)).tables;
-  }
+    /**
+     * All bases to which the user has given access.
+     *
+     * @param {CallOptions} [options]
+     * @returns {Promise<Base[]>}
+     */
+    async bases({ signal } = {}) {
+      /** @type {Base[]} */
+      const found = [];
+      /** @type {string | undefined} */
+      let offset;
+      do {
+        const page = await request("/v0/meta/bases", { query: { offset }, signal });
+        found.push(...page.bases);
+        offset = page.offset;
+      } while (offset);
+      return found;
+    },
 
-  /** The records of a table. Each method takes a base's id, and a table's id or name. */
+    /**
+     * The tables of a base, with their fields and views.
+     *
+     * @param {string} baseId
+     * @param {CallOptions} [options]
+     * @returns {Promise<Table[]>}
+     */
+    async tables(baseId, options) {
+      return (await request(`/v0/meta/bases/${encodeURIComponent(baseId)}/tables`, options)).tables;
+    },
+
+    /** The records of a table. Each method takes a base's id, and a table's id or name. */
+    records: createRecords(request),
+  };
+}
+
+/** @param {(path: string, options?: RequestOptions & CallOptions) => Promise<any>} request */
+function createRecords(request) {
   const records = {
     /**
      * One page. Its `offset` gets the next one; the last page has none.
@@ -423,39 +524,49 @@ export function createClient({ apiUrl: url, headers = () => ({}), timeout = 30_0
     },
 
     /**
+     * One record.
+     *
      * @param {string} baseId
      * @param {string} table
      * @param {string} recordId
-     * @param {Pick<ListOptions, "cellFormat" | "timeZone" | "userLocale" | "returnFieldsByFieldId"> & CallOptions} [options]
+     * @param {CellOptions & CallOptions} [options]
      * @returns {Promise<AirtableRecord>}
      */
     get: (baseId, table, recordId, { signal, ...query } = {}) =>
       request(pathOf(baseId, table, recordId), { query, signal }),
 
     /**
+     * Create a record.
+     *
      * @param {string} baseId
      * @param {string} table
      * @param {Record<string, any>} fields
-     * @param {{typecast?: boolean} & CallOptions} [options] `typecast`: let Airtable convert values from text.
+     * @param {WriteOptions & CallOptions} [options]
      * @returns {Promise<AirtableRecord>}
      */
-    create: (baseId, table, fields, { signal, typecast } = {}) =>
-      request(pathOf(baseId, table), { method: "POST", body: { fields, typecast }, signal }),
+    create: (baseId, table, fields, { signal, typecast, returnFieldsByFieldId } = {}) =>
+      request(pathOf(baseId, table), { method: "POST", body: { fields, typecast, returnFieldsByFieldId }, signal }),
 
     /**
-     * Change the fields that are named, and leave the others.
+     * Change the fields that are named, and leave the others. Null empties a field.
      *
      * @param {string} baseId
      * @param {string} table
      * @param {string} recordId
      * @param {Record<string, any>} fields
-     * @param {{typecast?: boolean} & CallOptions} [options]
+     * @param {WriteOptions & CallOptions} [options]
      * @returns {Promise<AirtableRecord>}
      */
-    update: (baseId, table, recordId, fields, { signal, typecast } = {}) =>
-      request(pathOf(baseId, table, recordId), { method: "PATCH", body: { fields, typecast }, signal }),
+    update: (baseId, table, recordId, fields, { signal, typecast, returnFieldsByFieldId } = {}) =>
+      request(pathOf(baseId, table, recordId), {
+        method: "PATCH",
+        body: { fields, typecast, returnFieldsByFieldId },
+        signal,
+      }),
 
     /**
+     * Delete a record.
+     *
      * @param {string} baseId
      * @param {string} table
      * @param {string} recordId
@@ -465,23 +576,58 @@ export function createClient({ apiUrl: url, headers = () => ({}), timeout = 30_0
     delete: (baseId, table, recordId, { signal } = {}) =>
       request(pathOf(baseId, table, recordId), { method: "DELETE", signal }),
   };
+  return records;
+}
+
+/** A function that shares a call in progress, so that a second click sends nothing. */
+function createShared() {
+  /** @type {Map<string, Promise<any>>} */
+  const pending = new Map();
 
   /**
-   * The call of this name that is in progress, or a new one.
+   * Wait for the call of this name that is in progress, or for a new one. The signal ends only the waiting: a call
+   * that was stopped halfway could lose tokens.
    *
    * @template T
    * @param {string} name
    * @param {() => Promise<T>} call
+   * @param {AbortSignal} [signal]
    * @returns {Promise<T>}
    */
-  function shared(name, call) {
-    const known = pending.get(name);
-    if (known) return known;
-    const called = call().finally(() => pending.delete(name));
-    pending.set(name, called);
-    return called;
-  }
+  return function shared(name, call, signal) {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    let called = pending.get(name);
+    if (!called) {
+      called = call().finally(() => pending.delete(name));
+      pending.set(name, called);
+    }
+    return waited(called, signal);
+  };
+}
 
+/**
+ * Wait for work that goes on even if the signal aborts.
+ *
+ * @template T
+ * @param {Promise<T>} work
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<T>}
+ */
+function waited(work, signal) {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop);
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}
+
+/** The longest delay of `setTimeout`. It takes a longer one, such as `Infinity`, for none. */
+const LONGEST = 2 ** 31 - 1;
+
+/** @param {number} timeout Milliseconds. */
+function createTimer(timeout) {
   /**
    * Do `work` until the caller's signal or the timeout ends it.
    *
@@ -489,16 +635,16 @@ export function createClient({ apiUrl: url, headers = () => ({}), timeout = 30_0
    * @param {AbortSignal | undefined} signal
    * @param {(signal: AbortSignal) => Promise<T>} work
    */
-  async function timed(signal, work) {
+  return async function timed(signal, work) {
     const controller = new AbortController(); // not AbortSignal.any, which browsers before 2024 do not have
     const stop = () => controller.abort();
-    const timer = setTimeout(stop, timeout);
+    const timer = timeout > LONGEST ? undefined : setTimeout(stop, timeout);
     signal?.addEventListener("abort", stop);
     try {
       if (signal?.aborted) stop();
       return await work(controller.signal);
     } catch (cause) {
-      if (signal?.aborted) throw signal.reason ?? cause;
+      if (signal?.aborted) throw signal.reason;
       if (!controller.signal.aborted) throw cause;
       throw new AirtableOAuthError({
         error: "timeout",
@@ -508,44 +654,34 @@ export function createClient({ apiUrl: url, headers = () => ({}), timeout = 30_0
       clearTimeout(timer);
       signal?.removeEventListener("abort", stop);
     }
-  }
+  };
+}
 
-  /** @type {Parts["service"]} */
-  async function service(path, { method = "GET", body, signal } = {}) {
+/** @param {string} apiUrl @param {() => Record<string, string>} headers @returns {Service} */
+function createService(apiUrl, headers) {
+  return async function service(path, { method = "GET", body, signal } = {}) {
     const response = await send(apiUrl + path, {
       method,
       credentials: "include",
       cache: "no-store",
-      headers: {
-        ...headers(),
-        ...csrf(method),
-        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
-      },
+      headers: { ...headers(), ...csrf(method), ...typeOf(body) },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal,
     });
     return answerOf(response, "fix_request");
-  }
-
-  /**
-   * Call `listener` whenever the connection begins or ends, here or in another tab. Returns a function that
-   * stops this.
-   *
-   * @param {(change: {connected: boolean}) => void} listener
-   * @returns {() => void}
-   */
-  const onChange = (listener) => changes.listen(listener);
-
-  const client = {
-    begin, connect: connectTo, finish, session, connections, disconnect, onChange,
-    request, whoami, bases, tables, records,
   };
-  return { client, connection, shared, timed };
 }
 
-/** The header without which the service refuses to change anything. A read needs none, so no CORS preflight. */
-const csrf = (/** @type {string | undefined} */ method) =>
-  method === undefined || method === "GET" ? {} : { "X-CSRF": "1" };
+/**
+ * The header without which the service refuses to change anything. A read needs none, so no CORS preflight.
+ *
+ * @param {string} method
+ * @returns {Record<string, string>}
+ */
+const csrf = (method) => method === "GET" ? {} : { "X-CSRF": "1" };
+
+/** @param {unknown} body @returns {Record<string, string>} */
+const typeOf = (body) => body === undefined ? {} : { "Content-Type": "application/json" };
 
 /** @param {unknown} failure */
 const isNotConnected = (failure) =>
@@ -562,7 +698,7 @@ const pathOf = (...parts) => `/v0/${parts.map(encodeURIComponent).join("/")}`;
  *
  * @param {Record<string, unknown>} values
  */
-export function queryOf(values) {
+function queryOf(values) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(values)) add(query, name, value);
   const text = query.toString(); // not query.size, which browsers before 2023 do not have
@@ -574,12 +710,13 @@ function add(query, name, value) {
   if (value === undefined || value === null || value === "") return;
   if (Array.isArray(value)) {
     value.forEach((each, place) => add(query, typeof each === "object" ? `${name}[${place}]` : `${name}[]`, each));
-  } else if (typeof value === "object") {
+  } else if (value instanceof Date) query.append(name, value.toISOString());
+  else if (typeof value === "object") {
     for (const [key, each] of Object.entries(value)) add(query, `${name}[${key}]`, each);
   } else query.append(name, String(value));
 }
 
-/** @param {string} url @param {RequestInit} init */
+/** @internal @param {string} url @param {RequestInit} init */
 export async function send(url, init) {
   try {
     return await fetch(url, init);
@@ -592,7 +729,7 @@ export async function send(url, init) {
 }
 
 /**
- * The JSON of an answer.
+ * The JSON of an answer. Null if the answer is empty, as some of Airtable's are.
  *
  * @param {Response} response
  * @param {Action} expired The action if Airtable answers 401.
@@ -605,18 +742,35 @@ async function answerOf(response, expired) {
   };
   let body;
   try {
-    body = await response.json();
+    const text = await response.text();
+    body = response.ok && text === "" ? null : JSON.parse(text);
   } catch (cause) {
-    throw new AirtableOAuthError({
-      error: "invalid_response",
-      error_description: "The server returned an invalid response.",
-      action: response.ok || response.status >= 500 ? "retry" : "fix_config",
-    }, { ...details, cause });
+    const action = response.ok || response.status === 429 || response.status >= 500 ? "retry" : "fix_config";
+    throw invalidResponse(action, { ...details, cause });
   }
   if (response.ok) return body;
   const isOurs = typeof body?.error === "string" && typeof body.action === "string";
   throw new AirtableOAuthError(isOurs ? body : airtableError(response.status, body, expired), details);
 }
+
+/**
+ * The service's answer, if it has what is needed of it. Another server may answer in place of the service.
+ *
+ * @internal
+ * @param {any} body
+ * @param {string} name
+ */
+export function checked(body, name) {
+  if (body?.[name] === undefined) throw invalidResponse("fix_config");
+  return body;
+}
+
+/** @param {Action} action @param {ConstructorParameters<typeof AirtableOAuthError>[1]} [details] */
+const invalidResponse = (action, details) => new AirtableOAuthError({
+  error: "invalid_response",
+  error_description: "The server returned an invalid response.",
+  action,
+}, details);
 
 /**
  * Airtable's error in the service's form. Its body is `{error: {type, message}}`, `{error: "TYPE"}` or `{errors: […]}`.
@@ -629,9 +783,10 @@ async function answerOf(response, expired) {
 function airtableError(status, body, expired) {
   const found = body?.error ?? body?.errors?.[0] ?? {};
   const type = typeof found === "string" ? found : found.type ?? found.error;
+  const code = typeof type === "string" ? type : `HTTP_${status}`;
   return {
-    error: typeof type === "string" ? type : `HTTP_${status}`,
-    error_description: typeof found.message === "string" ? found.message : undefined,
+    error: code,
+    error_description: typeof found.message === "string" ? found.message : `The server answered with ${code}.`,
     action: actionFor(status, type === undefined ? "fix_request" : expired),
   };
 }
@@ -649,7 +804,7 @@ function secondsOf(text) {
   return Number.isNaN(seconds) ? null : Math.max(0, Math.ceil(seconds));
 }
 
-/** @param {any} body @returns {Session} */
+/** @internal @param {any} body @returns {Session} */
 export function asSession(body) {
   const end = [body.reconnect_by, body.session_ends_at].filter((each) => each != null).map((each) => new Date(each));
   return {
@@ -664,15 +819,18 @@ export function asSession(body) {
   };
 }
 
+/** @internal @typedef {{get(name: string): string | null, set(name: string, value: string): void, remove(name: string): void}} Entries */
+
 /**
  * Entries of `sessionStorage` for this service. If the browser has no storage or blocks it, or on a server, they
  * are in memory, and a login can only be finished by this very page.
  *
  * @param {Storage | undefined} given
  * @param {string} apiUrl
+ * @returns {Entries}
  */
 function openStorage(given, apiUrl) {
-  /** @type {Map<string, string>} */
+  /** Values that could not be stored. @type {Map<string, string>} */
   const memory = new Map();
   /** @param {string} name */
   const keyOf = (name) => `airtable-oauth ${apiUrl} ${name}`;
@@ -687,11 +845,11 @@ function openStorage(given, apiUrl) {
   }
 
   return {
-    /** @param {string} name @returns {string | null} */
     get: (name) => memory.get(name) ?? attempt((storage) => storage.getItem(keyOf(name)), () => null),
-    /** @param {string} name @param {string} value */
-    set: (name, value) => attempt((storage) => storage.setItem(keyOf(name), value), () => void memory.set(name, value)),
-    /** @param {string} name */
+    set(name, value) {
+      memory.delete(name);
+      attempt((storage) => storage.setItem(keyOf(name), value), () => void memory.set(name, value));
+    },
     remove(name) {
       memory.delete(name);
       attempt((storage) => storage.removeItem(keyOf(name)), () => {});
@@ -709,37 +867,53 @@ function createChanges(apiUrl) {
   const listeners = new Set();
   /** @type {boolean | null} */
   let last = null;
-  /** @type {BroadcastChannel | null} */
+  /** Open while there are listeners. @type {BroadcastChannel | null} */
   let channel = null;
 
   function openChannel() {
-    if (channel || apiUrl === null || typeof document === "undefined" || typeof BroadcastChannel === "undefined") return;
-    channel = new BroadcastChannel(`airtable-oauth ${apiUrl}`);
-    channel.addEventListener("message", ({ data }) => tell(data.connected === true));
+    const isPage = typeof document !== "undefined" && typeof BroadcastChannel !== "undefined";
+    return apiUrl !== null && isPage ? new BroadcastChannel(`airtable-oauth ${apiUrl}`) : null;
   }
 
   /** @param {boolean} connected */
   function tell(connected) {
     last = connected;
-    for (const listener of [...listeners]) listener({ connected });
+    for (const listener of [...listeners]) {
+      try {
+        listener({ connected });
+      } catch (failure) {
+        (globalThis.reportError ?? console.error)(failure); // the call goes on
+      }
+    }
+  }
+
+  /** The connection has just begun or ended. @param {boolean} connected */
+  function note(connected) {
+    tell(connected);
+    const sender = channel ?? openChannel();
+    sender?.postMessage({ connected });
+    if (sender !== channel) sender?.close();
   }
 
   return {
+    note,
     /** @param {(change: {connected: boolean}) => void} listener */
     listen(listener) {
-      openChannel();
       listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
-    /** The connection has just begun or ended. @param {boolean} connected */
-    note(connected) {
-      openChannel();
-      tell(connected);
-      channel?.postMessage({ connected });
+      if (!channel) {
+        channel = openChannel();
+        channel?.addEventListener("message", ({ data }) => tell(data?.connected === true));
+      }
+      return () => {
+        listeners.delete(listener);
+        if (listeners.size > 0) return;
+        channel?.close(); // an open channel could keep the page out of the browser's back/forward cache
+        channel = null;
+      };
     },
     /** An answer shows whether there is a connection. @param {boolean} connected */
     observe(connected) {
-      if (last === true && !connected) this.note(false);
+      if (last === true && !connected) note(false);
       else last = connected;
     },
   };

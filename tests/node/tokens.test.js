@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createAirtableOAuthWithTokens } from "../../frontend/airtable-oauth-tokens.js";
+import { asPage, failureOf, serve } from "./service.js";
+
+const tokens = (number) => ({
+  access_token: `access-${number}`, refresh_token: `refresh-${number}`, scope: "a b", expires_in: 3600, refresh_expires_in: 5_184_000,
+});
+
+/** A connected tab. `answers` gives the answers after the login. */
+async function openTab(t, answers) {
+  asPage(t);
+  const { url, requests } = await serve(t, (request) => {
+    if (request.url.pathname === "/authorization-url") return { json: { authorizationUrl: "https://airtable.test/?state=s1" } };
+    if (request.url.pathname === "/token-exchange") return { json: { ...tokens(1), return_to: "/bases" } };
+    return answers(request);
+  });
+  const oauth = createAirtableOAuthWithTokens({ apiUrl: `${url}/`, airtableApiUrl: `${url}/web/` });
+  await oauth.begin();
+  assert.deepEqual(await oauth.finish("code=c1&state=s1"), { returnTo: "/bases" });
+  requests.length = 0;
+  return { oauth, requests };
+}
+
+test("The tab calls Airtable with its token, without the service's headers", async (t) => {
+  const { oauth, requests } = await openTab(t, () => ({ json: { id: "usr1" } }));
+  assert.deepEqual(await oauth.whoami(), { id: "usr1" });
+  const [{ headers, url }] = requests;
+  assert.equal(url.pathname, "/web/v0/meta/whoami");
+  assert.equal(headers.authorization, "Bearer access-1");
+  assert.equal(headers["x-csrf"], undefined);
+  const session = await oauth.session();
+  assert.deepEqual(session.scopes, ["a", "b"]);
+  assert.equal(session.status, "connected");
+  assert.ok(session.expiresAt > new Date() && session.reconnectBy > session.expiresAt);
+});
+
+test("A refused token can be renewed", async (t) => {
+  const { oauth, requests } = await openTab(t, ({ url }) =>
+    url.pathname === "/token-refresh" ? { json: tokens(2) } : { status: 401, json: { error: { type: "AUTHENTICATION_REQUIRED" } } });
+  assert.equal((await failureOf(oauth.whoami())).action, "renew");
+  assert.equal((await oauth.session()).status, "renewal_required");
+  await Promise.all([oauth.renew(), oauth.renew()]);
+  assert.equal((await oauth.session()).status, "connected");
+  const refreshes = requests.filter(({ url }) => url.pathname === "/token-refresh");
+  assert.deepEqual(refreshes.map(({ body }) => body), [{ refresh_token: "refresh-1" }]);
+});
+
+test("A renewal that the caller no longer waits for keeps the new tokens", async (t) => {
+  let release = () => {};
+  const { oauth, requests } = await openTab(t, ({ url }) => url.pathname === "/token-refresh"
+    ? { json: tokens(2), after: new Promise((resolve) => { release = resolve; }) }
+    : { json: {} });
+  const controller = new AbortController();
+  const renewing = failureOf(oauth.renew({ signal: controller.signal }));
+  while (requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  controller.abort("left");
+  assert.equal(await renewing, "left");
+  release();
+  await oauth.renew(); // shares the one in progress
+  await oauth.whoami();
+  assert.equal(requests.at(-1).headers.authorization, "Bearer access-2");
+  assert.equal(requests.length, 2);
+});
+
+test("A renewal does not bring back tokens that the user has erased meanwhile", async (t) => {
+  let release = () => {};
+  const { oauth, requests } = await openTab(t, () => ({ json: tokens(2), after: new Promise((resolve) => { release = resolve; }) }));
+  const renewing = oauth.renew();
+  while (requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await oauth.disconnect();
+  release();
+  await renewing;
+  assert.equal(await oauth.session(), null);
+});
+
+test("A refresh token that has ended is told to listeners", async (t) => {
+  const { oauth } = await openTab(t, () => ({ status: 400, json: { error: "invalid_grant", action: "reconnect" } }));
+  const heard = [];
+  oauth.onChange((change) => heard.push(change));
+  assert.equal((await failureOf(oauth.renew())).code, "invalid_grant");
+  const { status, reason } = await oauth.session();
+  assert.deepEqual({ status, reason }, { status: "reconnect_required", reason: "revoked" });
+  assert.deepEqual(heard, [{ connected: false }]);
+});
+
+test("An answer without tokens replaces none", async (t) => {
+  const { oauth } = await openTab(t, () => ({ json: { hello: "world" } }));
+  assert.equal((await failureOf(oauth.renew())).code, "invalid_response");
+  assert.equal((await oauth.session()).status, "connected");
+});
+
+test("Without tokens nothing is sent", async (t) => {
+  const { oauth, requests } = await openTab(t, () => ({ json: {} }));
+  await oauth.disconnect();
+  for (const call of [oauth.whoami, oauth.renew]) assert.equal((await failureOf(call())).code, "not_connected");
+  assert.deepEqual(requests, []);
+});
+
+test("The sixth request to a base within a second waits, and can be aborted", async (t) => {
+  const { oauth, requests } = await openTab(t, () => ({ json: { records: [] } }));
+  const page = (options) => oauth.records.page("app1", "Orders", options);
+  await Promise.all(Array.from({ length: 5 }, () => page()));
+  const controller = new AbortController();
+  const began = Date.now();
+  const sixth = failureOf(page({ signal: controller.signal }));
+  setTimeout(() => controller.abort("left"), 20);
+  assert.equal(await sixth, "left");
+  assert.ok(Date.now() - began < 500);
+  await oauth.whoami(); // no base, no wait
+  await page();
+  assert.ok(Date.now() - began > 900);
+  assert.equal(requests.length, 7);
+});
