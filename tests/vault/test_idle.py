@@ -1,6 +1,7 @@
 """Refreshing idle connections."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -230,6 +231,12 @@ def test_idle_connection_is_never_skipped(lived: float, ahead: float, within: fl
     above, below = ttl_unless_idle(within)
     if record.is_idle(now, within) and ends > now:
         assert not above < ends - now < below
+
+
+def test_horizon_without_an_end_skips_no_connection() -> None:
+    """Redis would not accept an infinite number of milliseconds."""
+    above, below = ttl_unless_idle(math.inf)
+    assert above == below < math.inf
 
 
 async def test_connection_of_a_session_ends_with_it(

@@ -100,8 +100,8 @@ class Store(Protocol):
         """Yield the live keys below `namespace:`, for maintenance.
 
         Keys whose remaining time to live is between the two numbers of `skip_ttl`, in seconds, are
-        left out. May miss keys that are added while it runs,
-        and may yield a key twice, as Redis does.
+        left out. May miss keys that are added while it runs, and may yield a key twice, as Redis
+        does.
         """
         ...
 
