@@ -140,6 +140,19 @@ async def test_closed_store_can_be_used_again(url: str) -> None:
     await store.close()
 
 
+def test_closed_store_can_be_used_in_another_event_loop(url: str) -> None:
+    """Tests of an app often start it several times, each time with a loop of its own."""
+    store = SqlStore(url)
+
+    async def use() -> None:
+        await store.put(KEY, b"v", 60)
+        assert await store.pop(KEY) == b"v"
+        await store.close()
+
+    asyncio.run(use())
+    asyncio.run(use())
+
+
 async def test_rows_that_have_ended_are_swept_out(url: str) -> None:
     """A write starts a sweep, which deletes expired rows and keeps live ones."""
     store = SqlStore(url, sweep_seconds=0)

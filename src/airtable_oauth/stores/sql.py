@@ -169,7 +169,8 @@ class SqlStore:
 
     async def close(self) -> None:
         """Stop the background tasks and close the connections."""
-        background = {task for task in (self._opening, self._sweeping) if task is not None}
+        tasks = (self._opening, self._sweeping)
+        background = {task for task in tasks if task is not None and not task.done()}
         for task in background:
             task.cancel()
         if background:
