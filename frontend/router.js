@@ -58,6 +58,8 @@ export function createRouter(outlet, routes, { failed, passed, changed }) {
   const start = Object.keys(routes)[0] ?? "/";
   const skeleton = [...outlet.childNodes];
   let turn = 0;
+  /** @type {any} What the guard of the page before returned. */
+  let last = null;
   let isNew = false; // whether the page should begin at its top
   let patience = 0;
   /** @type {{route: Route, page: Page, place: Place} | null} Null if a failure is shown. */
@@ -115,13 +117,14 @@ export function createRouter(outlet, routes, { failed, passed, changed }) {
       loading.catch(() => {}); // it does not matter if the guard leads elsewhere
       const passage = await ask(route, place);
       if (mine !== turn) return;
-      if (passage.otherwise) return await navigate(passage.otherwise, { ...passage, replace: true });
+      if (passage.otherwise) return await redirect(passage.otherwise, passage);
       const create = await loading;
       if (mine !== turn) return;
       const placed = { ...place, context: passage.context };
       const page = asPage(await create(placed));
       if (mine !== turn) return;
-      passed(passage.context);
+      last = passage.context;
+      passed(last);
       put(page.element, route.title);
       current = { route, page, place: placed };
     } catch (failure) {
@@ -147,12 +150,23 @@ export function createRouter(outlet, routes, { failed, passed, changed }) {
     if (mine !== turn) return true;
     if (!passage) return false;
     if (passage.otherwise) {
-      await navigate(passage.otherwise, { ...passage, flash: { ...passage.flash, hasEnded: true }, replace: true });
+      await redirect(passage.otherwise, passage);
       return true;
     }
     if (!changed(place.context, passage.context)) return false;
     await show();
     return true;
+  }
+
+  /**
+   * A guard leads elsewhere. `hasEnded` tells the page there that this was otherwise a moment ago.
+   *
+   * @param {string} path
+   * @param {Passage} passage
+   */
+  function redirect(path, { state, flash }) {
+    const hasEnded = Boolean(last);
+    return navigate(path, { state, flash: { ...flash, hasEnded }, replace: true });
   }
 
   /** @param {HTMLElement} element @param {string} title */

@@ -212,8 +212,9 @@ def test_access_that_expired_is_refreshed_in_its_place(page: Page, service: Stac
     assert page.url == address
 
 
-def test_bar_says_who_is_connected(page: Page) -> None:
+def test_bar_says_who_is_connected(page: Page, service: Stack) -> None:
     """It does so on every page of a connection."""
+    service.advance_clock(31)  # other tests may have reached Airtable's rate limit
     connect(page)
     bar = page.get_by_role("banner")
     expect(bar).to_contain_text("mina@example.com")
@@ -300,8 +301,10 @@ def test_failure_page_of_a_connected_person_leads_home(page: Page, service: Stac
     expect(page).to_have_title("Connect your Airtable bases · Connect Airtable")
     expect(notice(page)).to_have_count(0)
     connect(page)
-    for _ in range(6):
+    while page.evaluate("navigation.canGoBack"):
         page.go_back()
+        if page.url == "about:blank":
+            break
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         expect(page.get_by_role("main")).not_to_contain_text("Access wasn't granted")
     page.goto("/login-failure")
