@@ -31,7 +31,7 @@ const base = {
   title: "Base",
   guard: guards.whenConnected,
   load: withAccess(async () => {
-    const page = await loadPage(import("./pages/base.js"), "home", "grid", "record");
+    const page = await loadPage(import("./pages/base.js"), "home", "grid", "record", "dialog");
     return ({ context, parameters }) => page.base(app, context, /** @type {any} */ (parameters));
   }),
 };

@@ -46,13 +46,14 @@ export function base(app, session, address) {
   else body.append(notAllowed(app, session, "schema.bases:read", "This app doesn't have permission to view base structure."));
   return {
     element,
-    /** Go to another table or record of this base. Returns false for another base. @param {{parameters: Address}} place */
-    update({ parameters }) {
-      if (parameters.base !== baseId) return false;
-      address = parameters;
+    /** Go to another table or record of this base. Returns false for another base. @param {Address} to */
+    follow(to) {
+      if (to.base !== baseId) return false;
+      address = to;
       tables?.show(address);
       return true;
     },
+    leave: () => tables?.leave(),
   };
 }
 
@@ -130,5 +131,9 @@ function createTables(app, session, base) {
   return {
     elements: [h("h1", { dir: "auto" }, base.name), h("nav", { class: "tabs", "aria-label": "Tables" }, ...tabs), records],
     show,
+    leave() {
+      grid?.stop();
+      closeRecord();
+    },
   };
 }

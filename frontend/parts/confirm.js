@@ -20,7 +20,7 @@ export function confirm({ title, text, yes, no }) {
     },
     h("h2", { id: "confirm-title" }, title),
     h("p", { id: "confirm-text" }, text),
-    h("div", { class: "row" },
+    h("div", { class: "row end" },
       h("button", { type: "button", class: "primary", autofocus: true, onclick: () => end(false) }, no),
       h("button", { type: "button", onclick: () => end(true) }, yes))));
     const close = showModal(dialog, () => end(false));

@@ -141,7 +141,7 @@ def test_seconds_until_a_retry_count_down(page: Page, service: Stack) -> None:
 
 @on_server
 def test_grant_that_ends_leads_to_its_page(page: Page, service: Stack) -> None:
-    """There is no error under a heading that says "connected"; afterwards the address is the same."""
+    """There is no error under the heading of a connection, and the user comes back."""
     connect(page)
     control(service, "POST", "revocation")
     page.goto(GUARDED)
@@ -244,6 +244,7 @@ def test_disconnect_asks_once(page: Page) -> None:
     expect_heading(page, "Airtable is connected")
     disconnect(page)
     expect_heading(page, "Connect your Airtable bases")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
 
 
 @on_server_every_day
@@ -402,13 +403,14 @@ def test_busy_button_keeps_its_contrast_and_focus(page: Page, service: Stack) ->
 
 @on_server_every_day
 def test_login_page_loads_only_what_it_needs(page: Page, service: Stack) -> None:
-    """The grid is loaded with the first base. Everything else is asked for at once, in the document."""
+    """The grid is loaded with the first base. The document names all of its files."""
     loaded: list[str] = []
     page.on("request", lambda request: loaded.append(request.url.removeprefix(service.pages)))
     page.goto("/")
     expect_heading(page, "Connect your Airtable bases")
     named = page.evaluate(
-        "[...document.querySelectorAll('link, script')].map(each => each.getAttribute('href') ?? each.getAttribute('src'))"
+        """[...document.querySelectorAll("link, script")].map(
+            each => each.getAttribute("href") ?? each.getAttribute("src"))"""
     )
     others = [path for path in loaded if path.startswith("/") and path not in {"/", *named}]
     tokens = ["/airtable-oauth-tokens.js"] if service.tokens == "browser" else []
