@@ -377,8 +377,9 @@ def test_nothing_waits_for_ever(page: Page, service: Stack) -> None:
     """A service that accepts the request and is silent counts as away after 15 seconds."""
     connect(page)
     page.clock.install()
-    hold(page, f"{service.api}/session")
+    held = hold(page, f"{service.api}/session")
     page.goto(GUARDED)
+    held.first()
     page.clock.run_for(14_000)
     expect(page.get_by_role("main").locator(".skeleton")).to_be_visible()
     page.clock.run_for(2_000)
