@@ -1,4 +1,5 @@
 import { h } from "../dom.js";
+import { button } from "./button.js";
 import { showModal } from "./modal.js";
 
 /**
@@ -11,7 +12,7 @@ export function confirm({ title, text, yes, no }) {
   return new Promise((resolve) => {
     /** @param {boolean} answer */
     function end(answer) {
-      close("main");
+      close();
       resolve(answer);
     }
 
@@ -21,8 +22,8 @@ export function confirm({ title, text, yes, no }) {
     h("h2", { id: "confirm-title" }, title),
     h("p", { id: "confirm-text" }, text),
     h("div", { class: "row end" },
-      h("button", { type: "button", class: "primary", autofocus: true, onclick: () => end(false) }, no),
-      h("button", { type: "button", onclick: () => end(true) }, yes))));
+      button(no, () => end(false), { autofocus: true }),
+      button(yes, () => end(true), { kind: "danger" }))));
     const close = showModal(dialog, () => end(false));
   });
 }

@@ -3,6 +3,7 @@ import { own } from "../own.js";
 import { refusedValue } from "../words.js";
 import { valueOf } from "./cells.js";
 import { editField } from "./edit-field.js";
+import { failureText } from "./failure.js";
 import { fieldView } from "./record-view.js";
 import { trouble } from "./trouble.js";
 
@@ -23,11 +24,11 @@ import { trouble } from "./trouble.js";
 /**
  * A form for the fields of a record. Those that cannot be edited here are shown.
  *
- * @param {any} app
+ * @param {import("../app.js").App} app
  * @param {object} options
  * @param {Field[]} options.fields
  * @param {AirtableRecord} options.record
- * @param {any} options.links
+ * @param {import("./links.js").Links} options.links
  * @param {(fields: Record<string, any>) => Promise<AirtableRecord>} options.save Stores the changed fields, by id.
  * @param {(record: AirtableRecord) => void} options.onSaved With the record itself if nothing was changed.
  * @param {() => void} options.onCancel
@@ -80,7 +81,10 @@ export function editForm(app, { fields, record, links, save, onSaved, onCancel, 
       refused.setProblem(refusedValue(failure));
       return refused.focus();
     }
-    failed.replaceChildren(trouble(app, "Couldn't save.", failure, submit));
+    if (failure.action === "retry") { // the button has the focus, and sends the same values again
+      button.textContent = "Try again";
+      failed.replaceChildren(failureText("Couldn't save.", failure));
+    } else failed.replaceChildren(trouble(app, "Couldn't save.", failure, submit));
   }
 
   const element = /** @type {HTMLFormElement} */ (h("form", { novalidate: true, "aria-label": "Edit record" },

@@ -4,8 +4,8 @@
  *
  * @param {HTMLDialogElement} dialog
  * @param {() => void} onLeave The person wants to leave. The dialog stays until it is closed.
- * @returns {(fallback?: string) => void} Closes it. The focus returns to where it was or, if that is gone, to the
- *   element that this selector finds.
+ * @returns {(...fallbacks: string[]) => void} Closes it. The focus returns to where it was or, if that is gone, to what
+ *   the first of these selectors finds.
  */
 export function showModal(dialog, onLeave) {
   const opener = document.activeElement;
@@ -31,13 +31,11 @@ export function showModal(dialog, onLeave) {
   (document.querySelector("main") ?? document.body).append(dialog); // it goes with the view that it belongs to
   dialog.showModal();
 
-  return function close(fallback) {
-    dialog.close();
+  return function close(...fallbacks) {
+    dialog.close(); // it returns the focus to an element that is still there
     dialog.remove();
-    if (fallback === undefined) return;
-    const target = opener instanceof HTMLElement && opener !== document.body && opener.isConnected
-      ? opener
-      : document.querySelector(fallback);
+    if (opener !== document.body && opener?.isConnected) return;
+    const target = fallbacks.map((selector) => document.querySelector(selector)).find((found) => found !== null);
     if (target instanceof HTMLElement) target.focus();
   };
 }

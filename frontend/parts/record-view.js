@@ -13,7 +13,7 @@ import { copyButton } from "./copy-button.js";
  * @param {object} options
  * @param {Field[]} options.fields
  * @param {AirtableRecord} options.record
- * @param {any} options.links
+ * @param {import("./links.js").Links} options.links
  * @param {string} options.address The record's in Airtable.
  * @param {(() => void) | null} options.onEdit
  * @returns {HTMLElement[]}
@@ -36,7 +36,7 @@ export function recordView({ fields, record, links, address, onEdit }) {
  *
  * @param {Field} field
  * @param {AirtableRecord} record
- * @param {any} links
+ * @param {import("./links.js").Links} links
  * @param {[string, string]} [tags]
  */
 export const fieldView = (field, record, links, [name, value] = ["dt", "dd"]) => [

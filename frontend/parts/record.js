@@ -1,5 +1,5 @@
 import { announce, h } from "../dom.js";
-import { columnsOf, full, valueOf } from "./cells.js";
+import { columnsOf, textOf, valueOf } from "./cells.js";
 import { createDraft } from "./drafts.js";
 import { editForm } from "./edit-form.js";
 import { editorOf } from "./edit-values.js";
@@ -19,7 +19,7 @@ import { createQuestion, watchLeaving } from "./unsaved.js";
  * @property {import("../airtable-oauth.js").Session} session
  * @property {AirtableRecord} [record] It is loaded if it is not given.
  * @property {string} recordId
- * @property {any} links The names of linked records.
+ * @property {import("./links.js").Links} links The names of linked records.
  * @property {() => void} onClose Called once, when the person has closed it.
  * @property {(record: AirtableRecord) => void} [onChanged] Called with the stored record after each edit.
  */
@@ -27,7 +27,7 @@ import { createQuestion, watchLeaving } from "./unsaved.js";
 /**
  * Show a record in full, in a dialog, and let the person edit it if they may.
  *
- * @param {any} app
+ * @param {import("../app.js").App} app
  * @param {RecordOptions} options
  * @returns {() => void} Closes it without `onClose`.
  */
@@ -68,7 +68,7 @@ export function openRecord(app, options) {
     form = null;
     draft.forget();
     const [primary, ...others] = fields;
-    title.replaceChildren(full(primary, valueOf(record, primary), links) ?? "Unnamed record");
+    title.textContent = textOf(primary, valueOf(record, primary));
     body.replaceChildren(...recordView({
       fields: others,
       record,
@@ -99,7 +99,7 @@ export function openRecord(app, options) {
       return await app.oauth.records.update(base.id, table.id, recordId, values);
     } catch (failure) {
       const { action } = /** @type {AirtableOAuthError} */ (failure);
-      if (action === "reconnect" || action === "restart_login") keepDraft();
+      if (["renew", "reconnect", "restart_login"].includes(action)) keepDraft();
       throw failure;
     }
   }
@@ -127,21 +127,21 @@ export function openRecord(app, options) {
     ifDiscarded(() => {
       if (!dialog.isConnected) return;
       draft.forget();
-      end(`a[href$="/${CSS.escape(recordId)}"], h1`);
+      end(`a[href$="/${CSS.escape(recordId)}"]`, "h1");
       onClose();
     });
   }
 
-  /** @param {string} [refocus] */
-  function end(refocus) {
+  /** @param {...string} refocus */
+  function end(...refocus) {
     loading.abort();
     stopWatching();
-    close(refocus);
+    close(...refocus);
   }
 
   const isChanged = () => form !== null && form.isChanged();
   const ifDiscarded = createQuestion(isChanged);
-  const stopWatching = watchLeaving(() => dialog.isConnected && isChanged() && draft.read() === null, leave);
+  const stopWatching = watchLeaving(() => dialog.isConnected && isChanged(), leave);
   const close = showModal(dialog, leave);
   if (options.record) show(options.record);
   else load();
@@ -159,7 +159,7 @@ function frame(tableName, onClose) {
   const dialog = /** @type {HTMLDialogElement} */ (h("dialog", { class: "record", "aria-labelledby": "record-title" },
     h("div", { class: "top" },
       h("div", { class: "titles" }, h("p", { class: "table-name", dir: "auto" }, tableName), title),
-      h("button", { type: "button", class: "close", "aria-label": "Close", onclick: onClose }, "✕")),
+      h("button", { type: "button", class: "quiet close", "aria-label": "Close", onclick: onClose }, "✕")),
     body,
     h("p", { class: "visually-hidden", "aria-live": "polite", "data-live": true })));
   return { dialog, title, body };

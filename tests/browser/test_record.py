@@ -51,7 +51,7 @@ def open_record(page: Page, base: str, name: str, table: str | None = None) -> L
 
 
 def opener(page: Page, name: str) -> Locator:
-    return page.get_by_role("row").get_by_role("button", name=name, exact=True)
+    return page.get_by_role("row").get_by_role("link", name=name, exact=True)
 
 
 def stored(service: Stack, record_id: str) -> dict[str, Any]:
@@ -308,11 +308,11 @@ def test_lost_network_keeps_what_was_typed(page: Page, service: Stack) -> None:
     page.context.set_offline(True)
     save(dialog)
     expect(dialog.get_by_role("alert")).to_contain_text("Couldn't save.")
-    expect(dialog.locator("[type=submit]")).to_be_focused()
+    expect(dialog.get_by_role("button", name="Try again")).to_be_focused()
     expect(dialog.get_by_label("Notes", exact=True)).to_have_value("Typed")
     page.context.set_offline(False)
     held = hold(page, RECORD, "PATCH")
-    dialog.get_by_role("button", name="Try again").click()
+    page.keyboard.press("Enter")
     busy = dialog.get_by_role("button", name="Saving…")
     expect(busy).to_be_focused()
     expect(busy).to_have_attribute("aria-busy", "true")
@@ -389,6 +389,77 @@ def test_unsaved_changes_are_lost_only_on_purpose(page: Page, service: Stack) ->
     question.get_by_role("button", name="Discard changes").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(opener(page, "Load-test the sign-up flow")).to_be_focused()
+
+
+@on_server
+def test_back_closes_and_asks_before_changes_are_lost(page: Page, service: Stack) -> None:
+    """An address of its own opens the record again."""
+    dialog = open_record(page, "Product launch", "Collect beta feedback")
+    place = page.url
+    assert place.endswith(f"/{id_of(dialog)}")
+    page.go_back()
+    expect(dialog).to_have_count(0)
+    assert not page.url.endswith("/rec")
+    page.go_forward()
+    expect(dialog).to_contain_text("Summary in the shared folder.")
+    edit(dialog)
+    notes = dialog.get_by_label("Notes", exact=True)
+    notes.fill("Typed")
+    page.evaluate("history.back()")
+    question = page.get_by_role("alertdialog", name="Discard your changes?")
+    question.get_by_role("button", name="Keep editing").click()
+    expect(notes).to_have_value("Typed")
+    expect(page).to_have_url(place)
+    page.evaluate("history.back()")
+    question.get_by_role("button", name="Discard changes").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page).not_to_have_url(place)
+    page.goto(place)
+    expect(dialog).to_contain_text("Summary in the shared folder.")
+
+
+@on_server
+def test_changes_outlast_the_way_back_of_a_browser_that_cannot_ask(
+    page: Page, service: Stack
+) -> None:
+    """They are there again when the record is opened."""
+    page.add_init_script("delete globalThis.navigation")
+    dialog = open_record(page, "Product launch", "Agree on list prices")
+    edit(dialog)
+    dialog.get_by_label("Notes", exact=True).fill("Typed")
+    dialog.get_by_label("Blocked", exact=True).check()
+    page.go_back()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    opener(page, "Agree on list prices").click()
+    expect(dialog).to_contain_text("These changes aren't saved yet.")
+    expect(dialog.get_by_label("Blocked", exact=True)).to_be_checked()
+    save(dialog)
+    expect_saved(dialog)
+    cells = stored(service, id_of(dialog))
+    assert (cells["Notes"], cells["Blocked"]) == ("Typed", True)
+    page.keyboard.press("Escape")
+    opener(page, "Agree on list prices").click()
+    expect(dialog.get_by_role("button", name="Edit", exact=True)).to_be_visible()
+
+
+def test_changes_outlast_the_end_of_the_connection(page: Page, service: Stack) -> None:
+    """The person reconnects, is back at the record, and can save what was typed."""
+    dialog = open_record(page, "Product launch", "Public launch", "Milestones")
+    record = id_of(dialog)
+    edit(dialog)
+    dialog.get_by_label("Progress", exact=True).fill("36")
+    httpx.post(f"{service.airtable}/_simulator/revocation").raise_for_status()
+    save(dialog)
+    if service.tokens == "browser":
+        click(page, "Refresh access")
+    page.get_by_role("button", name=re.compile("^Reconnect")).first.click()
+    service.advance_clock(31)
+    click(page, "Grant access")
+    expect(dialog).to_contain_text("These changes aren't saved yet.")
+    expect(dialog.get_by_label("Progress", exact=True)).to_have_value("36")
+    save(dialog)
+    expect_saved(dialog)
+    assert stored(service, record)["Progress"] == 0.36
 
 
 @on_server
@@ -494,7 +565,7 @@ OPEN = """async ({ failures, record }) => {
     const records = {
         async get(...place) {
             calls.push(["get", ...place.slice(0, 3)]);
-            await new Promise((resolve) => setTimeout(resolve, 50));
+            await new Promise((resolve) => { window.answer = resolve; });
             const failure = failures.shift();
             if (failure) throw Object.assign(new Error("No"), failure);
             return record;
@@ -530,8 +601,11 @@ def test_record_is_loaded_and_a_failure_can_be_retried(page: Page, service: Stac
     dialog = page.get_by_role("dialog")
     expect(dialog).to_have_attribute("aria-busy", "true")
     expect(dialog.get_by_role("heading")).to_have_text("Loading record…")
+    page.evaluate("answer()")
     expect(dialog.get_by_role("alert")).to_contain_text("Couldn't load this record.")
     dialog.get_by_role("button", name="Try again").click()
+    expect(dialog).to_have_attribute("aria-busy", "true")
+    page.evaluate("answer()")
     expect(dialog.get_by_role("heading")).to_have_text("Unnamed record")
     expect(dialog).not_to_have_attribute("aria-busy", "true")
     page.keyboard.press("Escape")
@@ -551,6 +625,7 @@ def test_record_that_is_gone_says_so(page: Page, service: Stack) -> None:
         "status": 403,
     }
     page.evaluate(OPEN, {"failures": [gone], "record": THING})
+    page.evaluate("answer()")
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("alert")).to_contain_text("Couldn't load this record.")
     expect(dialog.get_by_role("button", name="Try again")).to_have_count(0)
@@ -563,6 +638,7 @@ def test_page_can_close_it_and_learns_of_edits(page: Page, service: Stack) -> No
     """It then closes without `onClose`. Names of fields and options may be those of properties."""
     open_start(page)
     page.evaluate(OPEN, {"failures": [], "record": THING})
+    page.evaluate("answer()")
     dialog = page.get_by_role("dialog", name="Unnamed record")
     edit(dialog)
     dialog.get_by_label("Kind", exact=True).select_option("constructor")
