@@ -3,7 +3,7 @@
  * It comes from `frontend/airtable-oauth.js` of the project airtable-oauth. It has no dependencies: copy it.
  */
 export type Action = "retry" | "restart_login" | "reconnect" | "renew" | "fix_config" | "fix_request";
-export type Code = "unreachable" | "timeout" | "invalid_response" | "state_mismatch" | "not_connected" | "connection_not_named" | "reconnect_required" | "access_unavailable" | "store_unavailable" | "login_not_found" | "invalid_grant" | "access_denied" | "other_user" | "rate_limited" | "RATE_LIMIT_REACHED" | "INVALID_PERMISSIONS" | "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND" | "NOT_FOUND" | "LIST_RECORDS_ITERATOR_NOT_AVAILABLE" | (string & {});
+export type Code = "unreachable" | "timeout" | "invalid_response" | "state_mismatch" | "not_connected" | "connection_not_named" | "reconnect_required" | "access_unavailable" | "store_unavailable" | "login_not_found" | "invalid_grant" | "access_denied" | "other_airtable_user" | "rate_limited" | "RATE_LIMIT_REACHED" | "INVALID_PERMISSIONS" | "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND" | "NOT_FOUND" | "LIST_RECORDS_ITERATOR_NOT_AVAILABLE" | (string & {});
 export type Session = {
     /**
      * The connection's id, if a host app embeds the service: its users may have
@@ -56,16 +56,17 @@ export type Field = {
     description?: string;
     options?: any;
 };
+export type View = {
+    id: string;
+    name: string;
+    type: string;
+};
 export type Table = {
     id: string;
     name: string;
     primaryFieldId: string;
     fields: Field[];
-    views: {
-        id: string;
-        name: string;
-        type: string;
-    }[];
+    views: View[];
 };
 export type AirtableRecord = {
     id: string;
@@ -141,7 +142,7 @@ export type ErrorBody = {
  *
  * @typedef {"unreachable" | "timeout" | "invalid_response" | "state_mismatch" | "not_connected"
  *   | "connection_not_named" | "reconnect_required" | "access_unavailable" | "store_unavailable"
- *   | "login_not_found" | "invalid_grant" | "access_denied" | "other_user" | "rate_limited"
+ *   | "login_not_found" | "invalid_grant" | "access_denied" | "other_airtable_user" | "rate_limited"
  *   | "RATE_LIMIT_REACHED" | "INVALID_PERMISSIONS" | "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND" | "NOT_FOUND"
  *   | "LIST_RECORDS_ITERATOR_NOT_AVAILABLE" | (string & {})} Code
  */
@@ -162,7 +163,8 @@ export type ErrorBody = {
  */
 /** @typedef {{id: string, name: string, permissionLevel: string}} Base */
 /** @typedef {{id: string, name: string, type: string, description?: string, options?: any}} Field */
-/** @typedef {{id: string, name: string, primaryFieldId: string, fields: Field[], views: {id: string, name: string, type: string}[]}} Table */
+/** @typedef {{id: string, name: string, type: string}} View */
+/** @typedef {{id: string, name: string, primaryFieldId: string, fields: Field[], views: View[]}} Table */
 /** @typedef {{id: string, createdTime: string, fields: Record<string, any>, commentCount?: number}} AirtableRecord */
 /** @typedef {{records: AirtableRecord[], offset?: string}} RecordPage */
 /**
@@ -197,7 +199,17 @@ export type ErrorBody = {
  * @property {boolean} [typecast] Let Airtable convert values from text.
  * @property {boolean} [returnFieldsByFieldId]
  */
-/** @internal @typedef {{error: string, error_description?: string, action?: Action, request_id?: string, return_to?: string}} ErrorBody */
+/**
+ * The service's error body.
+ *
+ * @internal
+ * @typedef {object} ErrorBody
+ * @property {string} error
+ * @property {string} [error_description]
+ * @property {Action} [action]
+ * @property {string} [request_id]
+ * @property {string} [return_to]
+ */
 /**
  * What went wrong. The message is a sentence for the person or, with `fix_config` and `fix_request`, for the
  * developer.
@@ -665,7 +677,7 @@ export declare function checked(body: any, name: string): any;
 /** @internal @param {any} body @returns {Session} */
 export declare function asSession(body: any): Session;
 export type Entries = {
-    get(name: string): string | null;
-    set(name: string, value: string): void;
-    remove(name: string): void;
+    get: (name: string) => string | null;
+    set: (name: string, value: string) => void;
+    remove: (name: string) => void;
 };

@@ -17,7 +17,7 @@
  *
  * @typedef {"unreachable" | "timeout" | "invalid_response" | "state_mismatch" | "not_connected"
  *   | "connection_not_named" | "reconnect_required" | "access_unavailable" | "store_unavailable"
- *   | "login_not_found" | "invalid_grant" | "access_denied" | "other_user" | "rate_limited"
+ *   | "login_not_found" | "invalid_grant" | "access_denied" | "other_airtable_user" | "rate_limited"
  *   | "RATE_LIMIT_REACHED" | "INVALID_PERMISSIONS" | "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND" | "NOT_FOUND"
  *   | "LIST_RECORDS_ITERATOR_NOT_AVAILABLE" | (string & {})} Code
  */
@@ -40,7 +40,8 @@
 
 /** @typedef {{id: string, name: string, permissionLevel: string}} Base */
 /** @typedef {{id: string, name: string, type: string, description?: string, options?: any}} Field */
-/** @typedef {{id: string, name: string, primaryFieldId: string, fields: Field[], views: {id: string, name: string, type: string}[]}} Table */
+/** @typedef {{id: string, name: string, type: string}} View */
+/** @typedef {{id: string, name: string, primaryFieldId: string, fields: Field[], views: View[]}} Table */
 /** @typedef {{id: string, createdTime: string, fields: Record<string, any>, commentCount?: number}} AirtableRecord */
 /** @typedef {{records: AirtableRecord[], offset?: string}} RecordPage */
 
@@ -81,7 +82,17 @@
  * @property {boolean} [returnFieldsByFieldId]
  */
 
-/** @internal @typedef {{error: string, error_description?: string, action?: Action, request_id?: string, return_to?: string}} ErrorBody */
+/**
+ * The service's error body.
+ *
+ * @internal
+ * @typedef {object} ErrorBody
+ * @property {string} error
+ * @property {string} [error_description]
+ * @property {Action} [action]
+ * @property {string} [request_id]
+ * @property {string} [return_to]
+ */
 
 /**
  * What went wrong. The message is a sentence for the person or, with `fix_config` and `fix_request`, for the
@@ -146,7 +157,10 @@ export function createAirtableOAuth(options) {
  * @property {boolean} isShared Whether all tabs have the same connection.
  */
 
-/** @internal @typedef {RequestInit & {method: string, headers: Record<string, string>, signal: AbortSignal}} WebApiInit */
+/**
+ * @internal
+ * @typedef {RequestInit & {method: string, headers: Record<string, string>, signal: AbortSignal}} WebApiInit
+ */
 
 /**
  * What a `Connection` is made of.
@@ -773,7 +787,8 @@ const invalidResponse = (action, details) => new AirtableOAuthError({
 }, details);
 
 /**
- * Airtable's error in the service's form. Its body is `{error: {type, message}}`, `{error: "TYPE"}` or `{errors: […]}`.
+ * Airtable's error in the service's form. Its body is `{error: {type, message}}`, `{error: "TYPE"}` or
+ * `{errors: […]}`.
  *
  * @param {number} status
  * @param {any} body
@@ -819,7 +834,13 @@ export function asSession(body) {
   };
 }
 
-/** @internal @typedef {{get(name: string): string | null, set(name: string, value: string): void, remove(name: string): void}} Entries */
+/**
+ * @internal
+ * @typedef {object} Entries
+ * @property {(name: string) => string | null} get
+ * @property {(name: string, value: string) => void} set
+ * @property {(name: string) => void} remove
+ */
 
 /**
  * Entries of `sessionStorage` for this service. If the browser has no storage or blocks it, or on a server, they

@@ -82,7 +82,9 @@ def write_browser_samples(directory: Path, api_url: str = "https://api.example.c
         if each.document == "docs/frontend.md":
             text = each.text.replace("https://api.example.com", api_url)
             (directory / each.path).write_text(text)
-    shutil.copy(ROOT / "frontend/airtable-oauth.js", directory)
+    for module in ROOT.glob("frontend/airtable-oauth*"):
+        shutil.copy(module, directory)
+    shutil.copy(ROOT / "tests/node/spa.ts", directory)
     (directory / "node_modules").symlink_to(NODE_PACKAGES)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
+from airtable_oauth.cli.simulator import DEMO_SCOPES
 from tests.helpers import free_port
 from tests.processes import listens, process, stack, wait_until
 from tests.samples import NODE, ROOT, needs_node_packages, write_browser_samples
@@ -89,7 +90,14 @@ const routes = [
 bootstrapApplication(AppComponent, { providers: [provideRouter(routes)] });
 """
 
-ENTRIES = {"react.jsx": REACT, "vue.js": VUE, "angular.ts": ANGULAR}
+ENTRIES = {
+    "main.js": None,
+    "spa.ts": None,
+    "react.jsx": REACT,
+    "vue.js": VUE,
+    "angular.ts": ANGULAR,
+}
+"""The apps. `main.js` is complete on the page, and `spa.ts` is in tests/node."""
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +115,9 @@ def origin(directory: Path) -> Iterator[str]:
     words = [sys.executable, "-m", "uvicorn", "host:app", "--port", str(port)]
     callback = f"{mine}/auth-callback"
     with (
-        stack(directory, REDIRECT_URI=callback, ALLOWED_ORIGINS=mine) as service,
+        stack(
+            directory, REDIRECT_URI=callback, ALLOWED_ORIGINS=mine, SCOPES=DEMO_SCOPES
+        ) as service,
         process(words, directory),
     ):
         write_browser_samples(directory, service.api)
@@ -115,29 +125,113 @@ def origin(directory: Path) -> Iterator[str]:
         yield mine
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
-def test_app_of_the_samples_connects(
-    chromium: Browser, directory: Path, origin: str, entry: str
-) -> None:
-    """The user first denies access and sees the reason, then connects and sees the bases."""
-    (directory / entry).write_text(ENTRIES[entry])
-    build = [str(NODE), str(BUILD), str(directory), entry]
-    subprocess.run(build, check=True, timeout=60)
+@pytest.fixture
+def page(chromium: Browser, origin: str) -> Iterator[Page]:
+    """A tab, in which no script may fail."""
     person = chromium.new_context(base_url=origin)
     person.set_default_timeout(15_000)
     page = person.new_page()
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
+    yield page
+    person.close()
+    assert troubles == []
 
-    page.goto("/bases")
-    page.get_by_role("button", name="Connect Airtable").click()
-    page.get_by_role("button", name="Deny").click()
-    expect(page.get_by_role("alert")).not_to_be_empty()
+
+def build(directory: Path, entry: str) -> None:
+    """Make `bundle.js` of a file in `directory`."""
+    subprocess.run([str(NODE), str(BUILD), str(directory), entry], check=True, timeout=60)
+
+
+def connect(page: Page) -> None:
     page.goto("/bases")
     page.get_by_role("button", name="Connect Airtable").click()
     page.get_by_role("button", name="Grant access").click()
     expect(page.get_by_role("listitem")).to_have_count(3)
+
+
+@pytest.mark.parametrize(("entry", "text"), ENTRIES.items(), ids=list(ENTRIES))
+def test_app_of_the_samples_connects(
+    page: Page, directory: Path, origin: str, entry: str, text: str | None
+) -> None:
+    """The user first denies access and sees the reason, then connects and sees the bases."""
+    if text is not None:
+        (directory / entry).write_text(text)
+    build(directory, entry)
+    page.goto("/bases")
+    page.get_by_role("button", name="Connect Airtable").click()
+    page.get_by_role("button", name="Deny").click()
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    connect(page)
     expect(page.get_by_text("Product launch")).to_be_visible()
     assert page.url == f"{origin}/bases"
-    person.close()
-    assert troubles == []
+
+
+def test_plain_app_hears_of_other_tabs(page: Page, directory: Path) -> None:
+    """A disconnect in one tab shows in the other. The app connects again from there."""
+    build(directory, "main.js")
+    connect(page)
+    other = page.context.new_page()
+    other.goto("/bases")
+    other.get_by_role("button", name="Disconnect").click()
+    expect(page.get_by_role("button", name="Connect Airtable")).to_be_visible()
+    expect(other.get_by_role("button", name="Connect Airtable")).to_be_visible()
+
+
+def test_app_in_typescript_changes_a_record(page: Page, directory: Path) -> None:
+    """It was written from the page alone: it opens a base, renames a record, and disconnects."""
+    build(directory, "spa.ts")
+    connect(page)
+    page.get_by_role("button", name="Product launch").click()
+    expect(page.get_by_role("heading", name="Tasks")).to_be_visible()
+    page.get_by_label("Task").first.fill("Write the announcement twice")
+    page.get_by_role("button", name="Save").first.click()
+    expect(page.get_by_role("status")).to_have_text("Saved.")
+    page.reload()
+    page.get_by_role("button", name="Product launch").click()
+    expect(page.get_by_label("Task").first).to_have_value("Write the announcement twice")
+    page.get_by_role("button", name="Disconnect").click()
+    expect(page.get_by_role("button", name="Connect Airtable")).to_be_visible()
+
+
+def test_samples_read_and_write_records(page: Page, directory: Path) -> None:
+    """Every function of `tasks.js` does what the page says. A cancelled search is null."""
+    build(directory, "main.js")
+    connect(page)
+    entry = (
+        'export * from "./tasks.js";\nexport * from "./search.js";\nexport * from "./airtable.js";'
+    )
+    (directory / "records.js").write_text(entry)
+    build(directory, "records.js")
+    seen = page.evaluate(
+        """async () => {
+            const samples = await import("/bundle.js?records");
+            const { id: base } = (await samples.airtable.bases())[0];
+            const open = async () => (await samples.openTasks(base)).map(({ title }) => title);
+            const before = await open();
+            const { id } = await samples.addTask(base, "Try the samples");
+            const added = await open();
+            await samples.finishTask(base, id);
+            const finished = await open();
+            const { deleted } = await samples.deleteTask(base, id);
+            const { records } = await samples.addTasks(base, ["One", "Two"]);
+            const page = await samples.firstTasks(base);
+            const search = () => samples.search(base, "TRUE()").catch(({ code }) => code);
+            const [first] = await Promise.all([search(), search()]);
+            return {
+              before: before.length, added: added.length, finished: finished.length,
+              deleted, created: records.length, page: page.records.length,
+              hasMore: Boolean(page.offset), first,
+            };
+        }"""
+    )
+    assert seen == {
+        "before": 5,
+        "added": 6,
+        "finished": 5,
+        "deleted": True,
+        "created": 2,
+        "page": 3,
+        "hasMore": True,
+        "first": None,
+    }
