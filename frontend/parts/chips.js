@@ -87,5 +87,5 @@ const isText = (name) => name !== null;
 /** Records whose names could not be read. @param {number} count */
 const unnamed = (count) => link(`${count} linked ${count === 1 ? "record" : "records"}`);
 
-/** @param {Node | false} node @returns {node is Node} */
+/** @param {HTMLElement | false} node @returns {node is HTMLElement} */
 const isNode = (node) => node !== false;
