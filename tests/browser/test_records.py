@@ -537,7 +537,7 @@ def made_up_table(
 @pytest.mark.parametrize("service", ["two origins"], indirect=True)
 def test_hundred_columns_take_less_than_a_second(page: Page, service: Stack) -> None:
     """With a hundred records: the time that the page's thread works until they are seen."""
-    kinds = [
+    kinds: list[dict[str, Any]] = [
         {"type": "singleLineText"},
         {"type": "number", "options": {"precision": 2}},
         {"type": "currency", "options": {"symbol": "$", "precision": 2}},
