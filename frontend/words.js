@@ -12,8 +12,6 @@ import { own } from "./own.js";
 
 /** @typedef {{code?: string, action?: string}} Failure The fields of an `AirtableOAuthError` that matter here. */
 
-const WENT_WRONG = "Something went wrong and nothing was connected.";
-
 /** Why a login failed, by the error's code. @type {Record<string, Explanation>} */
 const FAILED_LOGIN = {
   access_denied: {
@@ -49,7 +47,7 @@ export function failedLogin({ code = "", action = "" }) {
   const known = own(FAILED_LOGIN, code);
   if (known) return known;
   if (isFinal({ action })) return NOT_SET_UP;
-  return { title: "Couldn't connect Airtable", text: `${WENT_WRONG} Trying again usually works.` };
+  return { title: "Couldn't connect Airtable", text: "Something went wrong and nothing was connected. Trying again usually works." };
 }
 
 /** What is said in place of a page if the service doesn't answer. @param {Failure} failure @returns {Explanation} */

@@ -1,5 +1,7 @@
 import { h } from "../dom.js";
 
+const BUSY = ["aria-disabled", "aria-busy"]; // `disabled` would lose the focus
+
 /**
  * A button that does one thing at a time: until `action` has ended, it keeps the focus and ignores clicks.
  *
@@ -10,12 +12,12 @@ import { h } from "../dom.js";
 export function button(label, action, { kind, busy, autofocus } = {}) {
   async function click() {
     if (element.getAttribute("aria-disabled")) return;
-    element.setAttribute("aria-disabled", "true");
+    for (const name of BUSY) element.setAttribute(name, "true");
     if (busy) element.textContent = busy;
     try {
       await action();
     } finally {
-      element.removeAttribute("aria-disabled");
+      for (const name of BUSY) element.removeAttribute(name);
       element.textContent = label;
     }
   }

@@ -1,5 +1,5 @@
 import { announce, h } from "../dom.js";
-import { durationInWords, failedRequest, isFinal } from "../words.js";
+import { durationInWords, failedRequest, isFinal, isLost } from "../words.js";
 import { button } from "./button.js";
 
 /** @typedef {import("../airtable-oauth.js").AirtableOAuthError} AirtableOAuthError */
@@ -31,7 +31,7 @@ export function details({ code = "unknown", message, requestId }, { isOpen = fal
     h("summary", {}, "Details"),
     h("dl", {},
       ...entry("Error", h("code", {}, code)),
-      ...entry("Message", message !== code && message),
+      ...entry("Message", !isLost({ code }) && message !== code && message),
       ...entry("Request", requestId && h("code", {}, requestId)),
       ...entry("Developers", code === "unreachable" && `This page's address is ${location.origin}. Open it at the `
         + "address that you set up (localhost, not 127.0.0.1), and check AIRTABLE_OAUTH_ALLOWED_ORIGINS."),

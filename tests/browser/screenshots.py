@@ -1,6 +1,5 @@
 """Take the screenshots of `docs/images/`, and of every page if a folder is named."""
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import click
 import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.conftest import ARGUMENTS
+from tests.browser.conftest import launch
 from tests.browser.held import hold
 from tests.processes import Stack, stack
 
@@ -24,9 +23,7 @@ def main(folder: Path | None) -> None:
         stack(Path(logs)) as service,
         sync_playwright() as playwright,
     ):
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=ARGUMENTS
-        )
+        chromium = launch(playwright)
         page = _open(chromium, service, "light", 1100, 760)
         _connect(page)
         _IMAGES.mkdir(parents=True, exist_ok=True)
@@ -62,7 +59,15 @@ def _every_page(page: Page, service: Stack, prefix: str) -> None:
     def shoot(name: str) -> None:
         page.screenshot(path=f"{prefix}-{name}.png", full_page=True)
 
+    held = hold(page, "**/session", "GET")
     page.goto("/login-success")
+    held.first()
+    shoot("loading")
+    held.first().abort()
+    page.get_by_text("Details").click()
+    shoot("server-away")
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
     page.get_by_role("button", name="Connect Airtable").wait_for()
     shoot("login")
     page.get_by_role("button", name="Connect Airtable").click()
@@ -76,27 +81,33 @@ def _every_page(page: Page, service: Stack, prefix: str) -> None:
     page.get_by_role("button", name="Connect Airtable").click()
     page.get_by_role("button", name="Grant access").click()
     page.get_by_text("Connecting to Airtable").wait_for()
+    held.first()
     shoot("auth-callback")
     held.first().abort()
+    page.get_by_role("button", name="Try again").wait_for()
+    shoot("auth-callback-unknown")
     page.unroute_all()
     _connect(page)
     shoot("login-success")
+    page.get_by_role("button", name="Disconnect").click()
+    page.get_by_role("dialog").wait_for()
+    page.screenshot(path=f"{prefix}-disconnect.png")
+    page.keyboard.press("Escape")
     _records(page, prefix)
     httpx.post(f"{service.airtable}/_simulator/revocation")
-    page.reload()
-    page.get_by_text("no longer accepts").wait_for()
     page.goto("/login-success")
-    page.get_by_role("button", name="Reconnect Airtable").wait_for()
+    page.get_by_role("button", name="Reconnect").wait_for()
     shoot("reconnect")
-    page.get_by_role("button", name="Log out").click()
-    page.get_by_text("Disconnected").wait_for()
+    page.get_by_role("button", name="Disconnect").click()
+    page.get_by_role("dialog").get_by_role("button", name="Disconnect").click()
+    page.get_by_role("main").get_by_text("Disconnected").wait_for()
     shoot("disconnected")
 
 
 def _open_orders(page: Page) -> None:
     page.get_by_role("link", name="Inventory and orders").click()
-    page.get_by_role("link", name="Orders").click()
-    page.get_by_text("Records 1–100").wait_for()
+    page.get_by_role("link", name="Orders", exact=True).click()
+    page.get_by_text("#1000").wait_for()
     page.get_by_text("Linen notebook A5").first.wait_for()
 
 
@@ -108,14 +119,13 @@ def _records(page: Page, prefix: str) -> None:
         page.goto("/login-success")
         base = "Inventory and orders" if table == "Products" else "Product launch"
         page.get_by_role("link", name=base).click()
-        page.get_by_role("button", name=record).wait_for()
+        page.get_by_role("link", name=record).wait_for()
         page.wait_for_load_state("networkidle")
         page.screenshot(path=f"{prefix}-{table.lower()}.png", full_page=True)
-        page.get_by_role("button", name=record).click()
+        page.get_by_role("link", name=record).click()
+        page.get_by_role("dialog").wait_for()
         page.wait_for_load_state("networkidle")
         page.screenshot(path=f"{prefix}-{table.lower()}-record.png")
-    page.goto("/login-success")
-    page.get_by_role("link", name="Product launch").wait_for()
 
 
 if __name__ == "__main__":
