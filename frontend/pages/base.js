@@ -31,8 +31,8 @@ export function base(app, session, address) {
     try {
       const [bases, found] = await Promise.all([app.oauth.bases(), app.oauth.tables(baseId)]);
       if (!element.isConnected) return; // the user has left this page
-      const name = bases.find((/** @type {{id: string}} */ each) => each.id === baseId)?.name ?? "Base";
-      tables = createTables(app, session, { id: baseId, name, tables: found });
+      const { name = "Base", permissionLevel } = bases.find((/** @type {{id: string}} */ each) => each.id === baseId) ?? {};
+      tables = createTables(app, session, { id: baseId, name, permissionLevel, tables: found });
       const isWaiting = [document.body, element.parentElement].includes(/** @type {any} */ (document.activeElement));
       body.replaceChildren(...tables.elements);
       if (isWaiting) present(element); // the person has not gone anywhere in the meantime
@@ -57,7 +57,7 @@ export function base(app, session, address) {
   };
 }
 
-/** @param {any} app @param {Session} session @param {import("../parts/links.js").OpenBase & {name: string}} base */
+/** @param {any} app @param {Session} session @param {import("../parts/links.js").OpenBase & {name: string, permissionLevel?: string}} base */
 function createTables(app, session, base) {
   const links = createLinks(app.oauth, base, textOf);
   const records = h("div", {});

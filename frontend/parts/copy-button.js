@@ -16,7 +16,7 @@ export function copyButton(label, text) {
     setTimeout(() => { button.textContent = label; }, SHOWN_MILLISECONDS);
   }
 
-  const button = h("button", { type: "button", onclick: copy }, label);
+  const button = h("button", { type: "button", class: "quiet", onclick: copy }, label);
   return button;
 }
 

@@ -51,7 +51,7 @@ export function editField(field, value) {
   control.addEventListener("input", () => setProblem(null));
   return {
     field,
-    element: h("div", { class: editor === "checkbox" ? "field check" : "field" },
+    element: h("div", { class: editor === "checkbox" ? "field boxed" : "field" },
       h("label", { for: id }, field.name),
       h("div", { class: "edit" }, withUnit(field, control), problem)),
     isChanged: () => stateOf(control) !== initial,

@@ -22,10 +22,11 @@ export function recordView({ fields, record, links, address, onEdit }) {
   return [
     h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Fields" }, // so that the keyboard can scroll it
       h("dl", { class: "fields" }, ...fields.map((field) => h("div", { class: "field" }, ...fieldView(field, record, links)))),
-      h("p", { class: "soft" }, "Created ", created(record), " · ", h("code", {}, record.id))),
+      h("div", { class: "meta" },
+        h("p", { class: "soft" }, "Created ", created(record), " · ", h("code", {}, record.id)),
+        copyButton("Copy ID", record.id))),
     h("div", { class: "foot" }, h("div", { class: "row" },
       onEdit && h("button", { type: "button", class: "primary edit-record", onclick: onEdit }, "Edit"),
-      copyButton("Copy ID", record.id),
       h("a", { class: "button", href: address, target: "_blank", rel: "noreferrer" },
         "Open in Airtable", h("span", { "aria-hidden": "true" }, " ↗")))),
   ];

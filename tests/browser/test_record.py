@@ -226,6 +226,27 @@ def test_without_the_scope_nothing_can_be_edited(
     other.context.close()
 
 
+@on_server
+def test_user_who_may_only_read_the_base_is_offered_no_editing(page: Page, service: Stack) -> None:
+    """The app may write, but Airtable would refuse what this user writes."""
+
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        body = response.json()
+        for base in body["bases"]:
+            base["permissionLevel"] = "comment" if base["name"] == "Product launch" else "edit"
+        route.fulfill(response=response, json=body)
+
+    page.route("**/meta/bases", answer)
+    dialog = open_record(page, "Product launch", "Agree on list prices")
+    expect(dialog.get_by_role("button", name="Edit")).to_have_count(0)
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="All bases").click()
+    page.get_by_role("link", name="Content calendar").click()
+    opener(page, "Now in Portuguese").click()
+    expect(page.get_by_role("dialog").get_by_role("button", name="Edit")).to_be_visible()
+
+
 # Failures
 
 
