@@ -64,7 +64,7 @@ export function linked(ids, field, { links, isFull }) {
   const wanted = isFull ? ids : ids.slice(0, MOST);
   const rest = ids.length - wanted.length;
   const element = h("span", { class: "chips" }, ...wanted.map(() => link("…")), more(rest));
-  links?.names(field.options?.linkedTableId, wanted).then((names) => element.replaceChildren(...named(names, rest, isFull)));
+  links?.names(field.options?.linkedTableId, wanted).then((names) => element.replaceChildren(...named(names, rest, isFull).filter(isNode)));
   return element;
 }
 
@@ -75,7 +75,7 @@ function named(names, rest, isFull) {
   if (known.length === 0) return [unnamed(unknown + rest)];
   const shown = isFull ? known.length : fitting(known.map((name) => name.length));
   const hidden = more(rest + known.length - shown);
-  return [...known.slice(0, shown).map(link), ...[unknown > 0 && unnamed(unknown), hidden].filter(isNode)];
+  return [...known.slice(0, shown).map(link), unknown > 0 && unnamed(unknown), hidden];
 }
 
 /** @param {string} name */

@@ -113,9 +113,9 @@ def test_connect_browse_expire_revoke_reconnect_disconnect(page: Page, service: 
     expect(page.get_by_text("Records 1–100")).to_be_visible()
 
     disconnect(page)
-    expect(page.get_by_text("Disconnected.").first).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Disconnected.")).to_be_visible()
     page.goto("/bases/appUr68e2Kkinyc2T")
-    expect(page.get_by_text("Connect Airtable to view that page.")).to_be_visible()
+    expect(page.get_by_role("main")).to_contain_text("Connect Airtable to view that page.")
 
 
 def test_cells_read_as_a_person_expects(page: Page, service: Stack) -> None:
