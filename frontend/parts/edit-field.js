@@ -51,9 +51,11 @@ export function editField(field, value) {
   control.addEventListener("input", () => setProblem(null));
   return {
     field,
-    element: h("div", { class: editor === "checkbox" ? "field boxed" : "field" },
-      h("label", { for: id }, field.name),
-      h("div", { class: "edit" }, withUnit(field, control), problem)),
+    element: editor === "checkbox"
+      ? h("div", {}, h("label", { class: "field boxed" }, h("span", {}, field.name), control), problem) // one wide target
+      : h("div", { class: "field" },
+        h("label", { for: id, dir: "auto" }, field.name),
+        h("div", { class: "edit" }, withUnit(field, control), problem)),
     isChanged: () => stateOf(control) !== initial,
     read: () => readingOf(editor, field, control),
     setProblem,
