@@ -1,8 +1,9 @@
-import { announce, h } from "../dom.js";
+import { announce, h, setTitle } from "../dom.js";
 import { columnsOf, textOf, valueOf } from "./cells.js";
 import { createDraft } from "./drafts.js";
 import { editForm } from "./edit-form.js";
 import { editorOf } from "./edit-values.js";
+import { beginning } from "./formats.js";
 import { showModal } from "./modal.js";
 import { recordView, skeleton } from "./record-view.js";
 import { trouble } from "./trouble.js";
@@ -36,6 +37,7 @@ export function openRecord(app, options) {
   const fields = columnsOf(table);
   const draft = createDraft(session, base.id, table.id, recordId);
   const loading = new AbortController();
+  const titleBefore = document.title;
   const { dialog, title, body } = frame(table.name, leave);
   /** @type {import("./edit-form.js").EditForm | null} */
   let form = null;
@@ -69,6 +71,7 @@ export function openRecord(app, options) {
     draft.forget();
     const [primary, ...others] = fields;
     title.textContent = textOf(primary, valueOf(record, primary));
+    setTitle(`${beginning(title.textContent, 100)} · ${table.name}`);
     body.replaceChildren(...recordView({
       fields: others,
       record,
@@ -136,6 +139,7 @@ export function openRecord(app, options) {
   function end(...refocus) {
     loading.abort();
     stopWatching();
+    document.title = titleBefore;
     close(...refocus);
   }
 

@@ -300,7 +300,7 @@ def test_text_of_others_stays_text(page: Page, service: Stack) -> None:
     expect(shown.get_by_role("link", name="javascript")).to_have_count(0)
     record_link(page, markup).click()
     expect(page.get_by_role("dialog")).to_contain_text(markup)
-    expect(page).to_have_title("Authors · Content calendar · Connect Airtable")
+    expect(page).to_have_title(f"{markup} · Authors · Connect Airtable")
 
 
 INHERITED = ("constructor", "__proto__", "toString", "hasOwnProperty")
