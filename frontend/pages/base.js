@@ -38,7 +38,9 @@ export function base(app, session, address) {
       if (isWaiting) present(element); // the person has not gone anywhere in the meantime
       tables.show(address);
     } catch (failure) {
-      body.replaceChildren(trouble(app, "Couldn't open this base.", /** @type {any} */ (failure), load));
+      body.replaceChildren(
+        h("h1", {}, "Couldn't open this base"), trouble(app, "", /** @type {any} */ (failure), load));
+      if (element.isConnected) present(element);
     }
   }
 

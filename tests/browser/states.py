@@ -110,7 +110,7 @@ def base_that_is_gone(page: Page, _: Stack) -> None:
     grant(page)
     expect_heading(page, "Airtable is connected")
     page.goto("/bases/appAAAAAAAAAAAAAA")
-    expect(page.get_by_text("Couldn't open this base.").first).to_be_visible()
+    expect(page.get_by_text("Couldn't open this base").first).to_be_visible()
 
 
 def base_without_scope(page: Page, service: Stack) -> None:

@@ -496,7 +496,7 @@ def columns(cells: Locator) -> list[tuple[float, float]]:
 
 
 @pytest.mark.parametrize("service", ["two origins"], indirect=True)
-@pytest.mark.parametrize(("touch", "height"), [(False, 36), (True, 44)])
+@pytest.mark.parametrize(("touch", "height"), [(False, 36), (True, 45)])
 def test_rows_are_of_one_height(
     chromium: Browser, service: Stack, *, touch: bool, height: int
 ) -> None:
