@@ -1,4 +1,4 @@
-import { createClient } from "./client.js";
+import { oauth, session } from "./early.js";
 import { createGuards, isOtherSession } from "./guards.js";
 import { loadPage } from "./load.js";
 import { pageTrouble } from "./pages/page-trouble.js";
@@ -20,8 +20,7 @@ import { createRouter } from "./router.js";
 /** @typedef {import("./router.js").Route} Route */
 /** @typedef {import("./airtable-oauth.js").Session} Session */
 
-const oauth = await createClient();
-const guards = createGuards(oauth);
+const guards = createGuards({ session });
 let isDisconnecting = false;
 /** @type {Session | null} The session that the bar shows. */
 let known = null;
@@ -111,16 +110,16 @@ async function disconnect() {
   await navigate("/", { flash: { disconnected: true } });
 }
 
-/** Who is connected, and how to disconnect. @param {Session | null | undefined} session */
-async function updateBar(session = null) {
+/** Who is connected, and how to disconnect. @param {Session | null | undefined} current */
+async function updateBar(current = null) {
   const before = known;
-  known = session;
+  known = current;
   const bar = byId("account");
-  if (!session) return bar.replaceChildren();
+  if (!current) return bar.replaceChildren();
   const isShown = bar.querySelector(".who:not(:empty)") !== null;
-  if (isShown && !isOtherSession(before, session)) return;
+  if (isShown && !isOtherSession(before, current)) return;
   const loaded = await loadPage(import("./parts/account.js"), "dialog").catch(() => null); // the next page tries again
-  if (loaded && known === session) bar.replaceChildren(loaded.account(app, session));
+  if (loaded && known === current) bar.replaceChildren(loaded.account(app, current));
 }
 
 /** @param {string} id */
