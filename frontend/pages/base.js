@@ -26,6 +26,13 @@ export function base(app, session, address) {
   /** @type {ReturnType<typeof createTables> | null} */
   let tables = null;
 
+  /** Show the base, or why it isn't there. The focus follows, unless the person has gone elsewhere. @param {...HTMLElement} content */
+  function showAll(...content) {
+    const isWaiting = element.isConnected && [document.body, element.parentElement].includes(/** @type {any} */ (document.activeElement));
+    body.replaceChildren(...content);
+    if (isWaiting) present(element);
+  }
+
   async function load() {
     body.replaceChildren(h("p", { role: "status" }, "Loading the base…"));
     try {
@@ -33,19 +40,15 @@ export function base(app, session, address) {
       if (!element.isConnected) return; // the user has left this page
       const { name = "Base", permissionLevel } = bases.find((/** @type {{id: string}} */ each) => each.id === baseId) ?? {};
       tables = createTables(app, session, { id: baseId, name, permissionLevel, tables: found });
-      const isWaiting = [document.body, element.parentElement].includes(/** @type {any} */ (document.activeElement));
-      body.replaceChildren(...tables.elements);
-      if (isWaiting) present(element); // the person has not gone anywhere in the meantime
+      showAll(...tables.elements);
       tables.show(address);
     } catch (failure) {
-      body.replaceChildren(
-        h("h1", {}, "Couldn't open this base"), trouble(app, "", /** @type {any} */ (failure), load));
-      if (element.isConnected) present(element);
+      showAll(h("h1", {}, "Couldn't open this base"), trouble(app, "", /** @type {any} */ (failure), load));
     }
   }
 
   if (session.scopes.includes("schema.bases:read")) load();
-  else body.append(notAllowed(app, session, "schema.bases:read", "This app doesn't have permission to view base structure."));
+  else body.append(unknownBase(), notAllowed(app, session, "schema.bases:read", "This app doesn't have permission to view base structure."));
   return {
     element,
     /** Go to another table or record of this base. Returns false for another base. @param {Address} to */
@@ -58,6 +61,9 @@ export function base(app, session, address) {
     leave: () => tables?.leave(),
   };
 }
+
+/** The heading if the base's name is not known. */
+const unknownBase = () => h("h1", {}, "Base");
 
 /** @param {any} app @param {Session} session @param {import("../parts/links.js").OpenBase & {name: string, permissionLevel?: string}} base */
 function createTables(app, session, base) {

@@ -121,7 +121,7 @@ def test_nothing_moves_for_users_who_prefer_that(page: Page, service: Stack, sta
 def test_targets_are_large_on_touch_screens(
     chromium: Browser, service: Stack, state: State
 ) -> None:
-    """44 pixels in both directions. A row of the grid is one target, a label is part of its box."""
+    """44 pixels in both directions. A row of the grid is one target; a label is one too."""
     context = chromium.new_context(
         base_url=service.pages,
         viewport={"width": 390, "height": 844},
@@ -142,10 +142,11 @@ _SMALL_TARGETS = """() => {
   const blocks = targets.filter((each) =>
     each.checkVisibility() && !(each.matches("a") && getComputedStyle(each).display === "inline"));
   return blocks.map((each) => {
-    const whole = each.closest("tbody tr") ?? each.labels?.[0] ?? each;
-    const { width, height } = (whole.contains(each) ? whole : each).getBoundingClientRect();
-    return [each.textContent.trim() || each.name || each.id, Math.round(width), Math.round(height)];
-  }).filter(([, width, height]) => width < 44 || height < 44);
+    const areas = [each, each.closest("tbody tr"), ...each.labels ?? []].filter(Boolean);
+    const [best] = areas.map((area) => area.getBoundingClientRect())
+      .map(({ width, height }) => Math.round(Math.min(width, height))).sort((a, b) => b - a);
+    return [each.textContent.trim() || each.name || each.id, best];
+  }).filter(([, size]) => size < 44);
 }"""
 
 
