@@ -306,6 +306,7 @@ def test_failure_page_of_a_connected_person_leads_home(page: Page, service: Stac
         page.go_back()
         if page.url == "about:blank":
             break
+        expect(page.get_by_role("main")).not_to_have_attribute("aria-busy", "true")
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         expect(page.get_by_role("main")).not_to_contain_text("Access wasn't granted")
     page.goto("/login-failure")
