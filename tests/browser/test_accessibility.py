@@ -58,8 +58,6 @@ def _pause(service: Stack) -> None:
 
 # What holds in every state
 
-every_state = pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-
 
 @pytest.fixture
 def person(chromium: Browser, service: Stack) -> Iterator[BrowserContext]:
@@ -75,10 +73,13 @@ def person(chromium: Browser, service: Stack) -> Iterator[BrowserContext]:
     context.close()
 
 
-@every_state
-def test_axe_finds_nothing(page: Page, service: Stack, state: State) -> None:
-    """WCAG 2.2 AA as far as a program can check it, and axe's best practices, in every look."""
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_state_is_accessible(page: Page, service: Stack, state: State) -> None:
+    """The focus is on what is new, nothing moves, and axe finds nothing in any look."""
     state(page, service)
+    if state not in (loading, base_with_pages):  # these are not new views
+        expect_focus_on_what_is_new(page)
+    assert page.evaluate(_COUNT_MOVING) == 0
     page.evaluate(axe())
     found = []
     for width in (1280, 390):
@@ -89,30 +90,20 @@ def test_axe_finds_nothing(page: Page, service: Stack, state: State) -> None:
     assert found == []
 
 
-@every_state
-def test_focus_moves_to_what_is_new(page: Page, service: Stack, state: State) -> None:
+def expect_focus_on_what_is_new(page: Page) -> None:
     """It is on the heading of a new view, so that a screen reader says it, or in the new dialog."""
-    if state in (loading, base_with_pages):
-        pytest.skip("not a new view")
-    state(page, service)
     heading = page.locator("h1")
     dialog = page.locator("dialog[open]")
     expect(heading.or_(dialog).last).to_be_visible()
     if dialog.count():
-        expect(
-            dialog.last.locator(":focus").or_(dialog.last.and_(page.locator(":focus")))
-        ).to_have_count(1)
+        focused = page.locator(":focus")
+        expect(dialog.last.locator(":focus").or_(dialog.last.and_(focused))).to_have_count(1)
     else:
         expect(heading).to_be_focused()
 
 
-@every_state
-def test_nothing_moves_for_users_who_prefer_that(page: Page, service: Stack, state: State) -> None:
-    """No animation and no transition runs."""
-    state(page, service)
-    moving = """document.getAnimations().filter((each) =>
-        each.playState === "running" && each.effect.getComputedTiming().duration > 0).length"""
-    assert page.evaluate(moving) == 0
+_COUNT_MOVING = """() => document.getAnimations().filter((each) =>
+  each.playState === "running" && each.effect.getComputedTiming().duration > 0).length"""
 
 
 @pytest.mark.parametrize(
