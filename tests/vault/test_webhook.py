@@ -221,7 +221,7 @@ async def test_end_of_a_connection_is_reported_once(
     simulator.vault.revoke_all()
     clock.advance(3600)
     for _ in range(2):
-        with pytest.raises(Exception, match="must grant access again"):
+        with pytest.raises(Exception, match="Reconnect to continue"):
             await airtable.access_token(connection_id)
     await airtable.aclose()
     received = [event for event in receiver.events() if event["type"] != "connection.connected"]
