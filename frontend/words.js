@@ -57,7 +57,7 @@ export function failedPage(failure) {
 }
 
 const CHECK_INTERNET = "Check your internet connection, then try again.";
-const SERVER_TROUBLE = "It has a problem right now. Try again in a moment.";
+const SERVER_TROUBLE = "It may have a problem right now. Try again in a moment.";
 
 /** What of a failure may be shown or kept in the history. @param {any} failure */
 export const failureOf = ({ code, action, requestId = null, message = "" }) => ({ code, action, requestId, message });
@@ -65,7 +65,7 @@ export const failureOf = ({ code, action, requestId = null, message = "" }) => (
 /** Whether no retry helps. @param {Failure} failure */
 export const isFinal = ({ action }) => action === "fix_config" || action === "fix_request";
 
-/** Whether there was no answer, so that nobody knows what the request has done. @param {Failure} failure */
+/** Whether there was no answer, so that it is not known what the request has done. @param {Failure} failure */
 export const isLost = ({ code }) => code === "unreachable" || code === "timeout";
 
 /** Why a connection has ended. @type {Record<string, Explanation>} */

@@ -49,7 +49,7 @@ const waiting = () => [
 /** The answer was lost, and the login may be finished. The same request finds out. @param {() => unknown} again */
 const unknown = (again) => [
   h("h1", {}, "We couldn't confirm the connection"),
-  h("p", { role: "alert" }, "We can't reach the server. You may already be connected. Check your internet connection, then try again."),
+  h("p", { role: "alert" }, "You may already be connected. Check your internet connection, then try again."),
   h("div", { class: "row" },
     button("Try again", again, { kind: "primary" }),
     h("a", { class: "button", href: "/" }, "Back to home")),
