@@ -307,6 +307,7 @@ export function createClient({ apiUrl: url, headers = () => ({}), timeout = 30_0
   /** @param {string} path @param {RequestOptions & CallOptions} [options] @returns {Promise<any>} */
   function request(path, { method = "GET", query = {}, body, signal } = {}) {
     return watched(() => timed(signal, async (until) => {
+      if (!path.startsWith("/")) throw notAPath();
       const response = await connection.request(path + queryOf(query), {
         method,
         cache: "no-store",
@@ -706,6 +707,13 @@ const isEnded = (failure) => failure instanceof AirtableOAuthError && failure.ac
 
 /** @param {string[]} parts */
 const pathOf = (...parts) => `/v0/${parts.map(encodeURIComponent).join("/")}`;
+
+/** Without its slash, what is given as a path would become a part of the host, which gets the access token. */
+const notAPath = () => new AirtableOAuthError({
+  error: "invalid_request",
+  error_description: "The path of a request begins with a slash: /v0/…",
+  action: "fix_request",
+});
 
 /**
  * A query as Airtable reads it: `fields[]=…`, `sort[0][field]=…`.

@@ -84,6 +84,13 @@ test("A refresh token that has ended is told to listeners", async (t) => {
   assert.deepEqual(heard, [{ connected: false }]);
 });
 
+test("A path without its slash sends the token nowhere", async (t) => {
+  const { oauth, requests } = await openTab(t, () => ({ json: {} }));
+  const failure = await failureOf(oauth.request("v0/meta/whoami"));
+  assert.deepEqual([failure.code, failure.action], ["invalid_request", "fix_request"]);
+  assert.deepEqual(requests, []);
+});
+
 test("An answer without tokens replaces none", async (t) => {
   const { oauth } = await openTab(t, () => ({ json: { hello: "world" } }));
   assert.equal((await failureOf(oauth.renew())).code, "invalid_response");
