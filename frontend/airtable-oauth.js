@@ -233,10 +233,11 @@ export function createClient({ apiUrl: url, headers = () => ({}), timeout = 30_0
    * @param {() => Promise<T>} work
    */
   async function watched(work) {
+    const observe = changes.observer();
     try {
       return await work();
     } catch (failure) {
-      if (isNotConnected(failure) || isEnded(failure)) changes.observe(false);
+      if (isNotConnected(failure) || isEnded(failure)) observe(false);
       throw failure;
     }
   }
@@ -299,8 +300,9 @@ export function createClient({ apiUrl: url, headers = () => ({}), timeout = 30_0
 
   /** @param {CallOptions} [options] */
   async function session({ signal } = {}) {
+    const observe = changes.observer();
     const found = await timed(signal, connection.session);
-    changes.observe(found !== null && found.status !== "reconnect_required");
+    observe(found !== null && found.status !== "reconnect_required");
     return found;
   }
 
@@ -896,6 +898,7 @@ function createChanges(apiUrl) {
   const listeners = new Set();
   /** @type {boolean | null} */
   let last = null;
+  let count = 0; // of the changes
   /** Open while there are listeners. @type {BroadcastChannel | null} */
   let channel = null;
 
@@ -907,6 +910,7 @@ function createChanges(apiUrl) {
   /** @param {boolean} connected */
   function tell(connected) {
     last = connected;
+    count++;
     for (const listener of [...listeners]) {
       try {
         listener({ connected });
@@ -940,10 +944,14 @@ function createChanges(apiUrl) {
         channel = null;
       };
     },
-    /** An answer shows whether there is a connection. @param {boolean} connected */
-    observe(connected) {
-      if (last === true && !connected) note(false);
-      else last = connected;
+    /** Before a request: returns what to tell whether its answer shows a connection. A later change makes it out of date. */
+    observer() {
+      const before = count;
+      return (/** @type {boolean} */ connected) => {
+        if (count !== before) return;
+        if (last !== null && last !== connected) note(connected);
+        else last = connected;
+      };
     },
   };
 }

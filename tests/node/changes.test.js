@@ -74,6 +74,34 @@ test("An answer that shows the end of the connection is a change, once", async (
   assert.deepEqual(heard, [false]);
 });
 
+test("An answer that shows a connection again is a change, once", async (t) => {
+  asPage(t);
+  const { state, url } = await startService(t);
+  const { oauth, heard } = openTab(t, url);
+  state.isConnected = false;
+  await oauth.session();
+  assert.deepEqual(heard, []);
+  state.isConnected = true;
+  await oauth.session();
+  await oauth.session();
+  assert.deepEqual(heard, [true]);
+});
+
+test("An answer that is older than a disconnect is no change", async (t) => {
+  asPage(t);
+  let release = () => {};
+  const { url, requests } = await serve(t, ({ method }) => ({
+    json: SESSION, after: method === "GET" ? new Promise((resolve) => { release = resolve; }) : undefined,
+  }));
+  const { oauth, heard } = openTab(t, url);
+  const session = oauth.session();
+  while (requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await oauth.disconnect();
+  release();
+  await session;
+  assert.deepEqual(heard, [false]);
+});
+
 test("A listener that throws stops neither the others nor the call", async (t) => {
   asPage(t);
   const { url } = await startService(t);
