@@ -17,6 +17,11 @@ export type Tokens = {
      * Whether the refresh token has ended as well.
      */
     ended?: boolean;
+    /**
+     * Whether a refresh had no answer, or another tab refreshed first: the refresh token may be
+     * used up.
+     */
+    lost?: boolean;
 };
 export type Renewal = {
     /**
@@ -37,6 +42,8 @@ export type AirtableOAuthWithTokens = AirtableOAuth & Renewal;
  * @property {number | null} reconnect_by
  * @property {boolean} [refused] Whether Airtable has refused the access token.
  * @property {boolean} [ended] Whether the refresh token has ended as well.
+ * @property {boolean} [lost] Whether a refresh had no answer, or another tab refreshed first: the refresh token may be
+ *   used up.
  */
 /**
  * @typedef {object} Renewal

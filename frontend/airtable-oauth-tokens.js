@@ -17,6 +17,8 @@ import { AirtableOAuthError, asSession, checked, createClient, send } from "./ai
  * @property {number | null} reconnect_by
  * @property {boolean} [refused] Whether Airtable has refused the access token.
  * @property {boolean} [ended] Whether the refresh token has ended as well.
+ * @property {boolean} [lost] Whether a refresh had no answer, or another tab refreshed first: the refresh token may be
+ *   used up.
  */
 
 /**
@@ -61,7 +63,7 @@ function tokensOfTab({ storage, service }, airtableApiUrl) {
     throw new AirtableOAuthError({
       error: "not_connected",
       error_description: "Airtable isn't connected in this tab.",
-      action: "reconnect",
+      action: "restart_login",
     }, { status: 401 });
   }
 
@@ -120,9 +122,7 @@ function tokensOfTab({ storage, service }, airtableApiUrl) {
         checked(answer, "access_token");
         if (read()?.refresh_token === refresh_token) keep(answer); // otherwise the user has disconnected meanwhile
       } catch (failure) {
-        if (failure instanceof AirtableOAuthError && failure.action === "reconnect") {
-          mark(access_token, { ended: true });
-        }
+        if (failure instanceof AirtableOAuthError) mark(access_token, foundBy(failure));
         throw failure;
       }
     },
@@ -140,10 +140,18 @@ function tokensOfTab({ storage, service }, airtableApiUrl) {
   };
 }
 
+/** Failures after which Airtable may have replaced the refresh token. */
+const LOST = new Set(["unreachable", "timeout", "invalid_response", "airtable_error", "airtable_timeout", "already_refreshed"]);
+
+/** What a refresh that failed says about the tokens. @param {AirtableOAuthError} failure @returns {Partial<Tokens>} */
+function foundBy({ action, code }) {
+  return { ...(action === "reconnect" && { ended: true }), ...(LOST.has(code) && { lost: true }) };
+}
+
 /** The status of tokens in this tab, and why they have ended. @param {Tokens} tokens */
-function health({ ended, refused, expires_at, reconnect_by }) {
+function health({ ended, lost, refused, expires_at, reconnect_by }) {
   const now = Date.now();
-  if (ended) return { status: "reconnect_required", reason: "revoked" };
+  if (ended) return { status: "reconnect_required", reason: lost ? "rotation_lost" : "revoked" };
   if (reconnect_by !== null && reconnect_by <= now) return { status: "reconnect_required", reason: "expired" };
   return { status: refused || expires_at <= now ? "renewal_required" : "connected", reason: null };
 }

@@ -84,6 +84,20 @@ test("A refresh token that has ended is told to listeners", async (t) => {
   assert.deepEqual(heard, [{ connected: false }]);
 });
 
+for (const [why, lost] of [
+  ["had no answer that could be read", { status: 502, text: "<h1>Bad gateway</h1>" }],
+  ["was sent by another tab first", { status: 409, json: { error: "already_refreshed", action: "reconnect" } }],
+]) {
+  test(`A refresh that ${why} is not called a revocation`, async (t) => {
+    const answers = [lost, { status: 400, json: { error: "invalid_grant", action: "reconnect" } }];
+    const { oauth } = await openTab(t, () => answers.shift());
+    await failureOf(oauth.renew());
+    await failureOf(oauth.renew());
+    const { status, reason } = await oauth.session();
+    assert.deepEqual({ status, reason }, { status: "reconnect_required", reason: "rotation_lost" });
+  });
+}
+
 test("A path without its slash sends the token nowhere", async (t) => {
   const { oauth, requests } = await openTab(t, () => ({ json: {} }));
   const failure = await failureOf(oauth.request("v0/meta/whoami"));
@@ -100,7 +114,10 @@ test("An answer without tokens replaces none", async (t) => {
 test("Without tokens nothing is sent", async (t) => {
   const { oauth, requests } = await openTab(t, () => ({ json: {} }));
   await oauth.disconnect();
-  for (const call of [oauth.whoami, oauth.renew]) assert.equal((await failureOf(call())).code, "not_connected");
+  for (const call of [oauth.whoami, oauth.renew]) {
+    const { code, action } = await failureOf(call());
+    assert.deepEqual([code, action], ["not_connected", "restart_login"]);
+  }
   assert.deepEqual(requests, []);
 });
 
