@@ -46,6 +46,7 @@ const { navigate, back, show, recheck, takeQuery } = createRouter(byId("view"), 
   },
   "/auth-callback": {
     title: "Connecting",
+    guard: guards.whenReturning,
     load: async () => {
       const { authCallback } = await import("./pages/auth-callback.js");
       return () => authCallback(app);

@@ -27,6 +27,15 @@ export function createGuards(oauth) {
       return isEnded(session) ? { otherwise: "/reconnect", state: { from: path } } : { context: session };
     },
 
+    /**
+     * For the redirect from Airtable. A reload finds no parameters, and the login may be finished: the session knows.
+     *
+     * @type {Guard}
+     */
+    async whenReturning({ path }) {
+      return path.includes("?") ? {} : { otherwise: "/" };
+    },
+
     /** For a connection that has ended. @type {Guard} */
     async whenEnded({ state }) {
       const session = await oauth.session();

@@ -279,10 +279,36 @@ def test_back_button_after_disconnecting_does_not_connect(page: Page) -> None:
 
 
 @on_server_every_day
-def test_callback_without_parameters_is_a_failure_page(page: Page) -> None:
-    """A user may open it by hand."""
+def test_callback_without_parameters_leads_to_the_start(page: Page) -> None:
+    """There is nothing to finish. A user may open it by hand."""
     page.goto("/auth-callback")
-    expect_heading(page, "This sign-in wasn't started in this tab")
+    expect_heading(page, "Connect your Airtable bases")
+
+
+@pytest.mark.parametrize("service", ["server"], indirect=True)
+def test_reload_of_the_callback_shows_that_the_login_is_finished(
+    page: Page, service: Stack
+) -> None:
+    """The answer is lost, and the code has left the address: only the session knows."""
+    finished: list[int] = []
+
+    def lose(route: Route) -> None:
+        if route.request.method == "POST":
+            finished.append(route.fetch().status)
+        else:
+            route.continue_()
+
+    page.route(f"{service.api}/session", lose)
+    page.goto("/")
+    click(page, "Connect Airtable")
+    click(page, "Grant access")
+    expect_heading(page, "Connecting to Airtable…")
+    while not finished:
+        page.wait_for_timeout(10)
+    page.unroute_all()
+    page.reload()
+    expect_heading(page, "Airtable is connected")
+    expect(page.get_by_role("main")).not_to_contain_text("sign-in")
 
 
 @on_server_every_day
