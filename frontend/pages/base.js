@@ -87,7 +87,11 @@ function createTables(app, session, base) {
     closeRecord();
     closeRecord = () => {};
     const [first] = base.tables;
-    if (!tableId && first) return app.navigate(pathOf(first), { replace: true });
+    if (!tableId && first) {
+      const isHere = location.pathname === `/bases/${base.id}`; // the person may have gone elsewhere while it was loaded
+      if (isHere) app.navigate(pathOf(first), { replace: true });
+      return;
+    }
     const table = base.tables.find((each) => each.id === tableId);
     setTitle(table ? `${table.name} · ${base.name}` : base.name);
     if (!table) {

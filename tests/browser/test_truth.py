@@ -418,3 +418,22 @@ def test_login_page_loads_only_what_it_needs(page: Page, service: Stack) -> None
     tokens = ["/airtable-oauth-tokens.js"] if service.tokens == "browser" else []
     assert others == tokens
     assert len(loaded) == len(set(loaded)), "nothing is loaded twice"
+
+
+@on_server
+def test_base_that_comes_late_does_not_bring_the_person_back(page: Page, service: Stack) -> None:
+    """They have gone to the next page, which is not shown yet."""
+    connect(page)
+    tables = hold(page, "**/tables")
+    page.get_by_role("link", name="Product launch").click()
+    expect(page.get_by_text("Loading the base…")).to_be_visible()
+    tables.first()
+    page.evaluate("() => { globalThis.setTimeout = () => 0; }")  # the page before stays
+    session = hold(page, f"{service.api}/session")
+    page.get_by_role("link", name="All bases").click()
+    session.first()
+    tables.first().continue_()
+    expect_heading(page, "Product launch")
+    session.first().continue_()
+    expect_heading(page, "Airtable is connected")
+    expect(page).to_have_url(f"{service.pages}/login-success")
