@@ -62,6 +62,7 @@ export function createRouter(outlet, routes, { failed, passed, changed }) {
   let last = null;
   let isNew = false; // whether the page should begin at its top
   let patience = 0;
+  let isWaiting = false; // whether a page is being created
   /** @type {{route: Route, page: Page, place: Place} | null} Null if a failure is shown. */
   let current = null;
   /** @type {Promise<boolean> | null} */
@@ -100,6 +101,7 @@ export function createRouter(outlet, routes, { failed, passed, changed }) {
     const found = here();
     if (!current || found?.route !== current.route || !current.page.follow?.(found.place.parameters)) return show();
     turn++;
+    isNew = false;
     settle();
     current.place = { ...found.place, context: current.place.context };
     return Promise.resolve();
@@ -126,6 +128,7 @@ export function createRouter(outlet, routes, { failed, passed, changed }) {
       last = passage.context;
       passed(last);
       put(page.element, route.title);
+      if (history.state?.flash) history.replaceState({ ...history.state, flash: null }, "");
       current = { route, page, place: placed };
     } catch (failure) {
       if (mine === turn) put(failed(failure), route.title);
@@ -144,10 +147,9 @@ export function createRouter(outlet, routes, { failed, passed, changed }) {
 
   async function check() {
     if (!current) return false;
-    const { route, place } = current;
-    const mine = turn;
+    const { route, page, place } = current;
     const passage = await ask(route, place).catch(() => null); // no answer: the page stays
-    if (mine !== turn) return true;
+    if (isWaiting || current?.page !== page) return true;
     if (!passage) return false;
     if (passage.otherwise) {
       await redirect(passage.otherwise, passage);
@@ -176,12 +178,12 @@ export function createRouter(outlet, routes, { failed, passed, changed }) {
     if (isNew) scrollTo(0, 0);
     isNew = false;
     present(outlet, title);
-    if (history.state?.flash) history.replaceState({ ...history.state, flash: null }, "");
   }
 
   /** Say that a page is being loaded, at first without a change to the page before. */
   function wait() {
     clearTimeout(patience);
+    isWaiting = true;
     outlet.setAttribute("aria-busy", "true");
     patience = setTimeout(() => clear(...skeleton), PATIENCE);
   }
@@ -195,6 +197,7 @@ export function createRouter(outlet, routes, { failed, passed, changed }) {
 
   function settle() {
     clearTimeout(patience);
+    isWaiting = false;
     outlet.removeAttribute("aria-busy");
   }
 

@@ -437,3 +437,47 @@ def test_base_that_comes_late_does_not_bring_the_person_back(page: Page, service
     session.first().continue_()
     expect_heading(page, "Airtable is connected")
     expect(page).to_have_url(f"{service.pages}/login-success")
+
+
+@on_server
+def test_end_of_the_session_is_noticed_while_a_record_is_opened(page: Page, service: Stack) -> None:
+    """The page follows the address to the record; the question about the connection stays open."""
+    connect(page)
+    page.get_by_role("link", name="Inventory and orders").click()
+    record = page.get_by_role("rowheader").get_by_role("link", name="Walnut pen tray", exact=True)
+    expect(record).to_be_visible()
+    ended = answer(service, 401, {"error": "not_connected", "action": "restart_login"})
+    page.route(f"{service.api}/airtable/**", ended)
+    session = hold(page, f"{service.api}/session")
+    click(page, "Refresh")
+    expect(page.get_by_text("Checking your connection…")).to_be_visible()
+    session.first()
+    record.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.unroute(f"{service.api}/session")
+    page.route(f"{service.api}/session", ended)
+    for route in session.routes:
+        ended(route)
+    expect_heading(page, "Connect your Airtable bases")
+    expect(notice(page)).to_have_text("You're no longer connected.")
+
+
+@on_server
+def test_failed_login_is_told_after_the_server_was_away(page: Page, service: Stack) -> None:
+    """Otherwise a person who declined would read that Airtable is connected, and nothing else."""
+    connect(page)
+
+    def fail(route: Route) -> None:
+        if route.request.method == "GET":
+            route.abort()
+        else:
+            route.continue_()
+
+    click(page, "Choose bases")
+    expect(page.get_by_role("button", name="Deny")).to_be_visible()
+    page.route(f"{service.api}/session", fail)
+    click(page, "Deny")
+    expect_heading(page, "We can't reach the server")
+    page.unroute_all()
+    click(page, "Try again")
+    expect(notice(page)).to_contain_text("Your connection hasn't changed.")
