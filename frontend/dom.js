@@ -19,6 +19,22 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
+/**
+ * Replace what is in an element. If the focus was in it, as on a button that tries again, it goes to the first control
+ * of the new content, or to the element.
+ *
+ * @param {HTMLElement} element
+ * @param {...Node} content
+ */
+export function refill(element, ...content) {
+  const hadFocus = element.contains(document.activeElement);
+  element.replaceChildren(...content);
+  if (!hadFocus) return;
+  const control = /** @type {HTMLElement | null} */ (element.querySelector("a[href], button"));
+  if (!control) element.setAttribute("tabindex", "-1");
+  (control ?? element).focus({ preventScroll: true });
+}
+
 /** The timer that empties the live region, which would otherwise be read with the page. */
 let silence = 0;
 

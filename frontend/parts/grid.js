@@ -1,4 +1,4 @@
-import { announce, h } from "../dom.js";
+import { announce, h, refill } from "../dom.js";
 import { button } from "./button.js";
 import { createListing, nextSort } from "./listing.js";
 import { createPager, rangeInWords } from "./pager.js";
@@ -89,7 +89,7 @@ export function createGrid(app, { base, table, links, pathOf, onOpen }) {
       ? expiredList(() => load({ number: 0, sort: wanted.sort, isFresh: true }))
       : trouble(app, "Couldn't load records.", failure, () => load(wanted));
     if (shown) pager.fail(what);
-    else place.replaceChildren(h("div", { class: "padded" }, what));
+    else refill(place, h("div", { class: "padded" }, what));
   }
 
   load({ number: 0, sort: null });

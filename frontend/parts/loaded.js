@@ -1,4 +1,4 @@
-import { h } from "../dom.js";
+import { h, refill } from "../dom.js";
 import { trouble } from "./trouble.js";
 
 /**
@@ -12,11 +12,11 @@ export function loaded(app, { what, waiting, load }) {
   async function fill() {
     element.setAttribute("aria-busy", "true");
     try {
-      element.replaceChildren(await load());
+      refill(element, await load());
     } catch (caught) {
       const failure = /** @type {import("../airtable-oauth.js").AirtableOAuthError} */ (caught);
       if (failure.action === "renew" && await app.recheck()) return; // the whole page says it
-      element.replaceChildren(trouble(app, what, failure, fill));
+      refill(element, trouble(app, what, failure, fill));
     } finally {
       element.removeAttribute("aria-busy");
     }

@@ -45,6 +45,7 @@ export function openRecord(app, options) {
   async function load() {
     dialog.setAttribute("aria-busy", "true");
     title.textContent = "Loading record…";
+    if (body.contains(document.activeElement)) title.focus(); // the button that tries again goes away
     body.replaceChildren(skeleton());
     try {
       show(await app.oauth.records.get(base.id, table.id, recordId, { signal: loading.signal }));

@@ -629,6 +629,7 @@ def test_record_is_loaded_and_a_failure_can_be_retried(page: Page, service: Stac
     expect(dialog).to_have_attribute("aria-busy", "true")
     page.evaluate("answer()")
     expect(dialog.get_by_role("heading")).to_have_text("Unnamed record")
+    expect(dialog.get_by_role("heading")).to_be_focused()
     expect(dialog).not_to_have_attribute("aria-busy", "true")
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)

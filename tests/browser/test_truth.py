@@ -439,6 +439,24 @@ def test_base_that_comes_late_does_not_bring_the_person_back(page: Page, service
     expect(page).to_have_url(f"{service.pages}/login-success")
 
 
+@on_server_every_day
+def test_second_try_keeps_the_focus(page: Page, service: Stack) -> None:
+    """It stays on the button, and goes to what takes the button's place."""
+    connect(page)
+    page.route(bases_url(service), lambda route: route.abort())
+    page.reload()
+    again = page.get_by_role("button", name="Try again")
+    before = again.element_handle()
+    again.focus()
+    page.keyboard.press("Enter")
+    assert before is not None
+    before.wait_for_element_state("hidden")
+    expect(again).to_be_focused()
+    page.unroute_all()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main").locator("a.tile").first).to_be_focused()
+
+
 @on_server
 def test_end_of_the_session_is_noticed_while_a_record_is_opened(page: Page, service: Stack) -> None:
     """The page follows the address to the record; the question about the connection stays open."""
