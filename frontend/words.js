@@ -50,11 +50,20 @@ export function failedLogin({ code = "", action = "" }) {
   return { title: "Couldn't connect Airtable", text: "Something went wrong and nothing was connected. Trying again usually works." };
 }
 
-/** What is said in place of a page if the service doesn't answer. @param {Failure} failure @returns {Explanation} */
+/** What is said in place of a page if the service doesn't answer, or a file doesn't load. @param {Failure} failure @returns {Explanation} */
 export function failedPage(failure) {
   if (isFinal(failure)) return NOT_SET_UP;
+  if (!failure.code) return { title: "Couldn't load this page", text: CHECK_INTERNET };
   return { title: "We can't reach the server", text: isLost(failure) ? CHECK_INTERNET : SERVER_TROUBLE };
 }
+
+/** What is said if nobody knows whether a login is finished. @param {Failure} failure @returns {Explanation} */
+export const unconfirmedLogin = (failure) => ({
+  title: "We couldn't confirm the connection",
+  text: isLost(failure)
+    ? `We can't reach the server. You may already be connected. ${CHECK_INTERNET}`
+    : "The server has a problem right now. You may already be connected. Try again in a moment.",
+});
 
 const CHECK_INTERNET = "Check your internet connection, then try again.";
 const SERVER_TROUBLE = "It may have a problem right now. Try again in a moment.";
@@ -98,26 +107,22 @@ const FAILED_REQUEST = {
   unreachable: `We can't reach the server. ${CHECK_INTERNET}`,
   timeout: "The server took too long to answer.",
   invalid_response: "The server returned an invalid response.",
+  server_error: "The server has a problem right now.",
   store_unavailable: "The server has a problem right now.",
   temporarily_unavailable: "The server is busy right now.",
+  too_many_logins: "The server is busy right now.",
   access_unavailable: "Access couldn't be refreshed yet.",
   airtable_unreachable: "Airtable can't be reached right now.",
   airtable_timeout: "Airtable took too long to answer.",
 };
 
-/** The code of a listing that has to begin at its first page again. */
-const EXPIRED_LIST = "LIST_RECORDS_ITERATOR_NOT_AVAILABLE";
+/** What failed, as a sentence, and why. @param {string} what @param {Failure} failure */
+export const failedRequest = (what, { code = "", action = "" }) => `${what} ${own(FAILED_REQUEST, code) ?? otherFailure(code, action)}`;
 
-/**
- * What failed and why, and what the button that tries again is called.
- *
- * @param {string} what What failed, as a sentence.
- * @param {Failure} failure
- * @returns {{text: string, again: string}}
- */
-export function failedRequest(what, { code = "" }) {
-  if (code === EXPIRED_LIST) return { text: "This list has expired.", again: "Back to first page" };
-  return { text: `${what} ${own(FAILED_REQUEST, code) ?? "Airtable returned an unexpected error."}`, again: "Try again" };
+/** Why a request failed whose code has no words. @param {string} code Empty if it isn't a request that failed. @param {string} action */
+function otherFailure(code, action) {
+  if (code === "") return "Something went wrong on this page.";
+  return action === "fix_config" ? `${NOT_SET_UP.title}. ${NOT_SET_UP.text}` : "Airtable returned an unexpected error.";
 }
 
 /** @type {Record<string, string>} */

@@ -1,6 +1,6 @@
 import { h } from "../dom.js";
 import { button } from "../parts/button.js";
-import { countdown, details } from "../parts/failure.js";
+import { countdown, details, isOfModule, logDefect } from "../parts/failure.js";
 import { failedPage, isFinal } from "../words.js";
 
 /**
@@ -11,7 +11,8 @@ import { failedPage, isFinal } from "../words.js";
  */
 export function pageTrouble(app, failure) {
   const { title, text } = failedPage(failure);
-  const isOurs = typeof failure.action === "string";
+  const isOurs = isOfModule(failure);
+  logDefect(failure);
   // A browser may remember that a module could not be loaded, until the page is loaded again.
   const again = isOurs ? app.show : () => location.reload();
   return h("section", { class: "card hero" },

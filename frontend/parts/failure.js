@@ -12,12 +12,20 @@ import { button } from "./button.js";
  * @param {() => unknown} [again] Without it there is no button: the page has one already.
  */
 export function failureText(what, failure, again) {
-  const words = failedRequest(what, failure);
+  logDefect(failure);
   return h("div", { class: "trouble" },
-    h("p", { role: "alert" }, words.text),
+    h("p", { role: "alert" }, failedRequest(what, failure)),
     countdown(failure.retryAfter),
-    again && !isFinal(failure) && button(words.again, again),
+    again && !isFinal(failure) && button("Try again", again),
     isFinal(failure) && details(failure));
+}
+
+/** Whether a call of the module failed. Anything else is a defect of the pages, or a file that cannot be loaded. @param {any} failure */
+export const isOfModule = (failure) => typeof failure?.action === "string";
+
+/** A developer finds a defect in the console. @param {any} failure */
+export function logDefect(failure) {
+  if (!isOfModule(failure)) console.error(failure);
 }
 
 /**

@@ -421,6 +421,24 @@ def test_login_page_loads_only_what_it_needs(page: Page, service: Stack) -> None
 
 
 @on_server
+def test_defect_of_a_page_is_in_the_console(page: Page, service: Stack) -> None:
+    """The page does not blame the server for it."""
+    logged: list[str] = []
+    page.on("console", lambda message: logged.append(message.text))
+    page.route(
+        f"{service.pages}/pages/login.js",
+        lambda route: route.fulfill(
+            content_type="text/javascript",
+            body='export function login() { throw new TypeError("a defect"); }',
+        ),
+    )
+    page.goto("/")
+    expect_heading(page, "Couldn't load this page")
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    assert any("a defect" in text for text in logged)
+
+
+@on_server
 def test_base_that_comes_late_does_not_bring_the_person_back(page: Page, service: Stack) -> None:
     """They have gone to the next page, which is not shown yet."""
     connect(page)
