@@ -1,6 +1,7 @@
 import { h, present } from "../dom.js";
 import { button } from "../parts/button.js";
-import { failureOf } from "../words.js";
+import { countdown } from "../parts/failure.js";
+import { failureOf, unconfirmedLogin } from "../words.js";
 
 /** The callback route: read the query, remove it from the address, and finish the login. @param {import("../app.js").App} app */
 export function authCallback({ oauth, navigate, takeQuery }) {
@@ -14,7 +15,7 @@ export function authCallback({ oauth, navigate, takeQuery }) {
     } catch (caught) {
       const failure = /** @type {import("../airtable-oauth.js").AirtableOAuthError} */ (caught);
       if (failure.action === "retry") {
-        show(unknown(tryAgain));
+        show(unknown(failure, tryAgain));
         return;
       }
       await navigate("/login-failure", {
@@ -30,10 +31,10 @@ export function authCallback({ oauth, navigate, takeQuery }) {
     return finish();
   }
 
-  /** @param {HTMLElement[]} content */
+  /** @param {(HTMLElement | string)[]} content */
   function show(content) {
     section.replaceChildren(...content);
-    present(section);
+    if (section.isConnected) present(section);
   }
 
   finish();
@@ -46,11 +47,20 @@ const waiting = () => [
   h("p", { class: "soft" }, "This only takes a moment."),
 ];
 
-/** The answer was lost, and the login may be finished. The same request finds out. @param {() => unknown} again */
-const unknown = (again) => [
-  h("h1", {}, "We couldn't confirm the connection"),
-  h("p", { role: "alert" }, "You may already be connected. Check your internet connection, then try again."),
-  h("div", { class: "row" },
-    button("Try again", again, { kind: "primary" }),
-    h("a", { class: "button", href: "/" }, "Back to home")),
-];
+/**
+ * The login may be finished. The same request finds out.
+ *
+ * @param {import("../airtable-oauth.js").AirtableOAuthError} failure
+ * @param {() => unknown} again
+ */
+function unknown(failure, again) {
+  const { title, text } = unconfirmedLogin(failure);
+  return [
+    h("h1", {}, title),
+    h("p", { role: "alert" }, text),
+    countdown(failure.retryAfter) ?? "",
+    h("div", { class: "row" },
+      button("Try again", again, { kind: "primary" }),
+      h("a", { class: "button", href: "/" }, "Back to home")),
+  ];
+}

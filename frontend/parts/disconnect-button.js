@@ -1,6 +1,7 @@
 import { h } from "../dom.js";
 import { isLost } from "../words.js";
 import { button } from "./button.js";
+import { failureText } from "./failure.js";
 import { showModal } from "./modal.js";
 
 /** A button that asks once, then ends the connection. @param {import("../app.js").App} app */
@@ -9,19 +10,19 @@ export const disconnectButton = (app) => button("Disconnect", () => ask(app), { 
 /** Say what the disconnect costs. It is done only once the service has confirmed it. @param {import("../app.js").App} app */
 function ask(app) {
   async function disconnect() {
-    message.textContent = "";
+    message.replaceChildren();
     try {
       await app.disconnect();
       close();
-    } catch (failure) {
-      message.textContent = isLost(/** @type {any} */ (failure))
-        ? "We can't reach the server. You may still be connected. Try again in a moment."
-        : "Couldn't disconnect. You're still connected. Try again in a moment.";
+    } catch (caught) {
+      const failure = /** @type {import("../airtable-oauth.js").AirtableOAuthError} */ (caught);
+      const what = isLost(failure) ? "You may still be connected." : "Couldn't disconnect. You're still connected.";
+      message.replaceChildren(failureText(what, failure));
     }
   }
 
   const where = app.oauth.renew ? "in this tab" : "in every tab of this browser";
-  const message = h("p", { class: "problem", role: "alert" });
+  const message = h("div", {});
   const dialog = /** @type {HTMLDialogElement} */ (h("dialog", {
     class: "confirm", "aria-labelledby": "confirm-title", "aria-describedby": "confirm-text",
   },

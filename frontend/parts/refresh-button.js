@@ -1,5 +1,6 @@
 import { h } from "../dom.js";
 import { button } from "./button.js";
+import { failureText } from "./failure.js";
 
 /**
  * A button that gets a new access token for this tab.
@@ -10,18 +11,19 @@ import { button } from "./button.js";
  */
 export function refreshButton(app, then, kind) {
   async function refresh() {
-    message.textContent = "";
+    message.replaceChildren();
     try {
       await app.oauth.renew?.();
-    } catch (failure) {
-      const { action } = /** @type {import("../airtable-oauth.js").AirtableOAuthError} */ (failure);
-      const isElsewhere = action === "reconnect" && await app.recheck();
-      if (!isElsewhere) message.textContent = "Couldn't refresh access. Try again in a moment.";
+    } catch (caught) {
+      const failure = /** @type {import("../airtable-oauth.js").AirtableOAuthError} */ (caught);
+      const isOver = failure.action === "reconnect" || failure.action === "restart_login";
+      if (isOver && await app.recheck()) return;
+      message.replaceChildren(failureText("Couldn't refresh access.", failure));
       return;
     }
     await then();
   }
 
-  const message = h("p", { class: "problem", role: "alert" });
+  const message = h("div", {});
   return h("div", { class: "stack" }, button("Refresh access", refresh, { kind, busy: "Refreshing access…" }), message);
 }

@@ -8,6 +8,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.browser.conftest import on_server_every_day
 from tests.browser.held import hold
+from tests.browser.states import grant, refuse
 from tests.browser.test_connect import click, connect, disconnect, expect_heading
 from tests.browser.test_tokens import asked, control, in_browser, on_server
 from tests.processes import Stack
@@ -517,3 +518,26 @@ def test_failed_login_is_told_after_the_server_was_away(page: Page, service: Sta
     page.unroute_all()
     click(page, "Try again")
     expect(notice(page)).to_contain_text("Your connection hasn't changed.")
+
+
+@on_server
+def test_login_that_is_not_confirmed_says_why(page: Page, service: Stack) -> None:
+    """A server that answers can be reached. It says when to try again."""
+    url = f"{service.api}/session"
+    refuse(page, url, 503, "store_unavailable", "retry", method="POST", retry_after=60)
+    grant(page)
+    expect_heading(page, "We couldn't confirm the connection")
+    expect(page.get_by_role("alert")).to_contain_text("The server has a problem right now.")
+    expect(page.get_by_role("main")).to_contain_text("Try again in 60 seconds.")
+    expect(page.get_by_role("main")).not_to_contain_text("can't reach")
+
+
+@in_browser
+def test_refresh_that_needs_the_operator_offers_no_retry(page: Page, service: Stack) -> None:
+    """The details are for support."""
+    connect(page)
+    url = f"{service.api}/token-refresh"
+    refuse(page, url, 500, "invalid_client", "fix_config", method="POST")
+    click(page, "Refresh access")
+    expect(page.get_by_role("alert")).to_contain_text("Contact support")
+    expect(page.get_by_role("main")).not_to_contain_text("Try again")
