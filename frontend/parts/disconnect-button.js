@@ -1,6 +1,7 @@
 import { h } from "../dom.js";
 import { isLost } from "../words.js";
 import { button } from "./button.js";
+import { forgetDrafts } from "./drafts.js";
 import { failureText } from "./failure.js";
 import { showModal } from "./modal.js";
 
@@ -13,6 +14,7 @@ function ask(app) {
     message.replaceChildren();
     try {
       await app.disconnect();
+      forgetDrafts();
       close();
     } catch (caught) {
       const failure = /** @type {import("../airtable-oauth.js").AirtableOAuthError} */ (caught);

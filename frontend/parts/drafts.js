@@ -18,6 +18,13 @@ export function createDraft(session, ...place) {
   };
 }
 
+/** Forget them all, at a disconnect: the next person at this tab may be another one. */
+export function forgetDrafts() {
+  attempt((storage) => {
+    for (const key of Object.keys(storage)) if (key.startsWith("draft ")) storage.removeItem(key);
+  });
+}
+
 /** @template T @param {(storage: Storage) => T} use @returns {T | null} */
 function attempt(use) {
   try {

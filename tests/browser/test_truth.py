@@ -541,3 +541,13 @@ def test_refresh_that_needs_the_operator_offers_no_retry(page: Page, service: St
     click(page, "Refresh access")
     expect(page.get_by_role("alert")).to_contain_text("Contact support")
     expect(page.get_by_role("main")).not_to_contain_text("Try again")
+
+
+@on_server
+def test_disconnect_forgets_what_was_typed(page: Page, service: Stack) -> None:
+    """The next person at this tab may be another one."""
+    connect(page)
+    page.evaluate("() => sessionStorage.setItem('draft usr1 app1 tbl1 rec1', '{}')")
+    disconnect(page)
+    expect(notice(page)).to_contain_text("Disconnected.")
+    assert page.evaluate("() => sessionStorage.getItem('draft usr1 app1 tbl1 rec1')") is None
