@@ -16,14 +16,8 @@ export function loginFailure(app, { state: { failure, from }, context: session }
     h("h1", {}, title),
     h("p", { class: "lead", role: "alert" }, text),
     h("div", { class: "row top" },
-      !isOver && connectButton(app, { label: labelFor(failure, session), returnTo: from, kind: "primary" }),
+      !isOver && connectButton(app, { label: session ? "Reconnect" : "Connect Airtable", returnTo: from, kind: "primary" }),
       h("a", { class: "button", href: "/" }, "Back to home")),
     details(failure, { isOpen: isOver }),
   );
-}
-
-/** @param {{action: string}} failure @param {unknown} session */
-function labelFor({ action }, session) {
-  if (action === "retry") return "Try again";
-  return session ? "Reconnect" : "Connect Airtable";
 }

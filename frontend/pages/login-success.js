@@ -1,8 +1,9 @@
 import { announce, h } from "../dom.js";
 import { bases } from "../parts/bases.js";
 import { connection } from "../parts/connection.js";
+import { details } from "../parts/failure.js";
 import { permissions } from "../parts/permissions.js";
-import { failedLogin } from "../words.js";
+import { failedLogin, isFinal } from "../words.js";
 
 /**
  * The guarded page: the bases, until when the user is connected, and what was granted.
@@ -22,5 +23,5 @@ export function loginSuccess(app, { context: session, flash }) {
 function unchanged(failure) {
   const text = `${failedLogin(failure).title}. Your connection hasn't changed.`;
   announce(text);
-  return h("p", { class: "notice" }, text);
+  return h("div", { class: "notice" }, text, isFinal(failure) && details(failure));
 }

@@ -88,6 +88,18 @@ def test_login_that_needs_the_operator_offers_no_retry(page: Page, service: Stac
     expect(page.get_by_role("main").get_by_role("button")).to_have_count(0)
 
 
+@on_server
+def test_connected_person_can_tell_support_what_failed(page: Page, service: Stack) -> None:
+    """They stay on the page of their connection, so the details are there."""
+    connect(page)
+    body = {"error": "invalid_client", "action": "fix_config", "request_id": "abc123"}
+    page.route(f"{service.api}/authorization-url*", answer(service, 502, body))
+    click(page, "Choose bases")
+    expect(notice(page)).to_contain_text("Your connection hasn't changed.")
+    notice(page).get_by_text("Details").click()
+    expect(notice(page).get_by_text("abc123")).to_be_visible()
+
+
 @on_server_every_day
 def test_login_that_cannot_begin_says_so_beside_its_button(page: Page, service: Stack) -> None:
     """The same button tries again; the focus stays on it."""
