@@ -61,8 +61,8 @@ export function failedPage(failure) {
 export const unconfirmedLogin = (failure) => ({
   title: "We couldn't confirm the connection",
   text: isLost(failure)
-    ? `We can't reach the server. You may already be connected. ${CHECK_INTERNET}`
-    : "The server has a problem right now. You may already be connected. Try again in a moment.",
+    ? `You may already be connected. ${CHECK_INTERNET}`
+    : "You may already be connected. The server may have a problem right now. Try again in a moment.",
 });
 
 const CHECK_INTERNET = "Check your internet connection, then try again.";

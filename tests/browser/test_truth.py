@@ -539,7 +539,7 @@ def test_login_that_is_not_confirmed_says_why(page: Page, service: Stack) -> Non
     refuse(page, url, 503, "store_unavailable", "retry", method="POST", retry_after=60)
     grant(page)
     expect_heading(page, "We couldn't confirm the connection")
-    expect(page.get_by_role("alert")).to_contain_text("The server has a problem right now.")
+    expect(page.get_by_role("alert")).to_contain_text("The server may have a problem right now.")
     expect(page.get_by_role("main")).to_contain_text("Try again in 60 seconds.")
     expect(page.get_by_role("main")).not_to_contain_text("can't reach")
 
