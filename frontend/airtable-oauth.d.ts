@@ -667,7 +667,7 @@ export type RequestOptions = {
 /** @internal @param {string} url @param {RequestInit} init */
 export declare function send(url: string, init: RequestInit): Promise<Response>;
 /**
- * The service's answer, if it has what is needed of it. Another server may answer in place of the service.
+ * An answer, if it has what is needed of it. Another server may answer in place of the service or of Airtable.
  *
  * @internal
  * @param {any} body

@@ -486,7 +486,7 @@ function createWebApi(request) {
       let offset;
       do {
         const page = await request("/v0/meta/bases", { query: { offset }, signal });
-        found.push(...page.bases);
+        found.push(...checked(page, "bases").bases);
         offset = page.offset;
       } while (offset);
       return found;
@@ -500,7 +500,8 @@ function createWebApi(request) {
      * @returns {Promise<Table[]>}
      */
     async tables(baseId, options) {
-      return (await request(`/v0/meta/bases/${encodeURIComponent(baseId)}/tables`, options)).tables;
+      const answer = await request(`/v0/meta/bases/${encodeURIComponent(baseId)}/tables`, options);
+      return checked(answer, "tables").tables;
     },
 
     /** The records of a table. Each method takes a base's id, and a table's id or name. */
@@ -519,7 +520,8 @@ function createRecords(request) {
      * @param {ListOptions & {offset?: string} & CallOptions} [options]
      * @returns {Promise<RecordPage>}
      */
-    page: (baseId, table, { signal, ...query } = {}) => request(pathOf(baseId, table), { query, signal }),
+    page: async (baseId, table, { signal, ...query } = {}) =>
+      checked(await request(pathOf(baseId, table), { query, signal }), "records"),
 
     /**
      * All records, as an async iterator that reads a page whenever it needs one.
@@ -778,7 +780,7 @@ async function answerOf(response, expired) {
 }
 
 /**
- * The service's answer, if it has what is needed of it. Another server may answer in place of the service.
+ * An answer, if it has what is needed of it. Another server may answer in place of the service or of Airtable.
  *
  * @internal
  * @param {any} body

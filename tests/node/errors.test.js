@@ -82,14 +82,18 @@ test("An empty answer of Airtable's is null", async (t) => {
   assert.equal(await createAirtableOAuth({ apiUrl: url }).request("/v0/x", { method: "POST" }), null);
 });
 
-test("JSON that is not the service's is an invalid response", async (t) => {
+test("JSON that is neither the service's nor Airtable's is an invalid response", async (t) => {
   const { url, requests } = await serve(t, [{ json: { hello: "world" } }]);
   asPage(t);
   const oauth = createAirtableOAuth({ apiUrl: url });
-  for (const call of [oauth.session, oauth.begin, oauth.connections]) {
+  const calls = [
+    oauth.session, oauth.begin, oauth.connections, oauth.bases,
+    () => oauth.tables("app1"), () => oauth.records.page("app1", "tbl1"), () => oauth.records.all("app1", "tbl1").next(),
+  ];
+  for (const call of calls) {
     assert.equal((await failureOf(call())).code, "invalid_response");
   }
-  assert.equal(requests.length, 3);
+  assert.equal(requests.length, calls.length);
 });
 
 test("Retry-After may be a date, and is null if it makes no sense", async (t) => {
