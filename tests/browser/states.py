@@ -169,6 +169,22 @@ def reconnect(page: Page, service: Stack) -> None:
 
 State = Callable[[Page, Stack], None]
 
+
+def access_expired(page: Page, service: Stack) -> None:
+    """With tokens in the browser only."""
+    home(page, service)
+    page.add_init_script("const now = Date.now; Date.now = () => now() + 7200_000;")
+    page.reload()
+    expect_heading(page, "Your access expired")
+
+
+def access_not_refreshed(page: Page, service: Stack) -> None:
+    access_expired(page, service)
+    page.route(f"{service.api}/token-refresh", lambda route: route.abort())
+    click(page, "Refresh access")
+    expect(page.get_by_role("alert")).to_contain_text("Couldn't refresh access")
+
+
 STATES: list[State] = [
     login,
     login_with_notice,

@@ -1,6 +1,6 @@
 """Every state of the pages: axe, the keyboard, sizes of targets, forced colours, less motion."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.browser.states import (
     STATES,
     State,
+    access_expired,
+    access_not_refreshed,
     base_with_pages,
     callback,
     click,
@@ -79,6 +81,25 @@ def test_state_is_accessible(page: Page, service: Stack, state: State) -> None:
     state(page, service)
     if state not in (loading, base_with_pages):  # these are not new views
         expect_focus_on_what_is_new(page)
+    expect_accessible(page)
+
+
+@pytest.mark.parametrize("state", [home, access_expired, access_not_refreshed])
+def test_state_with_tokens_in_the_browser_is_accessible(
+    chromium: Browser, stack_with_tokens: Callable[[str], Stack], state: State
+) -> None:
+    """The pages for tokens in the browser differ in these states."""
+    service = stack_with_tokens("browser")
+    service.advance_clock(31)
+    context = chromium.new_context(base_url=service.pages, locale="en-GB", reduced_motion="reduce")
+    page = context.new_page()
+    state(page, service)
+    expect_accessible(page)
+    context.close()
+
+
+def expect_accessible(page: Page) -> None:
+    """Nothing moves, and axe finds nothing, in any look."""
     assert page.evaluate(_COUNT_MOVING) == 0
     page.evaluate(axe())
     found = []
