@@ -116,6 +116,21 @@ async def test_refresh_that_came_just_before_is_seen_under_the_lease(world: Worl
     assert world.refreshes() == 1
 
 
+async def test_what_another_process_stored_is_used_by_the_next_call(world: World) -> None:
+    """No process keeps a record that it has read: a token that was replaced must not be sent."""
+    connection = await world.connect()
+    other = world.process()
+    stale = await world.first.token(connection)
+    world.clock.advance(3500)
+    fresh = await other.token(connection)
+    assert fresh != stale
+    assert await world.first.token(connection) == fresh
+    await other.lifecycle.disconnect(connection)
+    with pytest.raises(NotConnected):
+        await world.first.token(connection)
+    assert world.refreshes() == 1
+
+
 async def test_clocks_five_minutes_apart_cause_no_storm(world: World) -> None:
     """All processes use the store's clock."""
     connection = await world.connect()
