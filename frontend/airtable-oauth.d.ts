@@ -275,7 +275,7 @@ export type Options = {
  */
 export declare function createAirtableOAuth(options: Options): {
     /**
-     * The connection's health, or null if there is no connection.
+     * The connection's status and details, or null if Airtable isn't connected.
      *
      * @param {CallOptions} [options]
      * @returns {Promise<Session | null>}
@@ -481,7 +481,7 @@ export type Service = (path: string, options?: {
 export declare function createClient<C extends Connection>({ apiUrl: url, headers, timeout, storage: given }: Options, connect: (parts: Parts) => C): {
     client: {
         /**
-         * The connection's health, or null if there is no connection.
+         * The connection's status and details, or null if Airtable isn't connected.
          *
          * @param {CallOptions} [options]
          * @returns {Promise<Session | null>}

@@ -246,7 +246,7 @@ export function createClient({ apiUrl: url, headers = () => ({}), timeout = 30_0
     ...createLogin({ storage, service, timed, shared, changes, connection, session }),
 
     /**
-     * The connection's health, or null if there is no connection.
+     * The connection's status and details, or null if Airtable isn't connected.
      *
      * @param {CallOptions} [options]
      * @returns {Promise<Session | null>}

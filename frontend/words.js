@@ -57,7 +57,7 @@ export function failedPage(failure) {
   return { title: "We can't reach the server", text: isLost(failure) ? CHECK_INTERNET : SERVER_TROUBLE };
 }
 
-/** What is said if nobody knows whether a login is finished. @param {Failure} failure @returns {Explanation} */
+/** What the page says if it isn't known whether a login is finished. @param {Failure} failure @returns {Explanation} */
 export const unconfirmedLogin = (failure) => ({
   title: "We couldn't confirm the connection",
   text: isLost(failure)

@@ -527,7 +527,7 @@ CELLS: dict[str, tuple[Cell, Outcome]] = {
     "junk after the commit": (faulty_answer(junk="html", commit=True), Outcome("503", LOST, 2)),
     "429 before the commit": (faulty_answer(status=429), Outcome("503", "kept", 2)),
     "409, and a peer stores its pair": (conflict_with_a_peer, Outcome("200", "kept", 2)),
-    "409, and nobody has the pair": (conflict_without_a_peer, Outcome("503", LOST, 3)),
+    "409, and no process has the pair": (conflict_without_a_peer, Outcome("503", LOST, 3)),
     "`invalid_grant` after a peer won": (peer_won, Outcome("200", "kept", 2)),
     "`invalid_grant`": (revoked, Outcome("401", "revoked", 1)),
     "`invalid_client`": (

@@ -9,7 +9,7 @@ import { button } from "./button.js";
  *
  * @param {string} what What failed, as a sentence.
  * @param {AirtableOAuthError} failure
- * @param {() => unknown} [again] Without it there is no button: the page has one already.
+ * @param {() => unknown} [again] Called by *Try again*. Leave it out if the page already has such a button.
  */
 export function failureText(what, failure, again) {
   logDefect(failure);

@@ -659,7 +659,7 @@ def test_wide_tables_scroll_within_the_page(chromium: Browser, service: Stack, w
 def test_missing_scope_is_explained(
     chromium: Browser, tmp_path: Path, scopes: str, heading: str, words: str
 ) -> None:
-    """Nobody can grant what the app does not ask for. No request is sent that would be refused."""
+    """The app does not request this permission. The page sends no request that would be refused."""
     with stack(tmp_path, SCOPES=scopes) as service:
         context = chromium.new_context(base_url=service.pages)
         page = context.new_page()

@@ -154,7 +154,7 @@ def test_seconds_until_a_retry_count_down(page: Page, service: Stack) -> None:
 
 @on_server
 def test_grant_that_ends_leads_to_its_page(page: Page, service: Stack) -> None:
-    """There is no error under the heading of a connection, and the user comes back."""
+    """The page of a connection shows no error, and the user returns to it after reconnecting."""
     connect(page)
     control(service, "POST", "revocation")
     page.goto(GUARDED)
@@ -304,7 +304,7 @@ def test_declined_reconnect_leaves_the_connection(page: Page, service: Stack) ->
 
 @on_server_every_day
 def test_failure_page_of_a_connected_person_leads_home(page: Page, service: Stack) -> None:
-    """The failure in the history is no longer true."""
+    """The failure that the history still holds no longer applies."""
     page.goto("/")
     click(page, "Connect Airtable")
     click(page, "Deny")

@@ -87,7 +87,7 @@ test("An answer that shows a connection again is a change, once", async (t) => {
   assert.deepEqual(heard, [true]);
 });
 
-test("An answer that is older than a disconnect is no change", async (t) => {
+test("An answer that is older than a disconnect changes nothing", async (t) => {
   asPage(t);
   let release = () => {};
   const { url, requests } = await serve(t, ({ method }) => ({
