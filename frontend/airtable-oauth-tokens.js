@@ -158,19 +158,39 @@ function health({ ended, lost, refused, expires_at, reconnect_by }) {
 
 /** A function that waits until a request may be sent. Above five a second to a base, Airtable rejects all for 30 s. */
 function createTurns() {
-  /** When requests went to each base. @type {Map<string, number[]>} */
+  /** When requests go to each base. @type {Map<string, number[]>} */
   const turns = new Map();
 
   /** @param {string} path @param {AbortSignal} signal @returns {Promise<void>} */
   return async function waitForTurn(path, signal) {
     const base = path.match(/\/(app\w+)/)?.[1];
     if (!base) return;
-    const recent = (turns.get(base) ?? []).filter((at) => at > Date.now() - 1100);
-    const at = recent.length < 5 ? Date.now() : /** @type {number} */ (recent[recent.length - 5]) + 1100;
+    const now = Date.now();
+    const recent = (turns.get(base) ?? []).filter((at) => at > now - 1100);
+    const at = recent.length < 5 ? now : /** @type {number} */ (recent[recent.length - 5]) + 1100;
     turns.set(base, [...recent, at]);
-    await new Promise((resolve, reject) => {
-      setTimeout(resolve, at - Date.now());
-      signal.addEventListener("abort", () => reject(signal.reason));
-    });
+    try {
+      await sleep(at - now, signal);
+    } catch (reason) {
+      const taken = turns.get(base) ?? [];
+      taken.splice(taken.indexOf(at), 1); // the next request may have it
+      throw reason;
+    }
   };
+}
+
+/** @param {number} milliseconds @param {AbortSignal} signal @returns {Promise<void>} */
+function sleep(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, milliseconds);
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop);
+  });
 }

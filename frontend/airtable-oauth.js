@@ -310,7 +310,7 @@ export function createClient({ apiUrl: url, headers = () => ({}), timeout = 30_0
   function request(path, { method = "GET", query = {}, body, signal } = {}) {
     return watched(() => timed(signal, async (until) => {
       if (!path.startsWith("/")) throw notAPath();
-      const response = await connection.request(path + queryOf(query), {
+      const response = await connection.request(withQuery(path, query), {
         method,
         cache: "no-store",
         headers: typeOf(body),
@@ -442,6 +442,7 @@ function createLogin({ storage, service, timed, shared, changes, connection, ses
      * @returns {Promise<{returnTo: string | null}>}
      */
     finish(parameters, { signal } = {}) {
+      if (signal?.aborted) return Promise.reject(signal.reason);
       const query = new URLSearchParams(parameters);
       const key = query.toString();
       const known = callbacks.get(key);
@@ -729,6 +730,12 @@ function queryOf(values) {
   for (const [name, value] of Object.entries(values)) add(query, name, value);
   const text = query.toString(); // not query.size, which browsers before 2023 do not have
   return text && `?${text}`;
+}
+
+/** A path that may have a query already. @param {string} path @param {Record<string, unknown>} values */
+function withQuery(path, values) {
+  const query = queryOf(values);
+  return path + (path.includes("?") ? query.replace("?", "&") : query);
 }
 
 /** @param {URLSearchParams} query @param {string} name @param {unknown} value */

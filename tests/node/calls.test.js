@@ -105,6 +105,14 @@ test("Queries are written as Airtable reads them", async (t) => {
   assert.equal(requests[2].url.search, "");
 });
 
+test("A path may have a query already", async (t) => {
+  const { url, requests } = await serve(t, () => ({ json: {} }));
+  const oauth = createAirtableOAuth({ apiUrl: url });
+  await oauth.request("/v0/app1/Orders?view=Grid", { query: { pageSize: 5 } });
+  await oauth.request("/v0/app1/Orders?view=Grid");
+  assert.deepEqual(requests.map((request) => request.url.search), ["?view=Grid&pageSize=5", "?view=Grid"]);
+});
+
 test("`bases` reads every page", async (t) => {
   const { url } = await serve(t, ({ url: { searchParams } }) => ({
     json: searchParams.get("offset") ? { bases: [{ id: "app2" }] } : { bases: [{ id: "app1" }], offset: "o" },

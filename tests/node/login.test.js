@@ -71,6 +71,18 @@ test("A second call of `finish` shares the first, even if that is no longer wait
   assert.equal(requests.filter(({ method }) => method === "POST").length, 1);
 });
 
+test("`finish` does not begin if its signal has aborted", async (t) => {
+  asPage(t);
+  const { url, requests } = await serve(t, answers);
+  const oauth = createAirtableOAuth({ apiUrl: url });
+  await oauth.begin();
+  const signal = AbortSignal.abort("left");
+  assert.equal(await failureOf(oauth.finish("code=c1&state=s1", { signal })), "left");
+  await oauth.session();
+  assert.equal(requests.filter(({ method }) => method === "POST").length, 0);
+  assert.deepEqual(await oauth.finish("code=c1&state=s1"), { returnTo: "/bases" });
+});
+
 test("`finish` can be called again after a failure that says `retry`, and only then", async (t) => {
   asPage(t);
   let answer = { status: 502, text: "<h1>A proxy</h1>" };

@@ -136,3 +136,20 @@ test("The sixth request to a base within a second waits, and can be aborted", as
   assert.ok(Date.now() - began > 900);
   assert.equal(requests.length, 7);
 });
+
+test("A request that is aborted while it waits leaves its turn to the next one", async (t) => {
+  const { oauth, requests } = await openTab(t, () => ({ json: { records: [] } }));
+  const page = (options) => oauth.records.page("app1", "Orders", options);
+  await Promise.all(Array.from({ length: 5 }, () => page()));
+  const began = Date.now();
+  for (let abandoned = 0; abandoned < 5; abandoned++) {
+    const controller = new AbortController();
+    const waiting = failureOf(page({ signal: controller.signal }));
+    controller.abort("left");
+    assert.equal(await waiting, "left");
+  }
+  assert.equal(await failureOf(page({ signal: AbortSignal.abort("gone") })), "gone");
+  await page();
+  assert.ok(Date.now() - began < 2000, "the turns of the six would have taken it to the second after");
+  assert.equal(requests.length, 6);
+});
