@@ -77,6 +77,15 @@ export const isFinal = ({ action }) => action === "fix_config" || action === "fi
 /** Whether there was no answer, so that it is not known what the request has done. @param {Failure} failure */
 export const isLost = ({ code }) => code === "unreachable" || code === "timeout";
 
+/** The codes of failures before anything was done. */
+const NOT_DONE = new Set([
+  "rate_limited", "RATE_LIMIT_REACHED", "temporarily_unavailable", "access_unavailable", "airtable_unreachable",
+]);
+
+/** What failed: a change may be stored although its answer failed. @param {Failure} failure */
+export const failedSave = ({ code = "", action }) =>
+  action === "retry" && !NOT_DONE.has(code) ? "We couldn't confirm that your changes were saved." : "Couldn't save.";
+
 /** Why a connection has ended. @type {Record<string, Explanation>} */
 const ENDS = {
   revoked: {

@@ -1,5 +1,4 @@
 import { h } from "../dom.js";
-import { isLost } from "../words.js";
 import { button } from "./button.js";
 import { forgetDrafts } from "./drafts.js";
 import { failureText } from "./failure.js";
@@ -18,8 +17,7 @@ function ask(app) {
       close();
     } catch (caught) {
       const failure = /** @type {import("../airtable-oauth.js").AirtableOAuthError} */ (caught);
-      const what = isLost(failure) ? "You may still be connected." : "Couldn't disconnect. You're still connected.";
-      message.replaceChildren(failureText(what, failure));
+      message.replaceChildren(failureText("We couldn't confirm the disconnect. You may still be connected.", failure));
     }
   }
 

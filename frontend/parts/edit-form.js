@@ -1,6 +1,6 @@
 import { h } from "../dom.js";
 import { own } from "../own.js";
-import { refusedValue } from "../words.js";
+import { failedSave, refusedValue } from "../words.js";
 import { valueOf } from "./cells.js";
 import { editField } from "./edit-field.js";
 import { failureText } from "./failure.js";
@@ -83,8 +83,8 @@ export function editForm(app, { fields, record, links, save, onSaved, onCancel, 
     }
     if (failure.action === "retry") { // the button has the focus, and sends the same values again
       button.textContent = "Try again";
-      failed.replaceChildren(failureText("Couldn't save.", failure));
-    } else failed.replaceChildren(trouble(app, "Couldn't save.", failure, submit));
+      failed.replaceChildren(failureText(failedSave(failure), failure));
+    } else failed.replaceChildren(trouble(app, failedSave(failure), failure, submit));
   }
 
   const element = /** @type {HTMLFormElement} */ (h("form", { novalidate: true, "aria-label": "Edit record" },

@@ -328,7 +328,7 @@ def test_lost_network_keeps_what_was_typed(page: Page, service: Stack) -> None:
     dialog.get_by_label("Notes", exact=True).fill("Typed")
     page.context.set_offline(True)
     save(dialog)
-    expect(dialog.get_by_role("alert")).to_contain_text("Couldn't save.")
+    expect(dialog.get_by_role("alert")).to_contain_text("We couldn't confirm that")
     expect(dialog.get_by_role("button", name="Try again")).to_be_focused()
     expect(dialog.get_by_label("Notes", exact=True)).to_have_value("Typed")
     page.context.set_offline(False)
@@ -347,19 +347,22 @@ def test_lost_network_keeps_what_was_typed(page: Page, service: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "button"),
+    ("status", "kind", "what", "button"),
     [
-        (429, "RATE_LIMIT_REACHED", "Try again"),
-        (503, "SERVICE_UNAVAILABLE", "Try again"),
-        (403, "INVALID_PERMISSIONS", "Save"),
-        (422, "INVALID_REQUEST_UNKNOWN", "Save"),
+        (429, "RATE_LIMIT_REACHED", "Couldn't save.", "Try again"),
+        (503, "SERVICE_UNAVAILABLE", "We couldn't confirm", "Try again"),
+        (403, "INVALID_PERMISSIONS", "Couldn't save.", "Save"),
+        (422, "INVALID_REQUEST_UNKNOWN", "Couldn't save.", "Save"),
     ],
 )
 @on_server
 def test_other_failure_is_said_above_the_buttons(
-    page: Page, service: Stack, status: int, kind: str, button: str
+    page: Page, service: Stack, status: int, kind: str, what: str, button: str
 ) -> None:
-    """*Try again* is offered only where it can help."""
+    """*Try again* is offered only where it can help.
+
+    After a 503 the changes may be stored, and the page does not say that they are not.
+    """
 
     def refuse(route: Route) -> None:
         if route.request.method == "PATCH":
@@ -373,7 +376,7 @@ def test_other_failure_is_said_above_the_buttons(
     dialog.get_by_label("Summary", exact=True).fill(f"Typed {status}")
     page.route(RECORD, refuse)
     save(dialog)
-    expect(dialog.get_by_role("alert")).to_contain_text("Couldn't save.")
+    expect(dialog.get_by_role("alert")).to_contain_text(what)
     expect(dialog.get_by_label("Summary", exact=True)).to_have_value(f"Typed {status}")
     expect(dialog.get_by_role("button", name="Try again")).to_have_count(int(button == "Try again"))
     page.unroute_all()
