@@ -145,6 +145,7 @@ function createTables(app, session, base) {
     show,
     leave() {
       grid?.stop();
+      links.stop();
       closeRecord();
     },
   };

@@ -22,6 +22,7 @@ export function createLinks(oauth, base, textOf) {
   let tables = new Map();
   /** What is asked for at the moment. @type {Map<string, Map<string, (name: string | null) => void>>} */
   const waiting = new Map();
+  const leaving = new AbortController();
 
   /**
    * The names of these records, in the same order.
@@ -74,7 +75,7 @@ export function createLinks(oauth, base, textOf) {
     const primary = table?.fields.find((field) => field.id === table.primaryFieldId);
     if (!primary) return new Map();
     const { records } = await oauth.records.page(base.id, tableId, {
-      filterByFormula: formulaFor(ids), fields: [primary.name],
+      filterByFormula: formulaFor(ids), fields: [primary.name], signal: leaving.signal,
     });
     return new Map(records.map((record) => [record.id, textOf(primary, own(record.fields, primary.name))]));
   }
@@ -84,7 +85,12 @@ export function createLinks(oauth, base, textOf) {
     tables = new Map();
   }
 
-  return { names, forget };
+  return {
+    names,
+    forget,
+    /** The base is no longer shown. */
+    stop: () => leaving.abort(),
+  };
 }
 
 /** @typedef {ReturnType<typeof createLinks>} Links */

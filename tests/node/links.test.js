@@ -15,7 +15,8 @@ const base = {
 function watched(failures = 0) {
   const requests = [];
   const records = {
-    async page(baseId, table, options) {
+    async page(baseId, table, { signal, ...options }) {
+      signal.throwIfAborted();
       requests.push({ table, ...options });
       if (requests.length <= failures) throw new Error("away");
       const ids = [...options.filterByFormula.matchAll(/"(\w+)"/g)].map((found) => found[1]);
@@ -70,4 +71,13 @@ test("names that could not be read are asked for again by the next page", async 
   const { links } = watched(1);
   assert.deepEqual(await links.names("tbl1", ["a"]), [null]);
   assert.deepEqual(await links.names("tbl1", ["a"]), ["Name A"]);
+});
+
+test("no names are read for a base that is no longer shown", async () => {
+  const { links, requests } = watched();
+  const ids = Array.from({ length: 250 }, (_, place) => `rec${place}`);
+  const names = links.names("tbl1", ids);
+  links.stop();
+  assert.deepEqual(await names, ids.map(() => null));
+  assert.deepEqual(requests, []);
 });
