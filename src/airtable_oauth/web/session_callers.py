@@ -17,6 +17,8 @@ from airtable_oauth.web.csrf import refuse_cross_site
 from airtable_oauth.web.route import CookieRoute, with_origins
 from airtable_oauth.web.sessions import Session, Sessions
 
+_SESSION = "airtable_oauth.session"
+
 
 class SessionCallers:
     """Browsers. The session of a browser has one connection."""
@@ -139,10 +141,15 @@ class SessionCallers:
         await self._sessions.end(self._cookie.read(request.headers) or "")
 
     async def _session(self, request: Request) -> Session:
+        """The browser's session. A request reads it once."""
+        known: Session | None = request.scope.get(_SESSION)
+        if known is not None:
+            return known
         notes = notes_of(request.scope)
         session_id = self._cookie.read(request.headers)
         session = None if session_id is None else await self._sessions.get(session_id)
         if session is None:
             raise NotConnected
         notes.connection = session.connection_id
+        request.scope[_SESSION] = session
         return session

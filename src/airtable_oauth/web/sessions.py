@@ -94,9 +94,10 @@ class Sessions:
         session, now = Session.from_bytes(entry.value), await self.clock.now()
         if now >= self.ends_at(session):
             return None
-        if now - session.touched_at >= min(_TOUCH_SECONDS, self.idle_ttl / 10):
-            await self._touch(session_id, replace(session, touched_at=now), entry.version)
-        return session
+        if now - session.touched_at < min(_TOUCH_SECONDS, self.idle_ttl / 10):
+            return session
+        touched = replace(session, touched_at=now)
+        return touched if await self._touch(session_id, touched, entry.version) else session
 
     async def end(self, session_id: str) -> None:
         """End a session."""
@@ -106,11 +107,11 @@ class Sessions:
         """The time at which a session ends if it is not used again, in seconds since 1970."""
         return min(session.touched_at + self.idle_ttl, session.created_at + self.max_ttl)
 
-    async def _touch(self, session_id: str, touched: Session, version: bytes) -> None:
+    async def _touch(self, session_id: str, touched: Session, version: bytes) -> bool:
         """Store that the session is in use, and prolong its connection if necessary.
 
-        If the store fails, the request goes on: the next one tries again. If the session has
-        changed meanwhile, another request has done this.
+        Returns False if the store fails: the request goes on, and the next one tries again. If the
+        session has changed meanwhile, another request has done this.
         """
         end = self.ends_at(touched)
         with suppress(Unavailable):
@@ -122,6 +123,8 @@ class Sessions:
             await self.store.replace(
                 self._key(session_id), touched.to_bytes(), ttl, version=version
             )
+            return True
+        return False
 
     def _key(self, session_id: str) -> str:
         return storage_key(self.name, "session", session_id)
