@@ -202,6 +202,21 @@ def test_openapi_documents_every_route_and_its_errors() -> None:
             assert "HTTPValidationError" not in schema
 
 
+def test_openapi_names_the_code_of_a_token_request_that_has_to_wait_too_long() -> None:
+    """Every route that sends one may answer with it."""
+    assert {
+        (path, method)
+        for path, method, operation in documented_operations(create_app(make_settings()))
+        if "`temporarily_unavailable`: Too many token requests"
+        in operation["responses"].get("503", {}).get("description", "")
+    } == {
+        ("/token-exchange", "get"),
+        ("/token-exchange", "post"),
+        ("/token-refresh", "post"),
+        ("/session", "post"),
+    }
+
+
 def test_openapi_documents_the_statuses_of_the_contract() -> None:
     """Other tests of this suite provoke each of these statuses."""
     documented = {
