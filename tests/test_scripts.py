@@ -61,6 +61,20 @@ def test_set_up_refuses_an_unsuitable_python(checkout: Path, name: str) -> None:
     assert (checkout / ".venv/bin/python").exists()
 
 
+@pytest.mark.parametrize("name", ["setup", "types"])
+def test_help_does_nothing_else(checkout: Path, name: str) -> None:
+    """`--help` is not taken for a kind of environment, or for a folder."""
+    shutil.copy(ROOT / "scripts" / name, checkout / "scripts")
+    before = sorted(checkout.rglob("*"))
+
+    shown = subprocess.run(
+        [checkout / "scripts" / name, "--help"], capture_output=True, text=True, check=True
+    )
+
+    assert f"Usage: scripts/{name}" in shown.stdout
+    assert sorted(checkout.rglob("*")) == before
+
+
 def test_the_wheel_is_tested_in_place_of_the_checkout(recorded: Path) -> None:
     """It is built and installed before the tests. The next set-up installs the checkout again."""
     assert run_tests(recorded, "--wheel", "tests/test_app.py") == [
