@@ -1,1 +1,1 @@
-"""The HTTP side: who asks, what is refused, one error body, and the server."""
+"""The HTTP side: routes, their callers, refused requests, the error body, and the server."""

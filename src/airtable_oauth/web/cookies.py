@@ -19,7 +19,7 @@ def read_cookies(headers: Headers) -> dict[str, str]:
 
     Starlette's parser strips every kind of white space from names. A page on a sibling domain could
     set a cookie named with a no-break space followed by our name. Browsers do not protect that name
-    as `__Host-…`, and the parser would take the cookie for ours. This one strips only spaces and
+    as `__Host-…`, and the parser would take the cookie for ours. This parser strips only spaces and
     tabs (RFC 6265, section 5.2). If a name occurs twice, it cannot be known which cookie is ours.
     """
     pairs = [

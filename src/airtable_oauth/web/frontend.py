@@ -52,8 +52,8 @@ class _FileHeaders:
     """Lets browsers keep the files, and sends the CSP with documents only.
 
     The files have no version in their names. `no-cache` makes a browser ask before it uses a file
-    that it has, so no page mixes modules of two versions. The CSP means nothing to scripts and
-    styles, and its bytes, once per file, would delay the first view on a slow network.
+    that it has, so a page that is opened after an update uses no old file. The CSP means nothing to
+    scripts and styles, and its bytes, once per file, would delay the first view on a slow network.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -61,9 +61,9 @@ class UploadPlaces:
     """
 
     def __init__(self, *, patience: float) -> None:
-        """`patience`: seconds that an upload waits for a place among its connection's.
+        """`patience`: seconds that an upload waits until its connection has a free place.
 
-        It then waits as long again for a place among the process's.
+        It then waits as long again until the process has one.
         """
         self._of_connection = Places(2, patience=patience)
         self._of_process = Places(4, patience=patience, refusal=TooManyUploads)

@@ -7,13 +7,13 @@ timer. Here each connection has one timer, for the next thing that its client ha
 |--------|------------------------------------------------|---------|------------------------------|
 | `HEAD` | send the whole head of a request               | 10      | the connection is closed     |
 | `BODY` | send the whole body of a request               | 90      | closed, and the app is told  |
-| `REST` | send the rest of a body that is answered       | 10      | closed                       |
+| `REST` | send the rest of a body, after the answer      | 10      | closed                       |
 | `NEXT` | begin another request                          | 75      | closed                       |
 | `READ` | read what was written to it, or 64 KiB of that | 30      | aborted, and the app is told |
 
 No timer runs while the app works on an answer. `BODY` backs up the shorter deadlines of the routes.
-`NEXT` is longer than the 60 seconds for which nginx keeps an idle connection to the service, so
-that nginx closes first and sends no request into a connection that is being closed.
+`NEXT` is longer than the 60 seconds for which nginx, by default, keeps an idle connection to the
+service, so that nginx closes first and sends no request into a connection that is being closed.
 """
 
 import asyncio
