@@ -77,7 +77,7 @@ class LoginRecord:
         values = {
             "v": _FORMAT,
             "return_to": self.return_to,
-            "purpose": context,
+            "purpose": context,  # the name in format 1
             "code_verifier": self.code_verifier,
             "claim": self.claim,
             "connection_id": self.connection_id,

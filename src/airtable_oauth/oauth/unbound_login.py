@@ -13,9 +13,10 @@ from airtable_oauth.stores.keys import storage_key
 
 @dataclass(frozen=True, slots=True)
 class UnboundLogins:
-    """Logins in progress of clients of the Node service, which send no cookies.
+    """Logins in progress of apps that were written for the Node service; they send no cookies.
 
-    They have their own namespace, so `Logins` does not know their states, and vice versa.
+    See `web.routers.node_compat`. These logins have their own namespace, so `Logins` does not know
+    their states, and vice versa.
     """
 
     store: Store

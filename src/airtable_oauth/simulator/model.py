@@ -147,7 +147,7 @@ class Vault:
     refresh_tokens: Bounded[RefreshToken] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Create the bounded dicts, which first drop the codes and tokens that no longer work."""
+        """Create the bounded dicts. When full, they first drop what no longer works."""
         self.codes = Bounded(MOST_TOKENS, lambda code: code.expires_at <= self.clock())
         self.access_tokens = Bounded(MOST_TOKENS, lambda token: not self._works(token))
         self.refresh_tokens = Bounded(MOST_TOKENS, lambda token: not self._matters(token))

@@ -81,7 +81,9 @@ class Store(Protocol):
         ...
 
     async def reserve_turn(self, key: str, *, most: int, window: float, within: float) -> Turn:
-        """Reserve the next turn. Any `window` seconds contain at most `most` turns.
+        """Reserve the next turn: a time at which the caller may send one request.
+
+        Any `window` seconds contain at most `most` turns.
 
         A turn more than `within` seconds away is not reserved; a negative `within` only asks for
         its `wait`. The times of the last `most` turns are stored under the key until the last one

@@ -44,7 +44,7 @@ class Database(Protocol):
     insert: Any
     """The dialect's `insert`, which has `on_conflict_do_update`."""
     now: ColumnElement[float]
-    """Its clock in seconds since 1970, constant within a statement: an index can be used."""
+    """Its clock in seconds since 1970. Constant within a statement, so an index can be used."""
     ordered_key: ColumnElement[str]
     """The key, in the order of its bytes."""
     turns: TurnStatements

@@ -53,7 +53,7 @@ class PostgresDatabase:
         return entries.c.key == any_(func.array(keys, type_=postgresql.ARRAY(String)))
 
     async def create(self) -> None:
-        """Create the table and its indexes, unless they exist. Then no DDL rights are needed."""
+        """Create the table and its indexes. If they exist, no DDL rights are needed."""
         async with asyncio.timeout(_CONNECT_TIMEOUTS * self._timeout):
             if await self._is_complete():
                 return

@@ -70,7 +70,7 @@ return {page[1], wanted}
 
 
 class RedisStore:
-    """Runs one command or one script per operation.
+    """Runs one command or one script per operation, and one script per page of a scan.
 
     Nothing is retried: if a reply to `GETDEL` or `SET NX` is lost, the second try would report
     failure although the first one succeeded.

@@ -33,7 +33,7 @@ _PAGE = 2000
 class SqlStore:
     """Runs each statement in its own transaction, by the database's clock.
 
-    An operation is one statement; only `reserve_turn` may take two.
+    An operation is one statement. `reserve_turn` may take two, and `scan` takes one per page.
 
     The table is created on first use. Expired rows are never returned. A write starts a sweep in
     the background that deletes them, a thousand at a time, if the last sweep began at least
@@ -137,8 +137,8 @@ class SqlStore:
     ) -> AsyncIterator[str]:
         """See `Store.scan`.
 
-        The database returns the skipped keys as well. If it had to look for the others, a statement
-        could read the whole table.
+        The database returns the skipped keys too, and they are left out here. With `skip_ttl` as a
+        condition, one statement could read the whole table to fill its page.
         """
         last, end = f"{namespace}:", f"{namespace};"  # ; comes right after :
         while True:

@@ -1,8 +1,8 @@
 """The statements of `SqlStore` for turns. `turns.py` does the same computation in Python.
 
-Each is one statement, which locks the newest version of a row and changes it. PostgreSQL reads
-`now` before it waits for that lock. A turn may then be slightly earlier than one that was reserved
-before it, but it is still a window later than the turn that it replaces.
+`reserve` and `delay` each lock the newest version of a row and change it, in one statement.
+PostgreSQL reads `now` before it waits for that lock. A turn may then be slightly earlier than one
+that was reserved before it, but it is still a window later than the turn that it replaces.
 """
 
 # ruff: noqa: S608 (the SQL consists of constants of this module; values are bound parameters)

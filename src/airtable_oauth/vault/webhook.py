@@ -35,7 +35,8 @@ class Webhook:
     """Sends each event until the receiver accepts it, four times at most.
 
     The receiver may get an event twice or, if every attempt fails or the process ends, not at all.
-    Events arrive in no particular order. `GET /session` shows the state.
+    Events arrive in no particular order. If one is missed, `GET /session` shows the connection's
+    state.
     """
 
     url: str = field(repr=False)
