@@ -71,7 +71,7 @@ def test_own_app_connects_as_the_readme_says(page: Page, demo: Demo) -> None:
     expect(simulator.get_by_role("row").filter(has_text="code exchange")).to_contain_text("200")
     click(simulator, "Revoke the grants")
     expect(simulator.get_by_role("status")).to_contain_text("All grants have been revoked")
-    expect(simulator.get_by_text("No user has granted access yet.")).to_be_visible()
+    expect(simulator.get_by_text("No grant is active.")).to_be_visible()
     page.reload()
     expect(page.get_by_role("button", name="Connect Airtable")).to_be_visible()
 
