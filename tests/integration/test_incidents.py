@@ -36,7 +36,7 @@ async def test_redis_that_fails_is_one_incident(own_redis_url: str, name: str) -
         await assert_one_incident(broken)
 
 
-async def test_request_that_gives_up_a_store_names_its_cause(own_redis_url: str) -> None:
+async def test_request_that_gives_up_on_a_store_names_its_cause(own_redis_url: str) -> None:
     """The command is retried in the background for longer than the request waits."""
     settings = make_settings(
         store_url=own_redis_url,

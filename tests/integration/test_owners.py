@@ -1,4 +1,4 @@
-"""One owner and one Airtable user have one connection, over several processes' stores."""
+"""One owner and one Airtable user have one connection, even if two instances share a store."""
 
 import asyncio
 from collections.abc import AsyncIterator

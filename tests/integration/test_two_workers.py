@@ -145,7 +145,7 @@ async def test_log_shows_no_code_state_or_secret(
 
 
 @on_redis
-async def test_login_ends_with_its_time(browser: httpx.AsyncClient, redis_url: str) -> None:
+async def test_login_expires(browser: httpx.AsyncClient, redis_url: str) -> None:
     """Each key expires after at most ten minutes, and the login ends with it."""
     parameters = await connect(browser)
     client = Redis.from_url(redis_url)

@@ -134,9 +134,7 @@ async def test_of_fifty_parallel_finishes_one_reaches_airtable(
     assert sum(isinstance(end, LoginNotFound) for end in ends) == 49
 
 
-async def test_login_ends_with_its_time(
-    logins: Logins, simulator: Simulator, clock: FakeClock
-) -> None:
+async def test_login_expires(logins: Logins, simulator: Simulator, clock: FakeClock) -> None:
     """The login expires even if Airtable's code is still valid."""
     login = await logins.begin()
     callback = await granted(simulator, login)

@@ -98,9 +98,7 @@ NOT_FINITE = [float("nan"), float("inf"), float("-inf")]
     ("value", "seconds"),
     [*((each, 3600) for each in HOUR), *((each, 300) for each in NO_LIFE + NOT_FINITE)],
 )
-def test_life_of_an_access_token_that_cannot_be_used_counts_as_short(
-    value: object, seconds: int
-) -> None:
+def test_invalid_life_of_an_access_token_counts_as_short(value: object, seconds: int) -> None:
     """The refresh token is spent, so the new tokens must be used in spite of the bad field."""
     assert parse(TOKENS | {"expires_in": value}) == TokenSet(
         "oaa.1", "oar.1", "data.records:read", seconds, 5184000
@@ -229,7 +227,7 @@ def test_error_answers(status: int, body: Any, error: type[AirtableOAuthError]) 
     assert type(caught.value) is error
 
 
-def test_conflict_is_known_of_refreshes_only() -> None:
+def test_409_is_a_conflict_for_refreshes_only() -> None:
     """Airtable documents 409 for refresh requests only."""
     with pytest.raises(UpstreamError):
         parse({"error": "invalid_request"}, 409, "authorization_code")

@@ -18,7 +18,7 @@ async def reseal(store: EncryptedStore, key: str) -> Resealed:
 
 
 async def test_what_is_stored_shows_nothing(plain: Backend) -> None:
-    """They contain neither value nor key, and the same value encrypts differently each time."""
+    """The stored bytes contain neither value nor key, and differ each time."""
     store = EncryptedStore(plain.store, KEYS)
     await store.put(KEY, b"CANARY", 60)
     first = await plain.stored(KEY)

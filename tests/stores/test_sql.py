@@ -366,7 +366,7 @@ async def test_writer_that_is_locked_out_gives_up_in_time(tmp_path: Path) -> Non
 
 
 async def test_reads_continue_while_another_process_writes(tmp_path: Path) -> None:
-    """However many writes wait for SQLite's only write lock, as during a backup or a `VACUUM`."""
+    """Many writes may wait for SQLite's only write lock, as during a backup or a `VACUUM`."""
     store = SqlStore(f"sqlite:///{tmp_path}/store.db")
     await store.put(KEY, b"v", 60)
     with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
@@ -383,7 +383,7 @@ async def test_reads_continue_while_another_process_writes(tmp_path: Path) -> No
     await store.close()
 
 
-async def test_closing_gives_an_error_to_who_still_waits(tmp_path: Path) -> None:
+async def test_closing_gives_an_error_to_callers_that_still_wait(tmp_path: Path) -> None:
     """It is not a cancellation, which would end the task that retries to store new tokens."""
     with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
         other.execute("CREATE TABLE of_another_app (name)")

@@ -239,7 +239,7 @@ async def test_owner_gets_connections_at_the_same_moment(
 async def test_owner_is_remembered_as_long_as_a_connection_is_used(
     airtable: AirtableOAuth, simulator: Simulator, clock: FakeClock
 ) -> None:
-    """Each use extends the owner's index too, for years if necessary."""
+    """Each refresh extends the owner's index too, for years if necessary."""
     connection = await connect(airtable, simulator)
     for _ in range(20):
         clock.advance(50 * 86400)

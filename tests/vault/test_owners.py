@@ -173,7 +173,7 @@ async def test_lost_reply_makes_no_second_connection(
     assert (await world.record(made)).generation == (1 if first is None else 2)
 
 
-async def test_login_of_an_unknown_user_is_refused_to_an_owner_who_has_one(world: World) -> None:
+async def test_login_of_unknown_user_is_refused_if_the_owner_has_a_connection(world: World) -> None:
     """Of two such logins at once, the second cannot know whether it is the same Airtable user."""
     outcomes = await asyncio.gather(
         *(connect(world, world.process(), None) for _ in range(2)), return_exceptions=True
@@ -230,7 +230,7 @@ async def test_disconnects_and_logins_at_the_same_moment_leave_one_or_none(world
 
 
 async def test_second_login_wins_over_a_refresh_that_is_under_way(world: World) -> None:
-    """The refresh spent the old tokens, so the login's tokens stay."""
+    """The login's tokens are the newer ones, even if the refresh finishes later."""
     connection = await connect(world)
     world.expire()
     held, going = asyncio.Event(), asyncio.Event()

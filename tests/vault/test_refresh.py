@@ -812,7 +812,7 @@ async def test_lost_reply_of_the_store_loses_no_pair(world: World, verb: str) ->
 
 
 async def test_lost_reply_to_the_marker_sends_nothing(world: World) -> None:
-    """It counts as an attempt of unknown outcome. The next one follows after the usual pause."""
+    """It counts as an attempt of unknown outcome. The next one waits until the marker expires."""
     connection = await world.connect()
     world.expire()
     world.first.store.lost = {"replace"}
@@ -924,7 +924,7 @@ async def test_rejected_token_that_was_renewed_meanwhile_is_only_reloaded(world:
 
 
 async def test_rejected_token_is_renewed_by_force_once(world: World) -> None:
-    """For a minute after a forced refresh there is no second one, whether or not it helped."""
+    """No second one follows within a minute, unless Airtable has accepted the new token."""
     connection = await world.connect()
     used = await world.first.access_tokens.ensure_fresh(connection)
     calls = (world.first.access_tokens.ensure_fresh(connection, rejected=used) for _ in range(20))
