@@ -46,6 +46,18 @@ async def live_connections(store: MemoryStore) -> int:
     return sum(entry is not None and b"access_token" in entry.value for entry in entries)
 
 
+def browser_at(store: FaultyStore, simulator: Simulator, clock: FakeClock) -> httpx.AsyncClient:
+    """A browser at a service with this store."""
+    app = create_app(
+        make_settings(),
+        store=store,
+        unencrypted=True,
+        transport=httpx.ASGITransport(simulator.app),
+        monotonic=clock,
+    )
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:3000")
+
+
 def another(browser: httpx.AsyncClient) -> httpx.AsyncClient:
     """A second cookie jar at the same service."""
     return httpx.AsyncClient(
@@ -256,16 +268,7 @@ async def test_store_that_fails_while_the_previous_session_ends_orphans_nothing(
 ) -> None:
     """The repeat disconnects the previous connection, unless that has already happened."""
     faulty = FaultyStore(store)
-    app = create_app(
-        make_settings(),
-        store=faulty,
-        unencrypted=True,
-        transport=httpx.ASGITransport(simulator.app),
-        monotonic=clock,
-    )
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
-    ) as browser:
+    async with browser_at(faulty, simulator, clock) as browser:
         await log_in(browser, simulator)
         parameters = await consent(simulator, await begin(browser))
         faulty.failing = {("connection" if verb == "replace" else "session", verb)}
@@ -408,16 +411,7 @@ async def test_request_reads_its_session_once(
         if verb == "get" and ":session:" in arguments[0]:
             read.append(arguments[0])
 
-    app = create_app(
-        make_settings(),
-        store=FaultyStore(store, afterwards=note),
-        unencrypted=True,
-        transport=httpx.ASGITransport(simulator.app),
-        monotonic=clock,
-    )
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://localhost:3000"
-    ) as browser:
+    async with browser_at(FaultyStore(store, afterwards=note), simulator, clock) as browser:
         await log_in(browser, simulator)
         for call in (browser.get("/session"), log_out(browser)):
             read.clear()
