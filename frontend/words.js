@@ -12,22 +12,22 @@ import { own } from "./own.js";
 
 /** @typedef {{code?: string, action?: string}} Failure The fields of an `AirtableOAuthError` that matter here. */
 
-/** Why a login failed, by the error's code. @type {Record<string, Explanation>} */
+/** Why a login failed, by the error's code. No line breaks at the hyphen `\u2011`. @type {Record<string, Explanation>} */
 const FAILED_LOGIN = {
   access_denied: {
     title: "Access wasn't granted",
     text: "You declined the request, or your Airtable admin doesn't allow this app. Nothing was connected.",
   },
   login_not_found: {
-    title: "This sign-in has expired",
+    title: "This sign\u2011in has expired",
     text: "It took more than ten minutes, was already used, or was started in another browser. Nothing was connected.",
   },
   invalid_grant: {
-    title: "This sign-in has expired",
+    title: "This sign\u2011in has expired",
     text: "It was already used, or it took too long. Nothing was connected.",
   },
   state_mismatch: {
-    title: "This sign-in wasn't started in this tab",
+    title: "This sign\u2011in wasn't started in this tab",
     text: "For your safety, we only finish sign-ins you start here. Nothing was connected.",
   },
   other_airtable_user: {

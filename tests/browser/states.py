@@ -54,7 +54,7 @@ def declined(page: Page, _: Stack) -> None:
 def login_expired(page: Page, service: Stack) -> None:
     refuse(page, f"{service.api}/session", 400, "login_not_found", "restart_login", method="POST")
     grant(page)
-    expect_heading(page, "This sign-in has expired")
+    expect_heading(page, "This sign\u2011in has expired")
 
 
 def not_set_up(page: Page, service: Stack) -> None:

@@ -184,7 +184,7 @@ def test_callback_that_this_tab_did_not_begin_is_refused(
         )
     exchanges = finish_requests(page, service)
     page.goto(url)
-    expect_heading(page, "This sign-in wasn't started in this tab")
+    expect_heading(page, "This sign\u2011in wasn't started in this tab")
     assert exchanges == []
     page.goto("/login-success")
     expect_heading(page, "Connect your Airtable bases")
@@ -207,7 +207,7 @@ def test_login_finishes_only_in_the_browser_that_began_it(
         "entry => sessionStorage.setItem(...entry)", [state_key(service), query_of(url)["state"]]
     )
     other.goto(url)
-    expect_heading(other, "This sign-in has expired")
+    expect_heading(other, "This sign\u2011in has expired")
     elsewhere.close()
     assert service.token_requests() == before
 

@@ -270,7 +270,7 @@ def test_foreign_callback_leaves_the_login_of_the_tab_alone(page: Page, service:
         "entry => sessionStorage.setItem(...entry)", [state_key(service), "the-state-of-this-tab"]
     )
     page.goto("/auth-callback?code=foreign&state=foreign-state-of-another")
-    expect_heading(page, "This sign-in wasn't started in this tab")
+    expect_heading(page, "This sign\u2011in wasn't started in this tab")
     kept = page.evaluate("key => sessionStorage.getItem(key)", state_key(service))
     assert kept == "the-state-of-this-tab"
 
