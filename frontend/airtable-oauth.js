@@ -821,13 +821,14 @@ function airtableError(status, body, expired) {
   return {
     error: code,
     error_description: typeof found.message === "string" ? found.message : `The server answered with ${code}.`,
-    action: actionFor(status, type === undefined ? "fix_request" : expired),
+    action: actionFor(status, code, type === undefined ? "fix_request" : expired),
   };
 }
 
-/** @param {number} status @param {Action} expired @returns {Action} */
-function actionFor(status, expired) {
+/** @param {number} status @param {string} code @param {Action} expired @returns {Action} */
+function actionFor(status, code, expired) {
   if (status === 401) return expired;
+  if (code.includes("BILLING_LIMIT")) return "fix_config"; // the monthly limit: waiting a moment does not help
   return status >= 500 || status === 408 || status === 429 ? "retry" : "fix_request";
 }
 

@@ -110,6 +110,7 @@ export const endedConnection = (reason) =>
 const FAILED_REQUEST = {
   rate_limited: "There were too many requests to Airtable.",
   RATE_LIMIT_REACHED: "There were too many requests to Airtable.",
+  PUBLIC_API_BILLING_LIMIT_EXCEEDED: "Your Airtable plan's monthly limit of API calls has been reached.",
   INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND: "It may have been deleted, or it isn't shared with this app.",
   INVALID_PERMISSIONS: "Your Airtable account doesn't have permission to do this.",
   NOT_FOUND: "It may have been deleted.",

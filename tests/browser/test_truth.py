@@ -153,6 +153,17 @@ def test_seconds_until_a_retry_count_down(page: Page, service: Stack) -> None:
 
 
 @on_server
+def test_monthly_limit_offers_no_retry(page: Page, service: Stack) -> None:
+    """Airtable's answer is a 429 as well, but it would be the same in a moment."""
+    connect(page)
+    body = {"error": {"type": "PUBLIC_API_BILLING_LIMIT_EXCEEDED", "message": "Limit reached"}}
+    page.route(bases_url(service), answer(service, 429, body))
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("monthly limit of API calls")
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+
+
+@on_server
 def test_grant_that_ends_leads_to_its_page(page: Page, service: Stack) -> None:
     """The page of a connection shows no error, and the user returns to it after reconnecting."""
     connect(page)

@@ -51,6 +51,11 @@ for (const [status, action] of ACTIONS) {
   });
 }
 
+test("Airtable's monthly limit is not a reason to try again", async (t) => {
+  const json = { error: { type: "PUBLIC_API_BILLING_LIMIT_EXCEEDED", message: "Limit reached" } };
+  assert.equal((await failureOfAnswer(t, { status: 429, json })).action, "fix_config");
+});
+
 test("With tokens in the browser, Airtable's 401 leads to renew", async (t) => {
   const storage = asPage(t) && globalThis.sessionStorage;
   const { url } = await serve(t, [{ status: 401, json: { error: { type: "AUTHENTICATION_REQUIRED" } } }]);
