@@ -98,7 +98,11 @@ def test_redirect_uri_that_airtable_would_refuse(uri: str, message: str) -> None
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("client_id", "with:colon", "is empty, or contains characters that are not allowed"),
+        (
+            "client_id",
+            "with:colon",
+            "is empty, too long, or contains characters that are not allowed",
+        ),
         ("client_secret", "tab\there", "contains characters that are not printable ASCII"),
         ("scopes", " ", "must name at least one scope"),
         ("scopes", "a:read a:read", "contains a scope twice, which Airtable refuses"),
@@ -135,7 +139,8 @@ def test_redirect_uri_that_airtable_would_refuse(uri: str, message: str) -> None
         ("store_url", "postgresql:///name", NO_HOST),
         ("login_ttl", "601", "input should be less than or equal to 600"),
         ("upstream_timeout", "0", "input should be greater than 0"),
-        ("name", "Air table", "is empty, or contains characters that are not allowed"),
+        ("name", "Air table", "is empty, too long, or contains characters that are not allowed"),
+        ("name", "a" * 33, "is empty, too long, or contains characters that are not allowed"),
     ],
 )
 def test_faulty_setting_is_one_readable_line(field: str, value: str, message: str) -> None:
@@ -238,9 +243,10 @@ def test_messages_name_the_variables_that_are_read() -> None:
     ("secret", "message"),
     [
         ("", "is missing"),
-        ("aGVsbG8=", "is malformed or too short"),
-        ("whsec_aGVsbG8=", "is malformed or too short"),
-        ("whsec_%%%", "is malformed or too short"),
+        ("aGVsbG8=", "is malformed or not 24 to 64 bytes"),
+        ("whsec_aGVsbG8=", "is malformed or not 24 to 64 bytes"),
+        ("whsec_%%%", "is malformed or not 24 to 64 bytes"),
+        (f"whsec_{'QUFB' * 22}", "is malformed or not 24 to 64 bytes"),
     ],
 )
 def test_webhook_needs_a_strong_secret(secret: str, message: str) -> None:

@@ -144,7 +144,7 @@ class Settings(BaseSettings):
     """Whether to serve `/docs`, `/openapi.json` and `/`, which points to them"""
 
     upstream_timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
-    """Seconds that Airtable may take for a token request, or to begin any other answer"""
+    """Seconds for Airtable to answer a token request, or to begin any other answer (uploads: 60)"""
 
     webhook_url: SecretStr = SecretStr("")
     """Where to post signed events of connections; empty to send none"""
@@ -287,7 +287,7 @@ class Settings(BaseSettings):
             _require(bool(secret), "is missing: create one with `airtable-oauth keys webhook`")
             _require(
                 _is_webhook_secret(secret),
-                "is malformed or too short: create one with `airtable-oauth keys webhook`",
+                "is malformed or not 24 to 64 bytes: create one with `airtable-oauth keys webhook`",
             )
         return value
 
@@ -345,7 +345,7 @@ def _sentence(fault: Any) -> str:
     if fault["type"] == "missing":
         return "is missing"
     if fault["type"] == "string_pattern_mismatch":
-        return "is empty, or contains characters that are not allowed"
+        return "is empty, too long, or contains characters that are not allowed"
     message = str(fault["msg"]).removeprefix("Value error, ")
     return message[0].lower() + message[1:]
 
