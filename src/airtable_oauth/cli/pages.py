@@ -17,7 +17,8 @@ from airtable_oauth.web.frontend import create_frontend
     "--airtable-api-url",
     default="https://api.airtable.com",
     show_default=True,
-    help="URL of Airtable's Web API, for --tokens browser.",
+    help="URL of Airtable's Web API, or of the simulator: pages with --tokens browser call it, and "
+    "the simulator's pictures come from it.",
 )
 def pages(port: int, api_url: str, airtable_api_url: str, tokens: str) -> None:
     """Serve the example pages on localhost, for a service that runs elsewhere."""
