@@ -227,11 +227,14 @@ class AirtableOAuth:
         """Import tokens that another system obtained for the same Airtable integration.
 
         That system must not refresh them any more. If the owner has a connection of the same
-        Airtable user, it gets these tokens, as after a login. Calls the `on_connected` hooks.
+        Airtable user, it gets these tokens, as after a login. Retries while the store does not
+        answer, however long that takes. Calls the `on_connected` hooks.
 
         Raises:
             errors.UpstreamError: the owner has a connection, and Airtable does not say at the
                 moment whether these tokens belong to the same user. Nothing is stored: try again.
+            errors.Unavailable: a record cannot be read, or the store failed at the end. The tokens
+                may or may not be stored.
         """
         return await self._vault.connections.get(
             await self._vault.grants.adopt(owner, tokens, data)

@@ -28,7 +28,7 @@ class AccessTokens:
     background: Background
     sleep: Sleep
     _being_marked: set[tuple[str, int]] = field(default_factory=set, init=False)
-    """Connections and generations that this process is just marking as accepted."""
+    """Connections and generations that this process is currently marking as accepted."""
 
     async def ensure_fresh(
         self,
@@ -98,7 +98,7 @@ class AccessTokens:
             task.add_done_callback(lambda _: self._being_marked.discard(attempt))
 
     async def _mark_accepted(self, record: StoredConnection) -> None:
-        """Best effort: without the note, another process passes on a 401 that it could mend."""
+        """Best effort: without the note, another process passes on a 401 that it could avoid."""
 
         def accepted(current: StoredConnection) -> StoredConnection | None:
             is_same = current.generation == record.generation

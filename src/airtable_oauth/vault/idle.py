@@ -42,8 +42,8 @@ async def renew_idle(
     is this machine's clock, in seconds since 1970.
 
     Raises:
-        ClockSkew: the store's clock and this machine's differ by more than a day, so it cannot be
-            told which connections are idle. Nothing was sent.
+        ClockSkew: the store's clock and this machine's differ by more than a day, so it is
+            unknown which connections are idle. Nothing was sent.
         ClientRefused: Airtable does not accept this service. The connections not yet
             yielded are unchanged.
         StoreUnavailable: the store does not answer.

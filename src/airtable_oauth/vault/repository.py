@@ -117,7 +117,7 @@ class ConnectionRepository:
     async def idle(self, clock: StoreClock, within: float) -> AsyncIterator[Found]:
         """The connections that are idle, as `StoredConnection.is_idle` defines it.
 
-        Only a few others are read from the store. Skips records like `all`.
+        Only a few others are read from the store. Like `all`, skips records that cannot be read.
         """
         async for found in self._scan(skip_ttl=ttl_unless_idle(within)):
             if found.record.is_idle(await clock.now(), within):
