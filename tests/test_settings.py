@@ -95,13 +95,16 @@ def test_redirect_uri_that_airtable_would_refuse(uri: str, message: str) -> None
     assert fault_lines(redirect_uri=uri) == [f"AIRTABLE_OAUTH_REDIRECT_URI: {message}"]
 
 
+SHORT_NAME = "must have 1 to 32 characters of a-z, 0-9 and -, and not begin with -"
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
         (
             "client_id",
             "with:colon",
-            "is empty, too long, or contains characters that are not allowed",
+            "is empty, or contains a space, a colon or characters that are not ASCII",
         ),
         ("client_secret", "tab\there", "contains characters that are not printable ASCII"),
         ("scopes", " ", "must name at least one scope"),
@@ -139,8 +142,10 @@ def test_redirect_uri_that_airtable_would_refuse(uri: str, message: str) -> None
         ("store_url", "postgresql:///name", NO_HOST),
         ("login_ttl", "601", "input should be less than or equal to 600"),
         ("upstream_timeout", "0", "input should be greater than 0"),
-        ("name", "Air table", "is empty, too long, or contains characters that are not allowed"),
-        ("name", "a" * 33, "is empty, too long, or contains characters that are not allowed"),
+        ("name", "Air table", SHORT_NAME),
+        ("name", "a" * 33, SHORT_NAME),
+        ("name", "-a", SHORT_NAME),
+        ("name", "", SHORT_NAME),
     ],
 )
 def test_faulty_setting_is_one_readable_line(field: str, value: str, message: str) -> None:

@@ -80,10 +80,10 @@ class Settings(BaseSettings):
             raise
         self._prefix = prefix
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] = "airtable"
+    name: str = "airtable"
     """Part of cookie names and store keys; lets two integrations share a host and a store"""
 
-    client_id: Annotated[str, Field(pattern=r"^[\x21-\x39\x3b-\x7e]+$")]
+    client_id: str
     """The integration's client ID"""
 
     client_secret: SecretStr = SecretStr("")
@@ -192,6 +192,24 @@ class Settings(BaseSettings):
             return value
         items = value.split() if info.field_name == "scopes" else value.split(",")
         return tuple(item.strip() for item in items if item.strip())
+
+    @field_validator("name")
+    @classmethod
+    def _short_name(cls, value: str) -> str:
+        _require(
+            re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", value) is not None,
+            "must have 1 to 32 characters of a-z, 0-9 and -, and not begin with -",
+        )
+        return value
+
+    @field_validator("client_id")
+    @classmethod
+    def _printable_client_id(cls, value: str) -> str:
+        _require(
+            re.fullmatch(r"[\x21-\x39\x3b-\x7e]+", value) is not None,
+            "is empty, or contains a space, a colon or characters that are not ASCII",
+        )
+        return value
 
     @field_validator("client_secret")
     @classmethod
@@ -344,8 +362,6 @@ def decode_webhook_secret(text: str) -> bytes:
 def _sentence(fault: Any) -> str:
     if fault["type"] == "missing":
         return "is missing"
-    if fault["type"] == "string_pattern_mismatch":
-        return "is empty, too long, or contains characters that are not allowed"
     message = str(fault["msg"]).removeprefix("Value error, ")
     return message[0].lower() + message[1:]
 
