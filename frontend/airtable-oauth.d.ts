@@ -35,7 +35,7 @@ export type Session = {
      */
     missingScopes: string[];
     /**
-     * When the access token expires. The service refreshes it before that.
+     * When the access token expires. With tokens on the server, each call gets a valid one.
      */
     expiresAt: Date;
     /**
@@ -157,7 +157,7 @@ export type ErrorBody = {
  * @property {{id: string, email: string | null} | null} user Who granted access, if known.
  * @property {string[]} scopes What was granted.
  * @property {string[]} missingScopes What was asked for and not granted.
- * @property {Date} expiresAt When the access token expires. The service refreshes it before that.
+ * @property {Date} expiresAt When the access token expires. With tokens on the server, each call gets a valid one.
  * @property {Date | null} reconnectBy When the user must reconnect if the app is not used until then: when the
  *   connection or this browser's session ends, whichever is first. Null if it is not known.
  */
@@ -214,8 +214,12 @@ export type ErrorBody = {
  * What went wrong. The message is a sentence for the person or, with `fix_config` and `fix_request`, for the
  * developer.
  *
- * `action` says what helps: `retry`; `restart_login`, `reconnect` or `renew`; `fix_config`, which only the
- * service's operator can do; `fix_request` if Airtable refuses this very request, so a retry would not help.
+ * `action` says what helps:
+ * - `retry`: the same call again
+ * - `restart_login`, `reconnect`: a new login, with `connect`
+ * - `renew`: the call `renew`, with tokens in the browser
+ * - `fix_config`: a change by the service's operator or the app's developer
+ * - `fix_request`: another request. Airtable refuses this very one, so a retry would not help
  */
 export declare class AirtableOAuthError extends Error {
     /** @type {Code} */
@@ -256,7 +260,8 @@ export type Options = {
      */
     timeout?: number;
     /**
-     * Where the state of a login is stored; `sessionStorage` by default.
+     * Where the state of a login is stored and, with `airtable-oauth-tokens.js`, the tokens;
+     * `sessionStorage` by default.
      */
     storage?: Storage;
 };
@@ -266,7 +271,8 @@ export type Options = {
  * @property {() => Record<string, string>} [headers] Called for each request to the service. Returns the headers
  *   that identify the user, if cookies do not, and `X-Airtable-Connection` if the user has several connections.
  * @property {number} [timeout] Milliseconds that a request may take; 30,000 by default.
- * @property {Storage} [storage] Where the state of a login is stored; `sessionStorage` by default.
+ * @property {Storage} [storage] Where the state of a login is stored and, with `airtable-oauth-tokens.js`, the tokens;
+ *   `sessionStorage` by default.
  */
 /**
  * The module's object, for a browser whose tokens are on the server.
@@ -471,7 +477,7 @@ export type Service = (path: string, options?: {
     signal?: AbortSignal;
 }) => Promise<any>;
 /**
- * The module's object, for any kind of connection, and what an addition to it needs.
+ * The module's object, for any kind of connection, and what `airtable-oauth-tokens.js` needs to add `renew`.
  *
  * @internal
  * @template {Connection} C
@@ -667,7 +673,8 @@ export type RequestOptions = {
 /** @internal @param {string} url @param {RequestInit} init */
 export declare function send(url: string, init: RequestInit): Promise<Response>;
 /**
- * An answer, if it has what is needed of it. Another server may answer in place of the service or of Airtable.
+ * The answer, if it has the property `name`. Otherwise another server may have answered in place of the service or
+ * of Airtable.
  *
  * @internal
  * @param {any} body

@@ -33,7 +33,7 @@
  * @property {{id: string, email: string | null} | null} user Who granted access, if known.
  * @property {string[]} scopes What was granted.
  * @property {string[]} missingScopes What was asked for and not granted.
- * @property {Date} expiresAt When the access token expires. The service refreshes it before that.
+ * @property {Date} expiresAt When the access token expires. With tokens on the server, each call gets a valid one.
  * @property {Date | null} reconnectBy When the user must reconnect if the app is not used until then: when the
  *   connection or this browser's session ends, whichever is first. Null if it is not known.
  */
@@ -98,8 +98,12 @@
  * What went wrong. The message is a sentence for the person or, with `fix_config` and `fix_request`, for the
  * developer.
  *
- * `action` says what helps: `retry`; `restart_login`, `reconnect` or `renew`; `fix_config`, which only the
- * service's operator can do; `fix_request` if Airtable refuses this very request, so a retry would not help.
+ * `action` says what helps:
+ * - `retry`: the same call again
+ * - `restart_login`, `reconnect`: a new login, with `connect`
+ * - `renew`: the call `renew`, with tokens in the browser
+ * - `fix_config`: a change by the service's operator or the app's developer
+ * - `fix_request`: another request. Airtable refuses this very one, so a retry would not help
  */
 export class AirtableOAuthError extends Error {
   /**
@@ -130,7 +134,8 @@ export class AirtableOAuthError extends Error {
  * @property {() => Record<string, string>} [headers] Called for each request to the service. Returns the headers
  *   that identify the user, if cookies do not, and `X-Airtable-Connection` if the user has several connections.
  * @property {number} [timeout] Milliseconds that a request may take; 30,000 by default.
- * @property {Storage} [storage] Where the state of a login is stored; `sessionStorage` by default.
+ * @property {Storage} [storage] Where the state of a login is stored and, with `airtable-oauth-tokens.js`, the tokens;
+ *   `sessionStorage` by default.
  */
 
 /**
@@ -210,7 +215,7 @@ function serverSession({ apiUrl, headers, service }) {
 }
 
 /**
- * The module's object, for any kind of connection, and what an addition to it needs.
+ * The module's object, for any kind of connection, and what `airtable-oauth-tokens.js` needs to add `renew`.
  *
  * @internal
  * @template {Connection} C
@@ -643,7 +648,7 @@ function waited(work, signal) {
   });
 }
 
-/** The longest delay of `setTimeout`. It takes a longer one, such as `Infinity`, for none. */
+/** The longest delay of `setTimeout`. A longer one, such as `Infinity`, would fire at once. */
 const LONGEST = 2 ** 31 - 1;
 
 /** @param {number} timeout Milliseconds. */
@@ -713,7 +718,7 @@ const isEnded = (failure) => failure instanceof AirtableOAuthError && failure.ac
 /** @param {string[]} parts */
 const pathOf = (...parts) => `/v0/${parts.map(encodeURIComponent).join("/")}`;
 
-/** Without its slash, what is given as a path would become a part of the host, which gets the access token. */
+/** Without its slash, a path would extend the host name in the URL, and another host would get the access token. */
 const notAPath = () => new AirtableOAuthError({
   error: "invalid_request",
   error_description: "The path of a request begins with a slash: /v0/…",
@@ -787,7 +792,8 @@ async function answerOf(response, expired) {
 }
 
 /**
- * An answer, if it has what is needed of it. Another server may answer in place of the service or of Airtable.
+ * The answer, if it has the property `name`. Otherwise another server may have answered in place of the service or
+ * of Airtable.
  *
  * @internal
  * @param {any} body
@@ -879,7 +885,7 @@ function openStorage(given, apiUrl) {
   /** @template T @param {(storage: Storage) => T} use @param {() => T} otherwise */
   function attempt(use, otherwise) {
     try {
-      return use(given ?? globalThis.sessionStorage); // a blocked one throws as soon as it is named
+      return use(given ?? globalThis.sessionStorage); // if the browser blocks it, even reading the property throws
     } catch {
       return otherwise();
     }
@@ -954,7 +960,10 @@ function createChanges(apiUrl) {
         channel = null;
       };
     },
-    /** Before a request: returns what to tell whether its answer shows a connection. A later change makes it out of date. */
+    /**
+     * Call this before a request. Returns a function to call with whether the answer shows a connection. It does
+     * nothing if the connection has begun or ended since.
+     */
     observer() {
       const before = count;
       return (/** @type {boolean} */ connected) => {

@@ -11,7 +11,7 @@ import { createRouter } from "./router.js";
  * @property {import("./airtable-oauth.js").AirtableOAuth & {renew?: () => Promise<void>}} oauth
  * @property {ReturnType<typeof createRouter>["navigate"]} navigate
  * @property {ReturnType<typeof createRouter>["back"]} back
- * @property {ReturnType<typeof createRouter>["show"]} show Create the page that is shown again, after its guard.
+ * @property {ReturnType<typeof createRouter>["show"]} show Ask the guard of the current path, and create its page again.
  * @property {ReturnType<typeof createRouter>["recheck"]} recheck
  * @property {ReturnType<typeof createRouter>["takeQuery"]} takeQuery
  * @property {() => Promise<void>} disconnect
@@ -85,7 +85,7 @@ const { navigate, back, show, recheck, takeQuery } = createRouter(byId("view"), 
 const app = { oauth, navigate, back, show, recheck, takeQuery, disconnect };
 
 /**
- * A page that needs an access token. If the token in this tab has expired, it can be refreshed in the page's place.
+ * A page that needs an access token. If the token in this tab has expired, a page that refreshes it is shown instead.
  *
  * @param {Route["load"]} load
  * @returns {Route["load"]}

@@ -7,7 +7,7 @@ export const oauth = await createClient();
 
 /** The callback route makes a session, so there the answer would be out of date. */
 let early = location.pathname === "/auth-callback" ? null : oauth.session();
-early?.catch(() => {}); // `session` fails in its place
+early?.catch(() => {}); // the caller of `session` gets the failure
 
 /** The session. The first call gets the answer to the request that is sent already. */
 export function session() {

@@ -28,7 +28,8 @@ export function createGuards(oauth) {
     },
 
     /**
-     * For the redirect from Airtable. A reload finds no parameters, and the login may be finished: the session knows.
+     * For the redirect from Airtable. After a reload the parameters are gone, and the login may be finished: the guard of
+     * `/` asks the session.
      *
      * @type {Guard}
      */

@@ -136,7 +136,8 @@ export function createRouter(outlet, routes, { failed, passed, changed }) {
   }
 
   /**
-   * Ask the guard of the page that is shown again. Returns whether it leads elsewhere. Calls at the same time are one.
+   * Ask the guard of the current page again. Returns whether another page is shown or loading, so that the caller has
+   * nothing left to do. Calls at the same time share one check.
    *
    * @returns {Promise<boolean>}
    */
@@ -161,7 +162,7 @@ export function createRouter(outlet, routes, { failed, passed, changed }) {
   }
 
   /**
-   * A guard leads elsewhere. `hasEnded` tells the page there that this was otherwise a moment ago.
+   * A guard leads elsewhere. `hasEnded` tells the page there whether the page before had a context, such as a session.
    *
    * @param {string} path
    * @param {Passage} passage

@@ -129,7 +129,7 @@ const FAILED_REQUEST = {
 /** What failed, as a sentence, and why. @param {string} what @param {Failure} failure */
 export const failedRequest = (what, { code = "", action = "" }) => `${what} ${own(FAILED_REQUEST, code) ?? otherFailure(code, action)}`;
 
-/** Why a request failed whose code has no words. @param {string} code Empty if it isn't a request that failed. @param {string} action */
+/** Why a request failed, if `FAILED_REQUEST` does not have its code. @param {string} code Empty if it isn't a request that failed. @param {string} action */
 function otherFailure(code, action) {
   if (code === "") return "Something went wrong on this page.";
   return action === "fix_config" ? `${NOT_SET_UP.title}. ${NOT_SET_UP.text}` : "Airtable returned an unexpected error.";

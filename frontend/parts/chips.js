@@ -5,7 +5,7 @@ import { firstCharacter } from "./formats.js";
 
 const MOST = 3; // items of a cell in the grid; the number of the others follows
 const ROOM = 27; // characters of a cell in the grid
-const FRAME = 3; // characters that a chip has room for beside its text
+const FRAME = 3; // the space around a chip's text, in characters
 
 /**
  * The items of a value in a row.
@@ -38,7 +38,7 @@ const lengthOf = (value) => typeof value === "string" ? value.length : value?.na
 /** @param {number} rest */
 const more = (rest) => rest > 0 && h("span", { class: "more", title: `${rest} more` }, `+${rest}`);
 
-/** Text among other items is set apart. @param {Content} content */
+/** Text gets a chip around it. An element stays as it is. @param {Content} content */
 const chip = (content) => typeof content === "string" ? h("span", { class: "chip", dir: "auto" }, content) : content;
 
 /** An option of a select. @param {string} name @param {{options?: any}} field */

@@ -1,7 +1,7 @@
 /** @typedef {import("../airtable-oauth.js").Field} Field */
 
 const NUMBERS = new Set(["number", "percent", "currency", "duration", "count", "autoNumber"]);
-/** Airtable does not sort by these, or by nothing that a person would expect. */
+/** Airtable cannot sort by these, or not in an order that a person would expect. */
 const UNSORTABLE = new Set(["multipleAttachments", "multipleRecordLinks", "button"]);
 
 /** Widths in rem, by type. @type {Record<string, number>} */
@@ -28,8 +28,8 @@ export const isSortable = (field) => !UNSORTABLE.has(field.type);
 const widthOf = (field) => Math.max(WIDTHS[typeOf(field)] ?? OTHER, Math.min(2.5 + field.name.length * .55, MOST_FOR_NAME));
 
 /**
- * The columns of a grid as CSS: their widths, and what they are together. All rows must have the same, so the
- * widths do not depend on what is in them.
+ * The columns of a grid as CSS: their widths, and the total. All rows must have the same widths, so these do not
+ * depend on what is in a row.
  *
  * @param {Field[]} fields
  */

@@ -7,7 +7,7 @@ import { showModal } from "./modal.js";
 /** A button that asks once, then ends the connection. @param {import("../app.js").App} app */
 export const disconnectButton = (app) => button("Disconnect", () => ask(app), { kind: "quiet" });
 
-/** Say what the disconnect costs. It is done only once the service has confirmed it. @param {import("../app.js").App} app */
+/** A dialog that says what a disconnect does. It closes once the service has confirmed the disconnect. @param {import("../app.js").App} app */
 function ask(app) {
   async function disconnect() {
     message.replaceChildren();

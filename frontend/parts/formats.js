@@ -30,7 +30,7 @@ export function formatNumber(value, precision, locale) {
   return withoutMinusZero(formatter(Intl.NumberFormat, locale, digits).format(value));
 }
 
-/** A part of one as percents. @param {number} value @param {number} [precision] @param {Locale} [locale] */
+/** A fraction as a percentage: 0.5 is 50%. @param {number} value @param {number} [precision] @param {Locale} [locale] */
 export const formatPercent = (value, precision = 0, locale) => `${formatNumber(value * 100, precision, locale)}%`;
 
 /** The sign comes first. @param {number} value @param {{symbol?: string, precision?: number}} [options] @param {Locale} [locale] */

@@ -20,7 +20,7 @@ export function showModal(dialog, onLeave) {
   });
   dialog.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || event.isComposing || event.defaultPrevented) return;
-    event.preventDefault(); // otherwise some browsers close it on the second time in any case
+    event.preventDefault(); // otherwise some browsers close it at the second Escape in any case
     onLeave();
   });
   dialog.addEventListener("cancel", (event) => {

@@ -14,7 +14,7 @@ import { copyButton } from "./copy-button.js";
  * @param {Field[]} options.fields
  * @param {AirtableRecord} options.record
  * @param {import("./links.js").Links} options.links
- * @param {string} options.address The record's in Airtable.
+ * @param {string} options.address The record's address in Airtable.
  * @param {(() => void) | null} options.onEdit
  * @returns {HTMLElement[]}
  */

@@ -6,7 +6,7 @@ import { failureText } from "./failure.js";
  * A button that gets a new access token for this tab.
  *
  * @param {import("../app.js").App} app
- * @param {() => unknown} then What to do with it.
+ * @param {() => unknown} then Called once the tab has the new token.
  * @param {"primary"} [kind]
  */
 export function refreshButton(app, then, kind) {

@@ -31,8 +31,8 @@ function expired(app, what, again) {
 }
 
 /**
- * A call says that the connection has ended. The guard of the page leads to the page that says so, unless the session
- * does not know it yet.
+ * A call says that the connection has ended. Ask the guard of the page, which then leads to the page that says so. If
+ * the session still counts as connected, say it here.
  *
  * @param {App} app
  */
