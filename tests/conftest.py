@@ -79,7 +79,7 @@ async def browser(
 
 @pytest.fixture
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turn coverage off in processes, because they are measured or there are many of them."""
+    """Turn coverage off in processes, because it would slow them down."""
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 

@@ -341,7 +341,7 @@ async def test_second_login_is_refused_where_airtable_does_not_say_who_it_is(hos
     assert await airtable.access_token(connection.id) == before
 
 
-async def test_second_login_asks_whose_the_first_was_where_airtable_did_not_say(host: Host) -> None:
+async def test_second_login_identifies_an_unknown_user_of_the_first(host: Host) -> None:
     """The result is one connection for one Airtable user, or two connections for two."""
     ann = host.user(host.app(host.integration()), "ann")
     callback = await ann.consent(user=0)

@@ -35,7 +35,7 @@ _COMMANDS = {
     "connections list": (0, ["connections", "list"]),
     "keys rotate": (1, ["keys", "rotate"]),
 }
-"""The commands, and which of the two keys is the first one then."""
+"""The commands, each with the index in `_KEYS` of the key that comes first in the setting."""
 
 Write = Callable[[dict[str, tuple[bytes, float]]], Awaitable[None]]
 

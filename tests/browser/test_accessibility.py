@@ -277,8 +277,8 @@ def test_forced_colours_show_the_open_table(page: Page, service: Stack) -> None:
     assert current[0] not in others
 
 
-def test_spinner_turns_for_the_others(page: Page, service: Stack) -> None:
-    """Otherwise the tests of less motion would prove nothing."""
+def test_spinner_turns_without_reduced_motion(page: Page, service: Stack) -> None:
+    """Otherwise the tests with reduced motion would prove nothing."""
     page.emulate_media(reduced_motion="no-preference")
     callback(page, service)
     assert page.evaluate("document.getAnimations().length") == 1

@@ -444,10 +444,10 @@ def test_back_closes_and_asks_before_changes_are_lost(page: Page, service: Stack
 
 
 @on_server
-def test_changes_outlast_the_way_back_of_a_browser_that_cannot_ask(
+def test_changes_survive_the_back_button_in_a_browser_that_cannot_ask(
     page: Page, service: Stack
 ) -> None:
-    """They are there again when the record is opened."""
+    """Without the Navigation API. They are there again when the record is opened."""
     page.add_init_script("delete globalThis.navigation")
     dialog = open_record(page, "Product launch", "Agree on list prices")
     edit(dialog)
@@ -619,7 +619,7 @@ THING = {"id": "rec1", "createdTime": "2026-01-05T00:00:00.000Z", "fields": {}}
 
 @on_server
 def test_record_is_loaded_and_a_failure_can_be_retried(page: Page, service: Stack) -> None:
-    """Its place is held meanwhile. `onClose` is called once."""
+    """The dialog opens before the record is there. `onClose` is called once."""
     open_start(page)
     unreachable = {"code": "unreachable", "action": "retry", "status": None}
     page.evaluate(OPEN, {"failures": [unreachable], "record": THING})
@@ -661,7 +661,7 @@ def test_record_that_is_gone_says_so(page: Page, service: Stack) -> None:
 
 @on_server
 def test_page_can_close_it_and_learns_of_edits(page: Page, service: Stack) -> None:
-    """It then closes without `onClose`. Names of fields and options may be those of properties."""
+    """It then closes without `onClose`. A field or an option may be called `constructor`."""
     open_start(page)
     page.evaluate(OPEN, {"failures": [], "record": THING})
     page.evaluate("answer()")

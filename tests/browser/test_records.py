@@ -187,7 +187,7 @@ def table_of(record_url: str) -> str:
     return record_url.rpartition("/")[0]
 
 
-def test_record_that_was_closed_is_not_on_the_way_back(page: Page, service: Stack) -> None:
+def test_back_button_does_not_open_a_closed_record_again(page: Page, service: Stack) -> None:
     """The keyboard alone opens and closes it. The focus returns to its row."""
     connect(page)
     open_base(page, "Product launch")
@@ -500,7 +500,7 @@ def columns(cells: Locator) -> list[tuple[float, float]]:
 def test_rows_are_of_one_height(
     chromium: Browser, service: Stack, *, touch: bool, height: int
 ) -> None:
-    """They are higher where fingers have to meet them."""
+    """They are higher on touch screens."""
     context = chromium.new_context(base_url=service.pages, has_touch=touch, is_mobile=touch)
     page = context.new_page()
     connect(page)
@@ -550,7 +550,7 @@ def test_hundred_columns_take_less_than_a_second(page: Page, service: Stack) -> 
     connect(page)
     made_up_table(page, service, fields, [cells] * 100)
     devtools = page.context.new_cdp_session(page)
-    devtools.send("Performance.enable", {"timeDomain": "threadTicks"})  # not those of others
+    devtools.send("Performance.enable", {"timeDomain": "threadTicks"})  # not other threads' time
 
     def worked() -> float:
         metrics = devtools.send("Performance.getMetrics")["metrics"]

@@ -12,7 +12,7 @@ test("A call ends after its timeout", async (t) => {
   assert.equal(failure.action, "retry");
 });
 
-test("A timeout of Infinity is none", async (t) => {
+test("With a timeout of Infinity, a call waits without a limit", async (t) => {
   const { url } = await serve(t, [{ json: SESSION, after: new Promise((resolve) => setTimeout(resolve, 30)) }]);
   assert.equal((await createAirtableOAuth({ apiUrl: url, timeout: Infinity }).session()).status, "connected");
 });
@@ -40,7 +40,7 @@ test("Trailing slashes of the address do not count", async (t) => {
   assert.equal(requests[0].url.pathname, "/base/session");
 });
 
-test("`session` has dates, and the earlier end", async (t) => {
+test("`session` has dates, and `reconnectBy` is the earlier of two ends", async (t) => {
   const { url } = await serve(t, [{ json: SESSION }, { json: { ...SESSION, reconnect_by: null, session_ends_at: null } }, NOT_CONNECTED]);
   const { session } = createAirtableOAuth({ apiUrl: url });
   assert.deepEqual(await session(), {
@@ -57,7 +57,7 @@ test("`session` has dates, and the earlier end", async (t) => {
   assert.equal(await session(), null);
 });
 
-test("Only writes have the header that makes a browser ask first", async (t) => {
+test("Only writes have the headers for which a browser sends a preflight", async (t) => {
   const { url, requests } = await serve(t, [{ json: { ...SESSION, bases: [], connections: [] } }]);
   const { session, request, disconnect, bases, connections, records } = createAirtableOAuth({ apiUrl: url });
   await session();

@@ -11,7 +11,7 @@ test("every column but the first is as wide as its type and its name need", () =
   assert.equal(width, "calc(var(--first) + 20rem)");
 });
 
-test("a computed field is shown like its result", () => {
+test("a computed field holds numbers if its result does, but a lookup does not", () => {
   assert.equal(isNumeric(field("formula", { result: { type: "currency" } })), true);
   assert.equal(isNumeric(field("rollup", { result: { type: "singleLineText" } })), false);
   assert.equal(isNumeric(field("multipleLookupValues", { result: { type: "number" } })), false);

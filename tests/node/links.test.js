@@ -59,7 +59,7 @@ test("a request has at most a hundred ids", async () => {
   assert.deepEqual(requests.map((each) => each.filterByFormula.split(",").length), [100, 100, 30]);
 });
 
-test("a record that is not there has no name, nor has one of an unknown table", async () => {
+test("a missing record has no name, and neither has a record of an unknown table", async () => {
   const { links, requests } = watched();
   assert.deepEqual(await links.names("tbl1", ["gone", "a"]), [null, "Name A"]);
   assert.deepEqual(await links.names("tblUnknown", ["a"]), [null]);

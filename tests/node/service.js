@@ -58,7 +58,7 @@ export function define(t, name, value) {
   });
 }
 
-/** A `Storage` with the same behaviour. */
+/** A `Storage` in memory. */
 export function createStorage() {
   const entries = new Map();
   return {
