@@ -1,7 +1,9 @@
 """The pages as files: compressed, revalidated, and under a CSP."""
 
 import gzip
+import re
 from collections.abc import AsyncIterator
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -72,3 +74,34 @@ async def test_script_has_no_csp(browser: httpx.AsyncClient, path: str) -> None:
     again = await browser.get(path, headers={"If-None-Match": answer.headers.get("etag", "x")})
     assert "content-security-policy" not in answer.headers
     assert "content-security-policy" not in again.headers
+
+
+async def test_first_view_loads_no_module_late(browser: httpx.AsyncClient) -> None:
+    """The document names every module of the login page, so none waits for another to import it."""
+    page = (await browser.get("/", headers=_PAGE_HEADERS)).text
+    named = set(re.findall(r'(?:modulepreload" href|module" src)="([^"]+)"', page))
+    needed: set[str] = set()
+    found = ["/early.js", "/app.js", "/airtable-oauth.js", "/pages/login.js"]
+    while found:
+        path = found.pop()
+        if path not in needed:
+            needed.add(path)
+            script = (await browser.get(path)).text
+            imports = re.findall(r'^import (?:[^"]* from )?"([^"]+)";', script, re.MULTILINE)
+            found += [urljoin(path, each) for each in imports]
+    assert named == needed
+
+
+async def test_first_view_is_small(browser: httpx.AsyncClient) -> None:
+    """On a slow network each kilobyte, and each file, is a part of the time until it is usable."""
+    page = await browser.get("/", headers=_PAGE_HEADERS)
+    paths = ["/", *re.findall(r'<(?:link|script)[^>]* (?:href|src)="(/[^"]+)"', page.text)]
+    sizes = []
+    for path in paths:
+        async with browser.stream("GET", path, headers=_PAGE_HEADERS) as answer:
+            body = b"".join([part async for part in answer.aiter_raw()])
+        sizes.append(
+            len(body) + sum(len(name) + len(value) + 4 for name, value in answer.headers.raw)
+        )
+    assert len(paths) == len(set(paths)) <= 25
+    assert sum(sizes) <= 42_000
