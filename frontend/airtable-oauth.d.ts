@@ -81,7 +81,7 @@ export type RecordPage = {
 export type CallOptions = {
     /**
      * Cancels the call, which then rejects with the signal's reason. `finish`,
-     * `disconnect` and `renew` go on even so, because tokens could get lost; only the waiting ends.
+     * `disconnect` and `renew` go on even so, because stopping them halfway could lose tokens; only the waiting ends.
      */
     signal?: AbortSignal;
 };
@@ -170,7 +170,7 @@ export type ErrorBody = {
 /**
  * @typedef {object} CallOptions
  * @property {AbortSignal} [signal] Cancels the call, which then rejects with the signal's reason. `finish`,
- *   `disconnect` and `renew` go on even so, because tokens could get lost; only the waiting ends.
+ *   `disconnect` and `renew` go on even so, because stopping them halfway could lose tokens; only the waiting ends.
  */
 /**
  * @typedef {object} CellOptions

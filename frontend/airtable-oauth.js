@@ -48,7 +48,7 @@
 /**
  * @typedef {object} CallOptions
  * @property {AbortSignal} [signal] Cancels the call, which then rejects with the signal's reason. `finish`,
- *   `disconnect` and `renew` go on even so, because tokens could get lost; only the waiting ends.
+ *   `disconnect` and `renew` go on even so, because stopping them halfway could lose tokens; only the waiting ends.
  */
 
 /**
@@ -961,8 +961,8 @@ function createChanges(apiUrl) {
       };
     },
     /**
-     * Call this before a request. Returns a function to call with whether the answer shows a connection. It does
-     * nothing if the connection has begun or ended since.
+     * Call this before a request. Returns a function: call it with true if the answer shows a connection, otherwise
+     * with false. It does nothing if the connection has begun or ended since.
      */
     observer() {
       const before = count;

@@ -8,7 +8,7 @@
 const HOME = "/login-success";
 
 /**
- * The guards of the pages. Each asks for the session, and decides whether its page may be shown. A guard that gets
+ * The guards of the pages. Each decides whether its page may be shown. A guard that asks for the session and gets
  * no answer fails: it does not guess.
  *
  * @param {{session: () => Promise<Session | null>}} oauth
@@ -29,7 +29,7 @@ export function createGuards(oauth) {
 
     /**
      * For the redirect from Airtable. After a reload the parameters are gone, and the login may be finished: the guard of
-     * `/` asks the session.
+     * `/` asks for the session.
      *
      * @type {Guard}
      */

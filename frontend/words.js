@@ -68,7 +68,7 @@ export const unconfirmedLogin = (failure) => ({
 const CHECK_INTERNET = "Check your internet connection, then try again.";
 const SERVER_TROUBLE = "It may have a problem right now. Try again in a moment.";
 
-/** What of a failure may be shown or kept in the history. @param {any} failure */
+/** The fields of a failure that may be shown or kept in the history. @param {any} failure */
 export const failureOf = ({ code, action, requestId = null, message = "" }) => ({ code, action, requestId, message });
 
 /** Whether no retry helps. @param {Failure} failure */

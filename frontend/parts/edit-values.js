@@ -76,7 +76,7 @@ function bareNumber({ type, options }, text) {
   return rest.replace(/[\s'’]/g, "").replace("−", "-");
 }
 
-/** Whether the digits before the decimal point have no groups, or right ones. @param {string} text @param {string} group */
+/** Whether the digits before the decimal point have no groups, or valid ones. @param {string} text @param {string} group */
 function isWhole(text, group) {
   const parts = text.split(group);
   if (!parts.every((part) => /^\d*$/.test(part))) return false;

@@ -2,8 +2,8 @@
  * @typedef {import("../airtable-oauth.js").AirtableRecord} AirtableRecord
  * @typedef {import("../airtable-oauth.js").RecordPage} RecordPage
  * @typedef {{field: string, direction: "asc" | "desc"} | null} Sort
- * @typedef {{number: number, sort: Sort, isFresh?: boolean}} Wanted A page, counted from 0. `isFresh`: of a new
- *   listing, whose earlier pages are read first.
+ * @typedef {{number: number, sort: Sort, isFresh?: boolean}} Wanted A page, counted from 0. `isFresh`: begin a
+ *   new listing, and read its pages from the first to this one.
  * @typedef {{records: AirtableRecord[], number: number, sort: Sort, hasNext: boolean, readAt: Date}} Page
  */
 

@@ -1,6 +1,6 @@
 /**
- * Scroll a table's head and body sideways together. They scroll apart from each other because the head must not be
- * inside the body's scroll container: it could not be sticky to the page.
+ * Scroll a table's head and body sideways together. They are two scroll containers, because a head inside the body's
+ * could not be sticky to the page.
  *
  * @param {HTMLElement} frame Gets `data-before` and `data-after` while there is more on that side.
  * @param {HTMLElement} head
