@@ -51,7 +51,7 @@ export function numberText(field, value, locale) {
 export function parseNumber(field, text, locale) {
   const { group, decimal } = marks(locale);
   const precision = precisionOf(field);
-  const bare = bareNumber(field, text);
+  const bare = bareNumber(field, withLatinDigits(text, locale));
   if (bare === "") return { value: null };
   const [sign, digits] = bare.startsWith("-") ? ["-", bare.slice(1)] : ["", bare];
   const [whole, decimals = "", ...rest] = digits.split(decimal);
@@ -73,7 +73,17 @@ export function parseNumber(field, text, locale) {
 function bareNumber({ type, options }, text) {
   const symbol = type === "percent" ? "%" : type === "currency" ? options?.symbol : null;
   const rest = symbol ? text.split(symbol).join("") : text;
-  return rest.replace(/[\s'’]/g, "").replace("−", "-");
+  return rest.replace(/[\s'’\u061c\u200e\u200f]/g, "").replace("−", "-"); // with marks of the writing direction
+}
+
+/** A text with Latin digits and their marks, also if the language writes numbers with digits of its own. @param {string} text @param {string} [locale] */
+function withLatinDigits(text, locale) {
+  const digits = new Intl.NumberFormat(locale, { useGrouping: false }).format(9876543210);
+  if (digits === "9876543210") return text;
+  const [own, latin] = [marks(locale, {}), marks(locale)];
+  const replaced = new Map([[own.decimal, latin.decimal], [own.group, latin.group]]);
+  [...digits].forEach((digit, place) => replaced.set(digit, String(9 - place)));
+  return [...text].map((character) => replaced.get(character) ?? character).join("");
 }
 
 /** Whether the digits before the decimal point have no groups, or valid ones. @param {string} text @param {string} group */
@@ -94,9 +104,14 @@ function shifted(value, places) {
   return /e/.test(String(value)) ? value * 10 ** places : Number(`${value}e${places}`);
 }
 
-/** How a language writes numbers. @param {string} [locale] */
-function marks(locale) {
-  const parts = new Intl.NumberFormat(locale, { numberingSystem: "latn" }).formatToParts(1234567.5);
+/**
+ * How a language writes numbers: with Latin digits or, if `digits` is empty, with its own.
+ *
+ * @param {string} [locale]
+ * @param {{numberingSystem?: string}} [digits]
+ */
+function marks(locale, digits = { numberingSystem: "latn" }) {
+  const parts = new Intl.NumberFormat(locale, digits).formatToParts(1234567.5);
   /** @param {string} type @param {string} otherwise */
   const mark = (type, otherwise) => parts.find((part) => part.type === type)?.value ?? otherwise;
   const group = mark("group", ",");

@@ -61,6 +61,17 @@ test("a decimal comma is read as such where people write one", () => {
   assert.equal(numberText(field("currency", {}), 1234.5, "de-DE"), "1234,50");
 });
 
+for (const locale of ["ar-EG", "fa-IR", "mr-IN", "de-DE"]) {
+  test(`a number may have the digits and marks that ${locale} shows it with`, () => {
+    for (const value of [0, 1234.5, -1234567.25]) {
+      assert.deepEqual(parsed("number", {}, value.toLocaleString(locale), locale), { value });
+    }
+    const { problem } = parsed("number", {}, "x", locale);
+    const example = problem.replace("Enter a number, such as ", "").slice(0, -1);
+    assert.deepEqual(parsed("number", {}, example, locale), { value: 1234.5 });
+  });
+}
+
 for (const [type, options, value, text] of [
   ["number", {}, undefined, ""],
   ["number", {}, null, ""],
