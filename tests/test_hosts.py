@@ -162,6 +162,20 @@ def error_of(response: httpx.Response) -> tuple[int, str]:
     return response.status_code, response.json()["error"]
 
 
+async def test_store_that_fails_while_reconnecting_loses_no_tokens(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    """The code is spent by then, so the connection is read again until the store answers."""
+    faulty = FaultyStore(store, under="airtable:connection")
+    host = Host(make_simulator(users=3), store, clock)
+    ann = host.user(host.app(host.integration(store=faulty, unencrypted=True)), "ann")
+    made = await ann.connect()
+    callback = await ann.consent(connection=made["id"])
+    faulty.lost = {"get"}
+    assert (await ann.finish(callback)).status_code == 201
+    assert faulty.lost == set()
+
+
 async def test_connection_belongs_to_the_hosts_user(host: Host) -> None:
     """The library sets no cookie. Other users cannot use the connection, even by its id."""
     app = host.app(host.integration())

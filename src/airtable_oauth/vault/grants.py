@@ -1,12 +1,14 @@
 """Decides which connection gets the tokens of a login."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from airtable_oauth.background import until_stored
 from airtable_oauth.encoding import RandomBytes, base64url
-from airtable_oauth.errors import AirtableOAuthError
+from airtable_oauth.errors import AirtableOAuthError, NotConnected, OtherUser, UnreadableRecord
 from airtable_oauth.oauth.login import StoredTokens
 from airtable_oauth.oauth.login_record import LoginContext
 from airtable_oauth.oauth.protocol import TokenSet
@@ -16,6 +18,7 @@ from airtable_oauth.vault.events import Event, Hooks
 from airtable_oauth.vault.identity import Identities
 from airtable_oauth.vault.lifecycle import Lifecycle
 from airtable_oauth.vault.model import Connection, StoredConnection
+from airtable_oauth.vault.owners import user_id_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,14 @@ class Grants:
             NotConnected, OtherUser, UpstreamError: see `Lifecycle.reconnect`.
             UpstreamError: see `Lifecycle.connect`.
         """
-        if context.connection_id is not None:
-            record = await self._reconnect(context.connection_id, tokens, context)
-        elif context.owner is not None:
-            record = await self._connect(context.owner, tokens, context.data)
+        if context.owner is None:
+            record = await self._connect_session(context.connection_id, tokens)
+        elif context.connection_id is not None:
+            record = await self._reconnect(
+                context.owner, context.connection_id, tokens, context.data
+            )
         else:
-            owner = f"session:{base64url(self.random(16))}"
-            record = await self._create(owner, tokens, keep_seconds=self.session_seconds)
+            record = await self._connect(context.owner, tokens, context.data)
         return StoredTokens(record.id, partial(self._emit_connected, record))
 
     async def adopt(self, owner: str, tokens: TokenSet, data: Any) -> str:
@@ -61,19 +65,46 @@ class Grants:
         await self._emit_connected(record)
         return record.id
 
+    async def _connect_session(
+        self, connection_id: str | None, tokens: TokenSet
+    ) -> StoredConnection:
+        """Store the tokens in the connection of the browser's session, if it has one.
+
+        They go into a new connection if another Airtable user granted access, or if Airtable does
+        not say who did.
+        """
+        if connection_id is not None:
+            with suppress(NotConnected, OtherUser, UnreadableRecord):
+                return await self._reconnect_session(connection_id, tokens)
+        owner = f"session:{base64url(self.random(16))}"
+        return await self._create(owner, tokens, keep_seconds=self.session_seconds)
+
+    async def _reconnect_session(self, connection_id: str, tokens: TokenSet) -> StoredConnection:
+        user = await self.identities.user_of(tokens)
+        connection = await self._identified(connection_id)
+        if user is None or user.id != user_id_of(connection.user):
+            raise OtherUser
+        return await self.lifecycle.reconnect(
+            connection_id,
+            owner=connection.owner,
+            tokens=tokens,
+            user=user,
+            keep_seconds=self.session_seconds,
+        )
+
     async def _reconnect(
-        self, connection_id: str, tokens: TokenSet, context: LoginContext
+        self, owner: str, connection_id: str, tokens: TokenSet, data: Any
     ) -> StoredConnection:
         """Ask Airtable for the user first: a user must not end up with another user's bases."""
-        connection = await self.connections.owned(context.owner or "", connection_id)
+        connection = await self._read(partial(self.connections.owned, owner, connection_id))
         if connection.user is None and not self.allow_other_user:
             await self._identify(connection_id)
         return await self.lifecycle.reconnect(
             connection_id,
-            owner=context.owner,
+            owner=owner,
             tokens=tokens,
             user=await self.identities.user_of(tokens),
-            data=context.data,
+            data=data,
             allow_other_user=self.allow_other_user,
         )
 
@@ -97,6 +128,19 @@ class Grants:
         for connection in await self.connections.of(owner):
             if connection.user is None:
                 await self._identify(connection.id)
+
+    async def _identified(self, connection_id: str) -> Connection:
+        """The connection, with its user if Airtable says who that is."""
+        read = partial(self.connections.get, connection_id)
+        connection = await self._read(read)
+        if connection.user is not None:
+            return connection
+        await self._identify(connection_id)
+        return await self._read(read)
+
+    async def _read(self, read: Callable[[], Awaitable[Connection]]) -> Connection:
+        """Read until the store answers: the code is spent, and its tokens must be stored."""
+        return await until_stored(read, self.lifecycle.sleep)
 
     async def _identify(self, connection_id: str) -> None:
         with suppress(AirtableOAuthError):  # if it has ended, its user can no longer be found out

@@ -130,16 +130,17 @@ class Lifecycle:
         self,
         connection_id: str,
         *,
-        owner: str | None,
+        owner: str,
         tokens: TokenSet,
         user: User | None,
         data: Any = None,
         allow_other_user: bool = False,
+        keep_seconds: float | None = None,
     ) -> StoredConnection:
         """Give a connection the tokens of a new login, even if it has ended.
 
-        `user` granted access; it is None if Airtable does not say who did. Retries until the tokens
-        are stored, as `create` does.
+        `user` granted access; it is None if Airtable does not say who did. `keep_seconds` is as for
+        `create`. Retries until the tokens are stored, as `create` does.
 
         Raises:
             NotConnected: the owner has no such connection, or not any more.
@@ -163,28 +164,27 @@ class Lifecycle:
                 renewed = login.renewed(found.record, now)
                 if not allow_other_user:
                     renewed = replace(renewed, user=user or found.record.user)
+                if keep_seconds is not None:
+                    renewed = renewed.kept_until(now + keep_seconds)
                 if await self.repository.replace(renewed, now, version=found.version):
                     return renewed
             raise StoreUnavailable(cause="contention")
 
         record = await until_stored(store, self.sleep)
-        await until_stored(partial(self.owners.note, record), self.sleep)
+        if record.keep_until is None:
+            await until_stored(partial(self.owners.note, record), self.sleep)
         return record
 
     async def prolong(self, connection_id: str, until: float) -> None:
-        """Keep the connection of a session at least until this time, in seconds since 1970.
-
-        A time earlier than the one already stored has no effect: of several sessions that share a
-        connection, the longest counts. Connections of owners have no end, and are not changed.
+        """Keep the connection of a session at least until this time; see `kept_until`.
 
         Raises:
             Unavailable: the store does not answer.
         """
 
         def prolonged(current: StoredConnection) -> StoredConnection | None:
-            if current.keep_until is None or current.keep_until >= until:
-                return None
-            return replace(current, keep_until=until)
+            kept = current.kept_until(until)
+            return None if kept is current else kept
 
         await self.repository.update(connection_id, prolonged, self.clock, self.sleep)
 

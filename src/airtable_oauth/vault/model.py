@@ -135,6 +135,16 @@ class StoredConnection:
             **fields,
         )
 
+    def kept_until(self, until: float) -> "StoredConnection":
+        """The connection of a session, kept at least until this time, in seconds since 1970.
+
+        A time earlier than its own has no effect: of several sessions that share a connection, the
+        longest counts. Connections of owners have no end, and stay as they are.
+        """
+        if self.keep_until is None or self.keep_until >= until:
+            return self
+        return replace(self, keep_until=until)
+
     def seconds_to_keep(self, now: float) -> float:
         """Its time to live in the store."""
         if self.keep_until is not None:

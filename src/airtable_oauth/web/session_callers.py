@@ -45,9 +45,10 @@ class SessionCallers:
     async def owner(self) -> None:
         """Sessions have no owner."""
 
-    async def login_context(self) -> LoginContext:
-        """Each login is for a new connection."""
-        return LoginContext()
+    async def login_context(self, request: Request) -> LoginContext:
+        """A login may reconnect the connection of the browser's session; see `Grants.accept`."""
+        session = await self._previous_session(request)
+        return LoginContext(connection_id=None if session is None else session.connection_id)
 
     async def connection_id(self, request: Request) -> str:
         """The connection of the browser's session.
@@ -73,9 +74,10 @@ class SessionCallers:
     async def log_in(
         self, login: CompletedLogin, request: Request, response: Response
     ) -> Connection:
-        """Begin a session on the connection of a login, unless the browser has one on it already.
+        """Begin a session on the connection of a login, unless it began the browser's session.
 
-        The browser's previous connection is disconnected: nothing else refers to it.
+        The browser's previous session ends. So does its connection, if the login is for another
+        one: nothing else refers to it.
 
         Raises:
             LoginNotFound: the connection has ended since (such a login must not replace a session
@@ -83,14 +85,14 @@ class SessionCallers:
         """
         connection = await self._require_alive(login)
         previous = await self._previous_session(request)
-        if previous is not None and previous.connection_id == login.connection_id:
+        if previous is not None and previous.login_key == login.key:
             return connection
         await self._logins.count_session(login)
         session_id = await self._sessions.create(
             connection_id=login.connection_id, login_key=login.key
         )
         if previous is not None:
-            await self._end_previous(previous, request)
+            await self._end_previous(previous, login, request)
         self._cookie.set(response, session_id)
         return connection
 
@@ -128,13 +130,16 @@ class SessionCallers:
             return await self._session(request)
         return None
 
-    async def _end_previous(self, previous: Session, request: Request) -> None:
-        """Disconnect what the browser used before this login.
+    async def _end_previous(
+        self, previous: Session, login: CompletedLogin, request: Request
+    ) -> None:
+        """End the session that the browser had before this login, and its connection.
 
         The session is ended last: if the store fails before, a repeated callback finds it.
         """
-        with suppress(NotConnected):
-            await self._lifecycle.disconnect(previous.connection_id)
+        if previous.connection_id != login.connection_id:
+            with suppress(NotConnected):
+                await self._lifecycle.disconnect(previous.connection_id)
         await self._end(request)
 
     async def _end(self, request: Request) -> None:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from airtable_oauth.app import create_app
-from airtable_oauth.simulator import Fault, Simulator
+from airtable_oauth.simulator import Fault, Simulator, some_users
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import (
     CSRF,
@@ -16,6 +16,7 @@ from tests.helpers import (
     begin,
     consent,
     make_settings,
+    make_simulator,
     query_of,
 )
 from tests.world import FaultyStore
@@ -31,6 +32,14 @@ async def finish(browser: httpx.AsyncClient, parameters: dict[str, str]) -> http
     return await browser.post("/session", json=parameters, headers=CSRF)
 
 
+async def two_logins(
+    browser: httpx.AsyncClient, simulator: Simulator
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The callbacks of two logins that began before the browser had a session, as in two tabs."""
+    urls = [await begin(browser, return_to="/first"), await begin(browser)]
+    return await consent(simulator, urls[0]), await consent(simulator, urls[1])
+
+
 async def log_out(browser: httpx.AsyncClient) -> httpx.Response:
     return await browser.delete("/session", headers=CSRF)
 
@@ -42,8 +51,13 @@ def error_of(response: httpx.Response) -> tuple[int, str, str]:
 
 async def live_connections(store: MemoryStore) -> int:
     """How many connections hold tokens."""
-    entries = [await store.get(key) async for key in store.scan("airtable:connection")]
-    return sum(entry is not None and b"access_token" in entry.value for entry in entries)
+    return len(await connection_ids(store))
+
+
+async def connection_ids(store: MemoryStore) -> set[str]:
+    """The keys of the connections that hold tokens."""
+    entries = {key: await store.get(key) async for key in store.scan("airtable:connection")}
+    return {key for key, entry in entries.items() if entry and b"access_token" in entry.value}
 
 
 def browser_at(store: FaultyStore, simulator: Simulator, clock: FakeClock) -> httpx.AsyncClient:
@@ -147,6 +161,115 @@ async def test_every_login_gives_a_new_id(browser: httpx.AsyncClient, simulator:
     assert (await browser.get("/session")).status_code == 200
 
 
+async def test_login_of_the_same_user_keeps_the_connection(
+    browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore
+) -> None:
+    """A person who chooses other bases, or reconnects, keeps the connection under its id."""
+    await log_in(browser, simulator)
+    known = await connection_ids(store)
+    await log_in(browser, simulator)
+    assert await connection_ids(store) == known
+    simulator.vault.revoke_all()
+    assert error_of(await browser.get("/airtable/v0/meta/whoami"))[1] == "reconnect_required"
+    await log_in(browser, simulator)
+    assert await connection_ids(store) == known
+    assert (await browser.get("/session")).json()["status"] == "connected"
+    assert (await browser.get("/airtable/v0/meta/whoami")).status_code == 200
+
+
+async def test_reconnecting_begins_a_whole_session(
+    browser: httpx.AsyncClient, simulator: Simulator, clock: FakeClock
+) -> None:
+    """It lasts as long as after the first login, and not only as long as the one before."""
+    await log_in(browser, simulator)
+    for _ in range(5):
+        clock.advance(10 * 86400)
+        await browser.get("/session")
+    await log_in(browser, simulator)
+    clock.advance(13 * 86400)
+    assert (await browser.get("/session")).status_code == 200
+
+
+@pytest.mark.parametrize("simulator", [make_simulator(users=2)])
+async def test_login_of_another_user_replaces_the_connection(
+    browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore
+) -> None:
+    """The connection of the first user never gets the second user's tokens."""
+    first, second = [user.id for user in some_users(2)]
+    await finish(browser, await consent(simulator, await begin(browser), user=first))
+    known = await connection_ids(store)
+    await finish(browser, await consent(simulator, await begin(browser), user=second))
+    assert (await browser.get("/session")).json()["user"]["id"] == second
+    assert await connection_ids(store) & known == set()
+    assert await live_connections(store) == 1
+
+
+async def test_login_of_an_unknown_user_replaces_the_connection(
+    browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore
+) -> None:
+    """If Airtable does not say who granted access, the tokens may be another user's."""
+    await log_in(browser, simulator)
+    known = await connection_ids(store)
+    parameters = await consent(simulator, await begin(browser))
+    simulator.faults.add(Fault("/v0/meta/whoami", status=503, times=10))
+    assert (await finish(browser, parameters)).status_code == 201
+    assert await connection_ids(store) & known == set()
+
+
+async def test_connection_of_an_unknown_user_is_replaced(
+    browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore
+) -> None:
+    """It has ended, so Airtable can no longer be asked whose it was. It may be another user's."""
+    simulator.faults.add(Fault("/v0/meta/whoami", status=503, times=2))
+    await log_in(browser, simulator)
+    known = await connection_ids(store)
+    simulator.vault.revoke_all()
+    simulator.faults.clear()
+    await log_in(browser, simulator)
+    assert await connection_ids(store) & known == set()
+    assert await live_connections(store) == 1
+
+
+async def test_connection_of_an_unknown_user_is_kept_once_the_user_is_known(
+    browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore
+) -> None:
+    """Its own token tells whose it is."""
+    simulator.faults.add(Fault("/v0/meta/whoami", status=503, times=2))
+    await log_in(browser, simulator)
+    simulator.faults.clear()
+    known = await connection_ids(store)
+    await log_in(browser, simulator)
+    assert await connection_ids(store) == known
+
+
+async def test_store_that_fails_while_reconnecting_loses_no_tokens(
+    simulator: Simulator, store: MemoryStore, clock: FakeClock
+) -> None:
+    """The code is spent by then, so the connection is read again until the store answers."""
+    faulty = FaultyStore(store, under="airtable:connection")
+    async with browser_at(faulty, simulator, clock) as browser:
+        await log_in(browser, simulator)
+        known = await connection_ids(store)
+        parameters = await consent(simulator, await begin(browser))
+        faulty.lost = {"get"}
+        assert (await finish(browser, parameters)).status_code == 201
+        assert faulty.lost == set()
+    assert await connection_ids(store) == known
+
+
+async def test_login_after_a_disconnect_meanwhile_makes_a_new_connection(
+    browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore
+) -> None:
+    """In another tab, say. What was disconnected stays disconnected."""
+    await log_in(browser, simulator)
+    known = await connection_ids(store)
+    parameters = await consent(simulator, await begin(browser))
+    await log_out(browser)
+    assert (await finish(browser, parameters)).status_code == 201
+    assert await connection_ids(store) & known == set()
+    assert await live_connections(store) == 1
+
+
 async def test_state_is_not_accepted_as_a_session_nor_a_session_as_a_state(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
@@ -221,9 +344,9 @@ async def test_old_callback_leaves_the_current_session_alone(
     browser: httpx.AsyncClient, simulator: Simulator
 ) -> None:
     """Posting the first of two callbacks again must not disconnect the second login."""
-    first = await consent(simulator, await begin(browser, return_to="/first"))
+    first, second = await two_logins(browser, simulator)
     await finish(browser, first)
-    await log_in(browser, simulator)
+    await finish(browser, second)
     answer = await finish(browser, first)
     assert error_of(answer) == (400, "login_not_found", "restart_login")
     assert answer.json()["return_to"] == "/first"
@@ -269,8 +392,8 @@ async def test_store_that_fails_while_the_previous_session_ends_orphans_nothing(
     """The repeat disconnects the previous connection, unless that has already happened."""
     faulty = FaultyStore(store)
     async with browser_at(faulty, simulator, clock) as browser:
-        await log_in(browser, simulator)
-        parameters = await consent(simulator, await begin(browser))
+        first, parameters = await two_logins(browser, simulator)
+        await finish(browser, first)
         faulty.failing = {("connection" if verb == "replace" else "session", verb)}
         assert error_of(await finish(browser, parameters)) == (503, "store_unavailable", "retry")
         faulty.failing = set()
