@@ -606,6 +606,27 @@ async def test_current_client_of_a_session(host: Host) -> None:
     assert (await person.get("/connections")).status_code == 404
 
 
+async def test_route_that_acts_in_two_sessions(host: Host) -> None:
+    """A route of the host may use two integrations. The browser has a session of each."""
+    sales, support = (host.integration(owner=None, settings={"name": n}) for n in ("sales", "help"))
+    app = FastAPI()
+    app.include_router(sales.router, prefix="/sales")
+    app.include_router(support.router, prefix="/help")
+
+    @app.get("/both")
+    async def both(
+        one: Annotated[Connection, Depends(sales.current_connection)],
+        other: Annotated[Connection, Depends(support.current_connection)],
+    ) -> list[str | None]:
+        return [each.user.email if each.user else None for each in (one, other)]
+
+    person = host.user(app, None, "/sales")
+    await person.connect(user=0)
+    assert (await person.client.get("/both")).status_code == 401
+    await replace(person, prefix="/help").connect(user=1)
+    assert (await person.client.get("/both")).json() == ["mina@example.com", "user1@example.com"]
+
+
 async def test_beside_the_hosts_middleware_lifespan_and_logging(host: Host) -> None:
     """This also holds in a mounted app, and changes nothing global."""
     events: list[str] = []

@@ -17,8 +17,6 @@ from airtable_oauth.web.csrf import refuse_cross_site
 from airtable_oauth.web.route import CookieRoute, with_origins
 from airtable_oauth.web.sessions import Session, Sessions
 
-_SESSION = "airtable_oauth.session"
-
 
 class SessionCallers:
     """Browsers. The session of a browser has one connection."""
@@ -35,6 +33,8 @@ class SessionCallers:
     ) -> None:
         """`origins`: those whose pages may send requests with the session's cookie."""
         self._cookie = cookie
+        # Named, because a route of a host may use several integrations.
+        self._known = f"airtable_oauth.session.{cookie.name}"
         self._sessions = sessions
         self._logins = logins
         self._connections = connections
@@ -147,7 +147,7 @@ class SessionCallers:
 
     async def _session(self, request: Request) -> Session:
         """The browser's session. A request reads it once."""
-        known: Session | None = request.scope.get(_SESSION)
+        known: Session | None = request.scope.get(self._known)
         if known is not None:
             return known
         notes = notes_of(request.scope)
@@ -156,5 +156,5 @@ class SessionCallers:
         if session is None:
             raise NotConnected
         notes.connection = session.connection_id
-        request.scope[_SESSION] = session
+        request.scope[self._known] = session
         return session
