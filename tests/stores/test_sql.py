@@ -318,6 +318,30 @@ async def test_database_that_is_gone_is_an_error_in_time(
         await store.close()
 
 
+async def test_statement_of_a_caller_that_is_gone_frees_its_connection(postgres_url: str) -> None:
+    """Otherwise a row that stays locked would keep the pool's connections, one for each caller."""
+    admin, store = SqlStore(postgres_url), SqlStore(postgres_url, timeout=0.5, pool_size=1)
+    await store.put(KEY, b"v", 60)
+    await admin.now()
+    async with postgres(admin).engine.connect() as other:
+        await other.exec_driver_sql("BEGIN")
+        await other.exec_driver_sql("SELECT 1 FROM airtable_oauth_entries FOR UPDATE")
+        write = asyncio.ensure_future(store.put(KEY, b"w", 60))
+        await asyncio.sleep(0.1)
+        write.cancel()
+        await until(lambda: works(store), seconds=10)
+        await other.exec_driver_sql("ROLLBACK")
+    await store.close()
+    await admin.close()
+
+
+async def works(store: SqlStore) -> bool:
+    try:
+        return await store.get(KEY) is not None
+    except StoreUnavailable:
+        return False
+
+
 async def test_sqlite_files_are_readable_by_their_user_alone(tmp_path: Path) -> None:
     """This holds for a new database under the usual umask. An existing file keeps its mode."""
     existing = tmp_path / "existing.db"
@@ -380,6 +404,24 @@ async def test_reads_continue_while_another_process_writes(tmp_path: Path) -> No
         assert not any(write.done() for write in writes)
         other.execute("COMMIT")
     await asyncio.gather(*writes)
+    await store.close()
+
+
+async def test_write_of_a_caller_that_is_gone_does_not_wait_without_end(tmp_path: Path) -> None:
+    """Otherwise such writes would pile up behind a lock, and be stored long after."""
+    store = SqlStore(f"sqlite:///{tmp_path}/store.db", timeout=0.5)
+    await store.put(KEY, b"v", 60)
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writes = [asyncio.ensure_future(store.put(f"{KEY}{n}", b"w", 60)) for n in range(20)]
+        await asyncio.sleep(0.05)
+        for write in writes:
+            write.cancel()
+        await asyncio.gather(*writes, return_exceptions=True)
+        await asyncio.sleep(1.2)
+        other.execute("COMMIT")
+    await store.put(KEY, b"w", 60)  # the only thread that writes is free again
+    assert [key async for key in store.scan("airtable:login")] == [KEY]
     await store.close()
 
 

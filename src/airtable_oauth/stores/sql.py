@@ -202,13 +202,21 @@ class SqlStore:
     async def _run(
         self, statement: Executable, *, writes: bool = False, deadline: float | None = None
     ) -> Sequence[Any]:
-        """Return the rows of a statement, or raise `StoreUnavailable` after the deadline."""
+        """Return the rows of a statement, or raise `StoreUnavailable` after the deadline.
+
+        If the caller is cancelled, the statement gets as much time again, and is then cancelled.
+        """
         if writes:
             self._sweep_if_due()
         running = asyncio.ensure_future(self._execute(statement))
         self._running.add(running)
         running.add_done_callback(self._ended)
-        await asyncio.wait({running}, timeout=deadline or self._timeout)
+        seconds = deadline or self._timeout
+        try:
+            await asyncio.wait({running}, timeout=seconds)
+        except asyncio.CancelledError:
+            asyncio.get_running_loop().call_later(seconds, running.cancel)
+            raise
         if not running.done():
             running.cancel()  # not awaited: the driver may take seconds to stop
             raise StoreUnavailable(cause=TimeoutError.__name__)
