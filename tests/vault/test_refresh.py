@@ -839,6 +839,27 @@ async def test_late_pair_overwrites_what_others_concluded(world: World) -> None:
     assert emitted == [connection]
 
 
+async def test_late_pair_that_loses_to_a_reconnect_revives_nothing(world: World) -> None:
+    """The user reconnects at that moment. The reconnect has an event of its own."""
+    connection = await world.connect()
+    world.expire()
+    tokens = world.grant()
+
+    async def reconnect() -> None:
+        await world.process().lifecycle.reconnect(connection, owner=OWNER, tokens=tokens, user=None)
+
+    async def others_conclude(_request: httpx.Request) -> None:
+        await conclude(world, connection)
+        world.first.store.meanwhile = reconnect
+
+    revived: list[str] = []
+    world.first.line.before = others_conclude
+    world.first.refresher.after = Noting(revived=revived)
+    assert await world.first.token(connection) == tokens.access_token
+    await world.first.background.drain(5)
+    assert revived == []
+
+
 async def test_late_failure_leaves_a_later_attempt_alone(world: World) -> None:
     """An attempt changes only its own marker."""
     connection = await world.connect()

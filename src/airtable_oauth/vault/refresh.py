@@ -186,7 +186,7 @@ class Refresher:
         async def store() -> StoredConnection:
             stored = await self._store(record, change)
             self.background.start(self.after.renewed(stored))
-            if ended:
+            if ended and stored.login == record.login:  # a reconnect has its own event
                 self.background.start(self.after.revived(stored))
             return stored
 
