@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing
@@ -364,6 +365,27 @@ async def test_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     store = SqlStore(f"sqlite:///{tmp_path}/missing/store.db")
     with pytest.raises(StoreUnavailable):
         await store.put(KEY, b"v", 60)
+    await store.close()
+
+
+async def test_thread_that_cannot_be_started_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may limit threads. New tokens are stored again after this error, and no other."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store = SqlStore(f"sqlite:///{tmp_path}/store.db")
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(StoreUnavailable) as raised:
+            await store.put(KEY, b"v", 60)
+    assert raised.value.cause == "RuntimeError"
+    await store.put(KEY, b"w", 60)
+    entry = await store.get(KEY)
+    assert entry is not None
+    assert entry.value == b"w"
     await store.close()
 
 

@@ -12,6 +12,8 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from airtable_oauth.causes import cause_of
+from airtable_oauth.errors import StoreUnavailable
 from airtable_oauth.stores.database import CLOSE_SECONDS, CREATE_SECONDS, by_time, entries
 from airtable_oauth.stores.sql_turns import TURNS
 
@@ -108,7 +110,11 @@ class SqliteDatabase:
 
 
 async def _in_thread(threads: ThreadPoolExecutor, work: Callable[..., T], *arguments: Any) -> T:
-    return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
+    try:
+        running = asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
+    except RuntimeError as error:  # a thread could not be started
+        raise StoreUnavailable(cause=cause_of(error)) from error
+    return await running
 
 
 def _create_private_file(path: str) -> None:
