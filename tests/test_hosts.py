@@ -315,8 +315,9 @@ async def test_user_who_connects_again_after_a_revocation_keeps_the_connection(h
     assert (await ann.client.get("/bases")).status_code == 200
 
 
-async def test_second_login_without_data_keeps_what_there_was(host: Host) -> None:
-    """A reconnect does the same."""
+@pytest.mark.parametrize("reconnects", [False, True])
+async def test_second_login_without_data_keeps_the_data(host: Host, *, reconnects: bool) -> None:
+    """This holds whether or not the login names the connection."""
 
     async def data(request: Request) -> dict[str, str] | None:
         name = request.query_params.get("workspace")
@@ -324,8 +325,8 @@ async def test_second_login_without_data_keeps_what_there_was(host: Host) -> Non
 
     airtable = host.integration(login_data=data)
     ann = host.user(host.app(airtable), "ann")
-    await ann.connect(workspace="w1")
-    await ann.connect()
+    made = await ann.connect(workspace="w1")
+    await ann.connect(**{"connection": made["id"]} if reconnects else {})
     (connection,) = await airtable.connections("user:ann")
     assert connection.data == {"workspace": "w1"}
 

@@ -228,16 +228,20 @@ def test_table_of_errors_is_right() -> None:
             assert f"`{kind.error}`" in code.split(", ") or not code.startswith("`"), name
 
 
-@pytest.mark.usefixtures("reader")
-async def test_hooks_are_called(
-    airtable_simulator: AirtableSimulator, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Each hook receives the connection and logs no error."""
-    module = run(sample(EMBEDDING, "@airtable.on_connected"))
+async def test_hooks_are_called(reader: Path, airtable_simulator: AirtableSimulator) -> None:
+    """Each hook receives the connection. Here the hooks, which have no body, note its status."""
+    hooks = sample(EMBEDDING, "@airtable.on_connected")
+    body = "noted.append(connection.status)"
+    text = f"noted: list[str] = []\n{hooks.text.replace('-> None: ...', f'-> None: {body}')}"
+    (reader / hooks.path).write_text(text)
+    module = run(hooks)
     async with module.airtable.lifespan():
         connection = await module.airtable.adopt("ann", airtable_simulator.tokens())
+        airtable_simulator.vault.revoke_all()
+        with pytest.raises(errors.ReconnectRequired):
+            await module.airtable.client(connection.id).get("/v0/meta/bases")
         await module.airtable.disconnect(connection.id)
-    assert "a hook failed" not in caplog.text
+    assert module.noted == ["connected", "reconnect_required", "disconnected"]
 
 
 @pytest.fixture(params=["python", "node"])

@@ -36,7 +36,7 @@ def test_simulator_is_new_for_each_test(airtable_simulator: AirtableSimulator, n
 def test_app_may_be_imported_once(
     airtable_simulator: AirtableSimulator, request: pytest.FixtureRequest
 ) -> None:
-    """Its variables stay the same for the whole run."""
+    """The simulator's variables, which an app may read at its import, stay the same."""
     server = request.getfixturevalue("_airtable_server")
     assert AirtableSimulator(server).environment == airtable_simulator.environment
 
@@ -74,8 +74,17 @@ async def test_integration_opens_again_after_it_was_closed(
             assert answer.json()["email"] == airtable_simulator.users[2].email
 
 
-def test_server_starts_only_for_those_who_use_it(airtable_simulator: AirtableSimulator) -> None:
+def test_server_starts_when_its_url_is_first_read(request: pytest.FixtureRequest) -> None:
     """Most tests connect the app to the simulator without a socket."""
-    before = threading.active_count()
-    assert airtable_simulator.tokens().access_token
-    assert threading.active_count() == before
+    server = type(request.getfixturevalue("_airtable_server"))()
+    before = server_threads()
+    simulator = AirtableSimulator(server)
+    assert simulator.tokens().access_token
+    assert server_threads() == before
+    assert simulator.url
+    assert server_threads() == before + 1
+    server.stop()
+
+
+def server_threads() -> int:
+    return sum(thread.name == "airtable-simulator" for thread in threading.enumerate())

@@ -538,10 +538,11 @@ async def test_clock_that_was_wrong_blocks_no_base(world: World) -> None:
     assert [name for _, name in world.sent[5:]] == ["bob", "cat"]
 
 
-async def test_nothing_is_stored_where_everything_is_encrypted(world: World) -> None:
-    """`keys rotate` decrypts the integration's namespace, so turns are stored outside it."""
+async def test_turns_are_stored_outside_the_encrypted_namespace(world: World) -> None:
+    """`keys rotate` decrypts everything below `airtable:`, and turns are not encrypted."""
     await world.start(world.ask(world.process(), "ann"))
     assert [key async for key in world.store.scan("airtable")] == []
+    assert len([key async for key in world.store.scan("airtable.plain")]) == 1
 
 
 async def test_error_that_a_store_should_not_raise_reaches_the_callers(world: World) -> None:

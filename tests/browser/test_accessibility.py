@@ -177,6 +177,7 @@ def test_tab_reaches_every_control_and_shows_it(page: Page, service: Stack, stat
         page.keyboard.press("Tab")
         name, is_shown = page.evaluate(_FOCUSED)
         if name in reached:
+            assert name == reached[0]
             break
         reached.append(name)
         assert is_shown, f"{name} does not show that it has the focus"

@@ -280,6 +280,10 @@ def test_reload_does_not_say_disconnected_again(page: Page) -> None:
     page.reload()
     expect_heading(page, "Connect your Airtable bases")
     expect(notice(page)).to_have_count(0)
+    page.goto("about:blank")
+    page.go_back()
+    expect_heading(page, "Connect your Airtable bases")
+    expect(notice(page)).to_have_count(0)
 
 
 @on_server

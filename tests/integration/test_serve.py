@@ -7,6 +7,7 @@ import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from airtable_oauth.settings import PREFIX
 from tests.cli.helpers import VALID
 from tests.helpers import CSRF, begin, decide, free_port
-from tests.processes import process, stack, wait_for, wait_until
+from tests.processes import listens, process, stack, wait_for, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -43,6 +44,8 @@ async def test_log_shows_the_client_that_a_known_proxy_names(
 async def test_sigterm_lets_a_request_in_flight_end(tmp_path: Path) -> None:
     """A deployment must not lose a code that is being exchanged. New connections are refused."""
     with stack(tmp_path) as service:
+        port = urlsplit(service.api).port
+        assert port is not None
         async with (
             httpx.AsyncClient(base_url=service.api, timeout=20) as browser,
             httpx.AsyncClient(base_url=service.airtable) as airtable,
@@ -55,6 +58,9 @@ async def test_sigterm_lets_a_request_in_flight_end(tmp_path: Path) -> None:
             while service.token_requests() == 0:
                 await asyncio.sleep(0.05)
             service.process.send_signal(signal.SIGTERM)
+            while listens(port):
+                assert not exchange.done()
+                await asyncio.sleep(0.02)
             answer = await exchange
             assert answer.status_code == 200, answer.text
             assert "access_token" in answer.json()

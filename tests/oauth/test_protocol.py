@@ -145,11 +145,16 @@ def test_tokens_are_read_with_any_status_of_success(status: int) -> None:
 def test_refresh_without_a_new_refresh_token_keeps_the_old_one(value: object) -> None:
     """RFC 6749, section 6. A code exchange without one fails: the connection could not last."""
     body = json.dumps(TOKENS | {"refresh_token": value}).encode()
-    sent = {"grant_type": "refresh_token", "requested_scope": "s"}
-    kept = parse_token_response(200, body, sent_refresh_token="oar.0", **sent)
+    kept = parse_token_response(
+        200,
+        body,
+        grant_type="refresh_token",
+        requested_scope="s",
+        sent_refresh_token="oar.0",
+    )
     assert kept.refresh_token == "oar.0"
     with pytest.raises(UpstreamError):
-        parse_token_response(200, body, **sent)
+        parse(body, grant_type="authorization_code")
 
 
 @pytest.mark.parametrize("value", ["two words", "non-ascii-ü", " padded "])

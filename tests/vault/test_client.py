@@ -16,7 +16,7 @@ from airtable_oauth.stores.memory import MemoryStore
 from airtable_oauth.vault.owners import Noted, Owners
 from tests.helpers import SCOPES, FakeClock, make_settings, make_simulator
 from tests.oauth.test_http import read_request, serve
-from tests.world import World
+from tests.world import FaultyStore, World
 
 
 @pytest.fixture
@@ -229,11 +229,22 @@ async def test_owner_may_hold_several(airtable: AirtableOAuth, simulator: Simula
 
 
 async def test_owner_gets_connections_at_the_same_moment(
-    airtable: AirtableOAuth, simulator: Simulator
+    store: MemoryStore, clock: FakeClock
 ) -> None:
-    """No connection is missing from the owner's index."""
-    made = await asyncio.gather(*(connect(airtable, simulator) for _ in range(10)))
-    assert {each.id for each in await airtable.connections("ann")} == set(made)
+    """Ten Airtable users make ten connections. None is missing from the owner's index."""
+    simulator = make_simulator(users=10)
+    airtable = AirtableOAuth(
+        make_settings(),
+        store=FaultyStore(store),  # another task may run during each operation
+        unencrypted=True,
+        transport=httpx.ASGITransport(simulator.app),
+        monotonic=clock,
+    )
+    logins = (connect(airtable, simulator, user=user) for user in range(10))
+    made = set(await asyncio.gather(*logins))
+    assert len(made) == 10
+    assert {each.id for each in await airtable.connections("ann")} == made
+    await airtable.aclose()
 
 
 async def test_owner_is_remembered_as_long_as_a_connection_is_used(
