@@ -1,7 +1,8 @@
 """Real stores that fail, each with the cause that the log must name.
 
-Each is made from a working store, whose URL the caller passes. Breaking Redis affects the whole
-server, so the caller needs a separate one. In PostgreSQL only new roles and databases are affected.
+Those of Redis and PostgreSQL are made from a working store, whose URL the caller passes. Breaking
+Redis affects the whole server, so the caller needs a separate one. In PostgreSQL only new roles and
+databases are affected. The others are new.
 """
 
 import os

@@ -128,7 +128,8 @@ def process(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process with these settings of the service and these other variables.
 
-    SIGINT works even if the shell that runs the tests in the background ignores it.
+    SIGINT ends the process even if the tests run in the background, where a shell makes its
+    commands ignore that signal.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment |= {PREFIX + name: value for name, value in (settings or {}).items()}

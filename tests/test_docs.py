@@ -35,7 +35,7 @@ def test_every_proof_of_the_security_page_exists() -> None:
     assert proofs > 30
 
 
-def test_fault_matrix_stands_in_the_architecture() -> None:
+def test_fault_matrix_is_in_the_architecture_page() -> None:
     """The document has exactly what `scripts/matrix` prints."""
     assert table() in (ROOT / "docs/architecture.md").read_text()
 
@@ -50,8 +50,8 @@ def test_every_link_leads_somewhere(document: str) -> None:
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
-def test_every_file_in_a_command_exists(document: str) -> None:
-    """A path that begins with one of this repository's directories."""
+def test_every_path_that_a_document_names_exists(document: str) -> None:
+    """This covers paths that begin with one of this repository's directories."""
     directories = "deploy|docs|examples|frontend|scripts|tests"
     pattern = rf"(?<![\w./-])(?:\./|CHECKOUT/)?((?:{directories})/[\w./-]*)"
     paths = re.findall(pattern, (ROOT / document).read_text())

@@ -28,7 +28,7 @@ def test_store_is_what_the_url_names() -> None:
         assert isinstance(open_store(settings), SqlStore)
 
 
-async def test_embedded_store_is_bounded_as_configured() -> None:
+async def test_memory_store_is_bounded_as_configured() -> None:
     """`MAX_PENDING_LOGINS` limits this integration's logins."""
     store = open_store(make_settings(name="crm", max_pending_logins=1))
     await store.put("crm:login:1", b"v", 60)
@@ -62,7 +62,7 @@ def test_store_of_a_hosts_own_needs_keys(build: Callable[..., Any]) -> None:
 
 
 async def test_store_of_a_hosts_own_holds_no_token_in_clear(tmp_path: Path) -> None:
-    """The store writes to disk and has keys."""
+    """The store writes to disk, and the settings have keys."""
     file = tmp_path / "own.db"
     airtable = AirtableOAuth(
         make_settings(encryption_keys=KEY), store=SqlStore(f"sqlite:///{file}")

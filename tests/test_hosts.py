@@ -210,7 +210,7 @@ async def test_host_answers_strangers_itself(host: Host, path: str) -> None:
     assert (answer.status_code, answer.json()) == (418, {"host": "says no"})
 
 
-async def test_what_is_wrong_with_a_request_has_our_body(host: Host) -> None:
+async def test_faulty_request_gets_our_error_body(host: Host) -> None:
     """This also holds after the host has identified the user."""
     ann = host.user(host.app(host.integration()), "ann")
     assert error_of(await ann.begin(return_to="//evil.example")) == (422, "invalid_request")
@@ -245,7 +245,7 @@ async def test_login_is_finished_by_the_user_who_began_it(host: Host) -> None:
     assert len(host.simulator.token_requests()) == 1
 
 
-async def test_owner_of_several_names_one(host: Host) -> None:
+async def test_owner_of_several_connections_must_name_one(host: Host) -> None:
     """A header names the connection. Without it the request is refused."""
     ann = host.user(host.app(host.integration()), "ann")
     ids = [(await ann.connect(user=user))["id"] for user in (0, 1)]
@@ -288,7 +288,7 @@ async def test_reconnect_keeps_the_id(host: Host) -> None:
 
 
 async def test_user_who_connects_twice_has_one_connection(host: Host) -> None:
-    """A second login refreshes the existing connection, so requests need not name one."""
+    """A second login gives the connection new tokens, so requests need not name one."""
     airtable = host.integration(login_data=workspace)
     ann = host.user(host.app(airtable), "ann")
     first = await ann.connect(workspace="w1")
@@ -305,7 +305,7 @@ async def test_user_who_connects_twice_has_one_connection(host: Host) -> None:
 
 
 async def test_user_who_connects_again_after_a_revocation_keeps_the_connection(host: Host) -> None:
-    """The page need not name the connection, because one button does both."""
+    """One button connects and reconnects, so the page need not name the connection."""
     airtable = host.integration()
     ann = host.user(host.app(airtable), "ann")
     first = await ann.connect()
@@ -628,8 +628,10 @@ async def test_route_that_acts_in_two_sessions(host: Host) -> None:
     assert (await person.client.get("/both")).json() == ["mina@example.com", "user1@example.com"]
 
 
-async def test_beside_the_hosts_middleware_lifespan_and_logging(host: Host) -> None:
-    """This also holds in a mounted app, and changes nothing global."""
+async def test_integration_works_beside_the_hosts_middleware_lifespan_and_logging(
+    host: Host,
+) -> None:
+    """It also works in a mounted app, and changes nothing global."""
     events: list[str] = []
     root = logging.getLogger()
     before = (root.level, list(root.handlers), logging.getLogger("airtable_oauth").handlers[:])
@@ -684,7 +686,7 @@ async def test_adopted_tokens_are_a_connection(host: Host) -> None:
 
 
 async def test_adopted_tokens_renew_the_connection_of_their_user(host: Host) -> None:
-    """Tokens of an unknown Airtable user are not stored, as in a login."""
+    """If the owner has a connection, tokens of an unknown user are refused, as in a login."""
     airtable = host.integration()
     server = host.simulator.authorization_server
 
@@ -788,7 +790,7 @@ async def test_reconnect_as_an_unidentified_user_stores_no_user(host: Host) -> N
 
 
 async def test_slow_hook_does_not_fail_a_login(host: Host) -> None:
-    """The login is complete before its hooks run. A cancelled hook does not delay other callers."""
+    """The login is complete before its hooks run. A hook that is cancelled does not stop others."""
     airtable = host.integration()
     ann = host.user(host.app(airtable), "ann")
     begun, go = asyncio.Event(), asyncio.Event()

@@ -255,7 +255,7 @@ def test_line_that_cannot_be_written_fails_no_request(capsys: pytest.CaptureFixt
 
 
 def test_record_of_another_package_is_left_to_structlog() -> None:
-    """It may have a field with the same name."""
+    """It may have a field that the access line has too, such as `method`."""
     record = logging.LogRecord("other", logging.INFO, "", 0, "hello", None, None)
     record.method = "GET"
     assert '"event": "hello"' in line_formatter("json").format(record)

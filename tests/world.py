@@ -87,7 +87,7 @@ class FaultyStore:
     meanwhile: Callable[[], Awaitable[Any]] | None = None
     """Runs once, before the next `replace`, in the role of another process."""
     afterwards: Callable[[str, tuple[Any, ...]], Awaitable[None]] | None = None
-    """Runs between an operation, with its arguments, and its reply."""
+    """Called before the reply to each operation, with the operation's name and its arguments."""
     under: str = ""
     """`lost` and `meanwhile` apply only to keys with this prefix."""
     failing: set[tuple[str, str]] = field(default_factory=set)

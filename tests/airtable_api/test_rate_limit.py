@@ -194,7 +194,7 @@ async def test_connections_take_turns(world: World) -> None:
     assert {name for _, name, _ in world.refused} == {"flood"}
 
 
-async def test_ten_requests_of_a_connection_wait_at_most(world: World) -> None:
+async def test_at_most_ten_requests_of_a_connection_wait(world: World) -> None:
     """More could not be sent in time. Requests whose callers have left do not count."""
     limiter = world.process()
     await world.start(*(world.ask(limiter, "ann") for _ in range(5)))
@@ -240,7 +240,7 @@ async def test_refused_connection_waits_behind_the_others_at_once(world: World) 
     assert world.count()["mallory"] == 5
 
 
-async def test_errors_that_prove_no_access_do_not_count_as_access(world: World) -> None:
+async def test_errors_that_do_not_prove_access_do_not_count_as_access(world: World) -> None:
     """Airtable may reject a body before it checks permissions. A 401 says nothing about them."""
     limiter = world.process()
     limiter.record_answer(BASE, "mallory", 403)

@@ -21,7 +21,7 @@ from tests.stores.backends import postgres_server, redis_server
 _SERVER_CORE, CLIENT_CORE = "0", "1"
 STORES = ("memory", "Redis", "PostgreSQL", "SQLite")
 _SESSIONS = 900
-"""One for each base. They take turns, so an access token of one second has expired at the next."""
+"""One for each base. They take turns, so a token of one second has expired at its next turn."""
 _KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 _NODE = Path(__file__).parent / "node"
 HAS_NODE = bool(shutil.which("node")) and (_NODE / "node_modules").is_dir()

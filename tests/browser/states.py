@@ -171,7 +171,7 @@ State = Callable[[Page, Stack], None]
 
 
 def access_expired(page: Page, service: Stack) -> None:
-    """With tokens in the browser only."""
+    """Only if the browser stores the tokens."""
     home(page, service)
     page.add_init_script("const now = Date.now; Date.now = () => now() + 7200_000;")
     page.reload()

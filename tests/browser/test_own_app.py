@@ -119,8 +119,8 @@ def test_own_app_disconnects(page: Page, demo: Demo) -> None:
     expect(page.get_by_role("button", name="Connect Airtable")).to_be_visible()
 
 
-def test_page_is_under_a_strict_policy(page: Page, demo: Demo) -> None:
-    """Other sites cannot frame its buttons. It fits every width."""
+def test_simulators_page_is_under_a_strict_policy(page: Page, demo: Demo) -> None:
+    """Other sites cannot frame its buttons. The page fits every width."""
     headers = httpx.get(demo.airtable).headers
     assert "script-src 'self'; style-src 'self'" in headers["content-security-policy"]
     assert "frame-ancestors 'none'" in headers["content-security-policy"]

@@ -390,7 +390,7 @@ def test_other_failure_is_said_above_the_buttons(
 
 @on_server
 def test_unsaved_changes_are_lost_only_on_purpose(page: Page, service: Stack) -> None:
-    """*Close*, *Cancel*, Escape and a click outside ask once. To leave the question means no."""
+    """*Close*, *Cancel*, Escape and a click outside ask first. Escape then keeps the changes."""
     dialog = open_record(page, "Product launch", "Load-test the sign-up flow")
     edit(dialog)
     notes = dialog.get_by_label("Notes", exact=True)
@@ -661,7 +661,7 @@ def test_record_that_is_gone_says_so(page: Page, service: Stack) -> None:
 
 @on_server
 def test_page_can_close_it_and_learns_of_edits(page: Page, service: Stack) -> None:
-    """It then closes without `onClose`. A field or an option may be called `constructor`."""
+    """It then closes without `onClose`. A field may be `__proto__`, an option `constructor`."""
     open_start(page)
     page.evaluate(OPEN, {"failures": [], "record": THING})
     page.evaluate("answer()")

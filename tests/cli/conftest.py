@@ -9,7 +9,7 @@ from tests.cli.helpers import KEY, VALID
 
 @pytest.fixture(autouse=True)
 def _clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run in a directory without an `.env`, and without variables of the environment."""
+    """Run in a directory without an `.env`, and without the service's environment variables."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         monkeypatch.delenv(name)

@@ -28,7 +28,7 @@ def ports() -> dict[str, str]:
 async def test_demo_connects_and_leaves_nothing_behind(
     tmp_path: Path, ports: dict[str, str], ending: signal.Signals
 ) -> None:
-    """It prints the URL to open, needs no setting, and ends all of its processes."""
+    """It prints the URL to open, ignores the service's settings, and ends all of its processes."""
     pages, api = (f"http://localhost:{ports[name]}" for name in ("--port", "--api-port"))
     arguments = [part for option in ports.items() for part in option]
     with command(["demo", *arguments], tmp_path, {"STORE_URL": "redis://127.0.0.1:1"}) as process:

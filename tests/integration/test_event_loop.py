@@ -85,7 +85,7 @@ class Server:
     session: str = ""
 
     def longest_hold(self) -> float:
-        """The longest time, in milliseconds, since the previous call."""
+        """How long the loop was blocked at most since the previous call, in milliseconds."""
         answer = httpx.get(f"http://127.0.0.1:{self.port}/_longest_hold", timeout=60)
         return float(answer.text)
 

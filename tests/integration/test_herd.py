@@ -67,7 +67,7 @@ class Herd:
 
 
 async def test_herd_loses_no_connection(service: tuple[Stack, Sequence[str]]) -> None:
-    """No refresh token is sent twice, and all connect again as fast as the slots allow.
+    """No refresh token is sent twice, and all calls succeed as fast as the slots allow.
 
     `HERD` and `JUNK` in the environment increase the numbers.
     """

@@ -40,7 +40,7 @@ async def test_login_on_one_origin(origin: Origin) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/login-success", "/app.js", "/styles/base.css"])
-async def test_pages_are_sent_compressed_once(origin: Origin, path: str) -> None:
+async def test_pages_are_compressed_and_sent_only_once(origin: Origin, path: str) -> None:
     """Browsers revalidate a cached file before they use it. Only documents need the CSP."""
     async with httpx.AsyncClient(base_url=origin.url) as browser:
         answer = await browser.get(path)

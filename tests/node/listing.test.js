@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { createListing, nextSort } from "../../frontend/parts/listing.js";
 
-/** A listing of three pages of one record each. `hold` requests wait until they are released or cancelled. */
+/** A listing of three pages of one record each. With `state.hold`, requests wait until they are released or cancelled. */
 function watched() {
   const seen = [];
   const held = [];

@@ -150,6 +150,6 @@ test("A request that is aborted while it waits leaves its turn to the next one",
   }
   assert.equal(await failureOf(page({ signal: AbortSignal.abort("gone") })), "gone");
   await page();
-  assert.ok(Date.now() - began < 2000, "the turns of the six would have taken it to the second after");
+  assert.ok(Date.now() - began < 2000, "if the six requests kept their turns, it would wait one second more");
   assert.equal(requests.length, 6);
 });

@@ -63,7 +63,7 @@ async def test_login_ends_with_tokens(logins: Logins, simulator: Simulator) -> N
     assert finished.return_to == "/bases"
 
 
-@pytest.mark.parametrize("end", ["finish", "keep"])
+@pytest.mark.parametrize("end", ["finish", "complete"])
 async def test_login_that_gets_no_slot_is_unchanged(
     logins: Logins, simulator: Simulator, end: str
 ) -> None:
@@ -254,7 +254,7 @@ PENDING = b'{"v": 1, "return_to": "/bases", "code_verifier": "%s"}' % (b"v" * 43
         PENDING[:-1] + b', "new": [1], "purpose": {"owner": null, "new": 2}}',
     ],
 )
-@pytest.mark.parametrize("way", ["finish", "keep"])
+@pytest.mark.parametrize("way", ["finish", "complete"])
 async def test_login_of_another_version_is_finished(
     store: MemoryStore, stored: bytes, way: str
 ) -> None:
@@ -308,7 +308,7 @@ async def test_login_that_another_version_saw_fail_has_failed(
         assert (caught.value.status, caught.value.return_to) == (502, "/bases")
 
 
-@pytest.mark.parametrize("way", ["finish", "keep"])
+@pytest.mark.parametrize("way", ["finish", "complete"])
 async def test_login_of_a_new_format_is_left_alone(
     logins: Logins, store: MemoryStore, way: str
 ) -> None:

@@ -60,7 +60,7 @@ async def test_three_bases(api: httpx.AsyncClient) -> None:
 
 
 async def test_tables_have_fields_of_many_types(api: httpx.AsyncClient) -> None:
-    """Their structure follows Airtable's reference."""
+    """The first field of each table is its primary field."""
     types = set()
     for base in (await get(api, "/v0/meta/bases"))["bases"]:
         for table in (await get(api, f"/v0/meta/bases/{base['id']}/tables"))["tables"]:
@@ -465,7 +465,7 @@ async def test_typecast_accepts_values_of_another_type(writer: httpx.AsyncClient
 
 
 async def test_writing_needs_its_scope(api: httpx.AsyncClient) -> None:
-    """A body that is not JSON is answered 422."""
+    """Without the scope, a body that is not JSON still gets 422: it is parsed first."""
     table = await table_of(api, "Inventory and orders", "Products")
     answer = await api.post(table, json={"fields": {}})
     assert_error(answer, 403, "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND")

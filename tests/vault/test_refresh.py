@@ -647,9 +647,9 @@ async def test_late_identity_does_not_replace_a_newer_one(world: World) -> None:
     """Airtable identified the user of the old tokens after a reconnect had replaced them."""
     connection = await world.connect()
     before = await world.record(connection)
-    else_ = User("usrNew")
+    newer = User("usrNew")
     lifecycle = world.first.lifecycle
-    await lifecycle.reconnect(connection, owner=OWNER, tokens=world.grant(), user=else_)
+    await lifecycle.reconnect(connection, owner=OWNER, tokens=world.grant(), user=newer)
 
     async def whoami(_token: str) -> User | None:
         return User("usrOld")
@@ -658,7 +658,7 @@ async def test_late_identity_does_not_replace_a_newer_one(world: World) -> None:
         world.first.repository, whoami, world.first.refresher.clock, world.sleep
     )
     assert (await identities.identify(before)).user == User("usrOld")
-    assert (await world.record(connection)).user == else_
+    assert (await world.record(connection)).user == newer
 
 
 async def test_reconnect_is_stored_once_the_store_is_back(world: World) -> None:

@@ -28,8 +28,8 @@ async def browser() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize("path", ["/", "/login-success", "/app.js", "/styles/base.css"])
-async def test_file_is_sent_compressed_once(browser: httpx.AsyncClient, path: str) -> None:
-    """If the browser has it, the answer says so and is empty."""
+async def test_file_is_compressed_and_sent_only_once(browser: httpx.AsyncClient, path: str) -> None:
+    """If the browser has it already, the answer is an empty 304."""
     async with browser.stream("GET", path, headers=_PAGE_HEADERS) as answer:
         sent = b"".join([part async for part in answer.aiter_raw()])
     plain = await browser.get(path, headers=_PAGE_HEADERS | {"Accept-Encoding": "identity"})

@@ -132,7 +132,7 @@ async def test_return_to_must_be_a_local_path(browser: httpx.AsyncClient, return
     assert "evil" not in response.text
 
 
-async def test_full_cache_is_503(store: MemoryStore, browser: httpx.AsyncClient) -> None:
+async def test_full_store_is_503(store: MemoryStore, browser: httpx.AsyncClient) -> None:
     """The answer says when to try again."""
     for number in range(100):
         await store.put(f"airtable:login:{number}", b"v", 600)

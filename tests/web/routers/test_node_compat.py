@@ -144,7 +144,7 @@ async def test_redirect_with_an_error(
 async def test_answer_of_the_token_endpoint(
     store: MemoryStore, transport: httpx.AsyncBaseTransport, status: int, body: Any
 ) -> None:
-    """400 and 401 pass unchanged, other statuses are wrapped, and no answer is 500."""
+    """400 and 401 pass unchanged, and other errors are wrapped. Without an answer: 500."""
     async with service(transport, store) as client:
         state = query_of(await authorization_url(client))["state"]
         answer = await client.get("/request-oauth-token", params={"state": state, "code": "c"})
