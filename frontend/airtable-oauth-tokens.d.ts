@@ -10,6 +10,13 @@ export type Tokens = {
     expires_at: number;
     reconnect_by: number | null;
     /**
+     * Who granted access, once `whoami` was called.
+     */
+    user?: {
+        id: string;
+        email: string | null;
+    };
+    /**
      * Whether Airtable has refused the access token.
      */
     refused?: boolean;
@@ -40,6 +47,7 @@ export type AirtableOAuthWithTokens = AirtableOAuth & Renewal;
  * @property {string} scope
  * @property {number} expires_at
  * @property {number | null} reconnect_by
+ * @property {{id: string, email: string | null}} [user] Who granted access, once `whoami` was called.
  * @property {boolean} [refused] Whether Airtable has refused the access token.
  * @property {boolean} [ended] Whether the refresh token has ended as well.
  * @property {boolean} [lost] Whether a refresh had no answer, or another tab refreshed first: the refresh token may be

@@ -15,6 +15,7 @@ import { AirtableOAuthError, asSession, checked, createClient, send } from "./ai
  * @property {string} scope
  * @property {number} expires_at
  * @property {number | null} reconnect_by
+ * @property {{id: string, email: string | null}} [user] Who granted access, once `whoami` was called.
  * @property {boolean} [refused] Whether Airtable has refused the access token.
  * @property {boolean} [ended] Whether the refresh token has ended as well.
  * @property {boolean} [lost] Whether a refresh had no answer, or another tab refreshed first: the refresh token may be
@@ -44,6 +45,7 @@ export function createAirtableOAuthWithTokens({ airtableApiUrl = "https://api.ai
     tokensOfTab(parts, airtableApiUrl.replace(/\/+$/, "")));
   return {
     ...client,
+    whoami: (options) => connection.identify(() => client.whoami(options)),
     renew: ({ signal } = {}) => shared("renew", () => watched(() => timed(undefined, connection.renew)), signal),
   };
 }
@@ -67,10 +69,11 @@ function tokensOfTab({ storage, service }, airtableApiUrl) {
     }, { status: 401 });
   }
 
-  /** Store the answer of the token endpoint. @param {any} answer */
-  function keep({ access_token, refresh_token, scope, expires_in, refresh_expires_in }) {
+  /** Store the answer of the token endpoint. @param {any} answer @param {Tokens["user"]} [user] */
+  function keep({ access_token, refresh_token, scope, expires_in, refresh_expires_in }, user) {
     const now = Date.now();
     write({
+      user,
       access_token,
       refresh_token,
       scope,
@@ -104,7 +107,7 @@ function tokensOfTab({ storage, service }, airtableApiUrl) {
       const tokens = read();
       return tokens && asSession({
         ...health(tokens),
-        user: null,
+        user: tokens.user ?? null,
         scopes: tokens.scope.split(" ").filter(Boolean),
         missing_scopes: [],
         expires_at: tokens.expires_at,
@@ -114,13 +117,26 @@ function tokensOfTab({ storage, service }, airtableApiUrl) {
     async disconnect() {
       storage.remove("tokens");
     },
+    /**
+     * Remember the user of these tokens.
+     *
+     * @template {{id: string, email?: string}} U
+     * @param {() => Promise<U>} whoami
+     */
+    async identify(whoami) {
+      const tokens = read();
+      const user = await whoami();
+      if (tokens) mark(tokens.access_token, { user: { id: user.id, email: user.email ?? null } });
+      return user;
+    },
     /** @param {AbortSignal} signal */
     async renew(signal) {
       const { access_token, refresh_token } = required();
       try {
         const answer = await service("/token-refresh", { method: "POST", body: { refresh_token }, signal });
         checked(answer, "access_token");
-        if (read()?.refresh_token === refresh_token) keep(answer); // otherwise the user has disconnected meanwhile
+        const current = read();
+        if (current?.refresh_token === refresh_token) keep(answer, current.user); // otherwise the user has disconnected meanwhile
       } catch (failure) {
         if (failure instanceof AirtableOAuthError) mark(access_token, foundBy(failure));
         throw failure;

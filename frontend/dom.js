@@ -65,6 +65,8 @@ export function setTitle(text) {
  * @param {string} [title] The title if the view has no heading yet.
  */
 export function present(view, title) {
+  const region = document.getElementById("live");
+  if (region) region.textContent = ""; // what was said about the view before
   const heading = view.querySelector("h1");
   const name = heading?.textContent ?? title;
   if (name) setTitle(name);

@@ -58,12 +58,16 @@ export function createGuards(oauth) {
 const isEnded = (session) => session.status === "reconnect_required";
 
 /**
- * Whether a page would show something else for this session.
+ * Whether a page would show something else for this session. Who the user is may become known later.
  *
  * @param {Session | null | undefined} before
  * @param {Session | null | undefined} now
  */
-export const isOtherSession = (before, now) => identity(before) !== identity(now);
+export function isOtherSession(before, now) {
+  if (!before || !now) return Boolean(before) !== Boolean(now);
+  const isOtherUser = before.user !== null && now.user !== null && before.user.id !== now.user.id;
+  return isOtherUser || shownOf(before) !== shownOf(now);
+}
 
-/** @param {Session | null | undefined} session */
-const identity = (session) => session && JSON.stringify([session.user, session.scopes, session.status === "renewal_required"]);
+/** @param {Session} session */
+const shownOf = ({ scopes, status }) => JSON.stringify([scopes, status === "renewal_required"]);

@@ -10,7 +10,7 @@ import { own } from "./own.js";
  * @property {string} text
  */
 
-/** @typedef {{code?: string, action?: string}} Failure The fields of an `AirtableOAuthError` that matter here. */
+/** @typedef {{code?: string, action?: string, retryAfter?: number | null}} Failure The fields of an `AirtableOAuthError` that matter here. */
 
 /** Why a login failed, by the error's code. No line breaks at the hyphen `\u2011`. @type {Record<string, Explanation>} */
 const FAILED_LOGIN = {
@@ -54,7 +54,7 @@ export function failedLogin({ code = "", action = "" }) {
 export function failedPage(failure) {
   if (isFinal(failure)) return NOT_SET_UP;
   if (!failure.code) return { title: "Couldn't load this page", text: CHECK_INTERNET };
-  return { title: "We can't reach the server", text: isLost(failure) ? CHECK_INTERNET : SERVER_TROUBLE };
+  return { title: "We can't reach the server", text: isLost(failure) ? CHECK_INTERNET : serverTrouble(failure) };
 }
 
 /** What the page says if it isn't known whether a login is finished. @param {Failure} failure @returns {Explanation} */
@@ -62,11 +62,13 @@ export const unconfirmedLogin = (failure) => ({
   title: "We couldn't confirm the connection",
   text: isLost(failure)
     ? `You may already be connected. ${CHECK_INTERNET}`
-    : "You may already be connected. The server may have a problem right now. Try again in a moment.",
+    : `You may already be connected. ${serverTrouble(failure)}`,
 });
 
 const CHECK_INTERNET = "Check your internet connection, then try again.";
-const SERVER_TROUBLE = "It may have a problem right now. Try again in a moment.";
+/** If it is known when to try again, the page says so itself. @param {Failure} failure */
+const serverTrouble = ({ retryAfter }) =>
+  retryAfter ? "The server may have a problem right now." : "The server may have a problem right now. Try again in a moment.";
 
 /** The fields of a failure that may be shown or kept in the history. @param {any} failure */
 export const failureOf = ({ code, action, requestId = null, message = "" }) => ({ code, action, requestId, message });
@@ -82,9 +84,12 @@ const NOT_DONE = new Set([
   "rate_limited", "RATE_LIMIT_REACHED", "temporarily_unavailable", "access_unavailable", "airtable_unreachable",
 ]);
 
-/** What failed: a change may be stored although its answer failed. @param {Failure} failure */
-export const failedSave = ({ code = "", action }) =>
-  action === "retry" && !NOT_DONE.has(code) ? "We couldn't confirm that your changes were saved." : "Couldn't save.";
+/** Whether a change may be stored although its answer failed. @param {Failure} failure */
+export const mayBeStored = ({ code = "", action }) => action === "retry" && !NOT_DONE.has(code);
+
+/** What failed. @param {Failure} failure */
+export const failedSave = (failure) =>
+  mayBeStored(failure) ? "We couldn't confirm that your changes were saved." : "Couldn't save.";
 
 /** Why a connection has ended. @type {Record<string, Explanation>} */
 const ENDS = {
@@ -121,7 +126,7 @@ const FAILED_REQUEST = {
   store_unavailable: "The server has a problem right now.",
   temporarily_unavailable: "The server is busy right now.",
   too_many_logins: "The server is busy right now.",
-  access_unavailable: "Access couldn't be refreshed yet.",
+  access_unavailable: "We couldn't refresh your access yet.",
   airtable_unreachable: "Airtable can't be reached right now.",
   airtable_timeout: "Airtable took too long to answer.",
 };

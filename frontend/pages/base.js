@@ -111,8 +111,10 @@ function createTables(app, session, base) {
     grid = null;
     current = table;
     base.tables.forEach((each, place) => {
-      if (each === table) tabs[place].setAttribute("aria-current", "page");
-      else tabs[place].removeAttribute("aria-current");
+      if (each === table) {
+        tabs[place].setAttribute("aria-current", "page");
+        tabs[place].scrollIntoView({ block: "nearest", inline: "nearest" });
+      } else tabs[place].removeAttribute("aria-current");
     });
     if (!table) return;
     if (!session.scopes.includes("data.records:read")) {

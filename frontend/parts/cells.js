@@ -1,6 +1,7 @@
 import { h } from "../dom.js";
 import { own } from "../own.js";
 import { chips, option, person, linked } from "./chips.js";
+import { roomOf } from "./columns.js";
 import { outside, picture, thumbnail } from "./files.js";
 import {
   beginning, formatCurrency, formatDay, formatDuration, formatMoment, formatNumber, formatPercent,
@@ -14,7 +15,7 @@ import {
  * @typedef {import("./links.js").Links} Links
  * @typedef {{type: string, name?: string, options?: any}} Field
  * @typedef {Node | string | null} Content
- * @typedef {{links: Links | null, isFull: boolean}} Place Where a value is shown: with all its items, or those that fit.
+ * @typedef {{links: Links | null, room: number}} Place Where a value is shown, and the characters for which there is room.
  */
 
 export const UNNAMED = "Unnamed record";
@@ -26,7 +27,7 @@ const RATINGS = { heart: "♥", thumbsUp: "👍", flag: "⚑", dot: "●" };
 const SHOWN = {
   checkbox: (value) => value ? h("span", { class: "check", role: "img", "aria-label": "Yes" }, "✓") : null,
   singleSelect: (value, field) => option(value, field),
-  multipleSelects: (value, field, place) => chips(value, (name) => option(name, field), place.isFull),
+  multipleSelects: (value, field, place) => chips(value, (name) => option(name, field), place.room),
   externalSyncSource: (value, field) => option(value.name ?? value, field),
   number: (value, { options }) => formatNumber(value, options?.precision),
   count: (value) => formatNumber(value),
@@ -45,9 +46,9 @@ const SHOWN = {
   singleCollaborator: (value) => person(value),
   createdBy: (value) => person(value),
   lastModifiedBy: (value) => person(value),
-  multipleCollaborators: (value, _, place) => chips(value, person, place.isFull),
+  multipleCollaborators: (value, _, place) => chips(value, person, place.room),
   multipleRecordLinks: (value, field, place) => linked(value, field, place),
-  multipleAttachments: (value) => chips(value, thumbnail, false),
+  multipleAttachments: (value, _, place) => chips(value, thumbnail, place.room),
   barcode: (value) => value.text ?? null,
   button: (value) => value.url ? outside(value.url, value.label ?? value.url) : value.label ?? null,
   aiText: (value) => value.value ?? null,
@@ -71,7 +72,7 @@ export function columnsOf(table) {
  * @returns {Content}
  */
 export function cell(field, value, links) {
-  const content = show(field, value, { links, isFull: false });
+  const content = show(field, value, { links, room: roomOf(field) });
   return typeof content === "string" ? beginning(content) : content;
 }
 
@@ -81,13 +82,13 @@ export function full(field, value, links) {
     return h("div", { class: "gallery" }, ...value.map(picture));
   }
   if (field.type === "checkbox") return value ? "Yes" : "No";
-  const content = show(field, value, { links, isFull: true });
+  const content = show(field, value, { links, room: Infinity });
   return typeof content === "string" ? h("span", { class: "text", dir: "auto" }, content) : content;
 }
 
 /** The text of a value, such as a record's name. @param {Field} field @param {any} value */
 export function textOf(field, value) {
-  const content = show(field, value, { links: null, isFull: true });
+  const content = show(field, value, { links: null, room: Infinity });
   return (typeof content === "string" ? content : content?.textContent) || UNNAMED;
 }
 
@@ -112,7 +113,7 @@ function computed(field, value, place) {
   const one = COMPUTED.has(result.type) ? { type: "singleLineText" } : result;
   const isList = Array.isArray(value) && !(own(SHOWN, result.type) && result.type.startsWith("multiple"));
   return isList
-    ? chips(value.filter((each) => each !== null), (each) => show(one, each, place), place.isFull)
+    ? chips(value.filter((each) => each !== null), (each) => show(one, each, place), place.room)
     : show(one, value, place);
 }
 

@@ -4,8 +4,9 @@ import { firstCharacter } from "./formats.js";
 /** @typedef {import("./cells.js").Content} Content */
 
 const MOST = 3; // items of a cell in the grid; the number of the others follows
-const ROOM = 27; // characters of a cell in the grid
-const FRAME = 3; // the space around a chip's text, in characters
+const FRAME = 3.5; // the space around a chip's text, in characters
+const MORE = 4; // the space for the number of the others
+const PICTURE = 5; // the width of a small picture
 
 /**
  * The items of a value in a row.
@@ -13,27 +14,35 @@ const FRAME = 3; // the space around a chip's text, in characters
  * @template T
  * @param {T[]} values
  * @param {(value: T) => Content} show
- * @param {boolean} isFull
+ * @param {number} room In characters.
  */
-export function chips(values, show, isFull) {
-  const shown = isFull ? values.length : fitting(values.map(lengthOf));
+export function chips(values, show, room) {
+  const shown = fitting(values.map(lengthOf), room);
   return h("span", { class: "chips" }, ...values.slice(0, shown).map(show).map(chip), more(values.length - shown));
 }
 
-/** How many items fit in a cell of the grid: at least one. @param {number[]} lengths In characters. */
-export function fitting(lengths) {
-  let room = ROOM;
+/**
+ * How many items fit in a row: at least one. In an endless row, all do.
+ *
+ * @param {number[]} lengths In characters.
+ * @param {number} room
+ */
+export function fitting(lengths, room) {
+  if (room === Infinity) return lengths.length;
   let count = 0;
+  let used = 0;
   while (count < Math.min(MOST, lengths.length)) {
-    room -= lengths[count] + FRAME;
-    if (room < 0 && count > 0) break;
+    used += lengths[count] + FRAME;
+    const isLast = count + 1 === lengths.length;
+    if (count > 0 && used + (isLast ? 0 : MORE) > room) break;
     count++;
   }
   return count;
 }
 
 /** @param {any} value */
-const lengthOf = (value) => typeof value === "string" ? value.length : value?.name?.length ?? value?.filename?.length ?? 5;
+const lengthOf = (value) => typeof value === "string" ? value.length
+  : value?.name?.length ?? (value?.thumbnails ? PICTURE : value?.filename?.length) ?? PICTURE;
 
 /** @param {number} rest */
 const more = (rest) => rest > 0 && h("span", { class: "more", title: `${rest} more` }, `+${rest}`);
@@ -60,20 +69,20 @@ export function person({ id, name, email }) {
  * @param {{options?: any}} field
  * @param {import("./cells.js").Place} place
  */
-export function linked(ids, field, { links, isFull }) {
-  const wanted = isFull ? ids : ids.slice(0, MOST);
+export function linked(ids, field, { links, room }) {
+  const wanted = room === Infinity ? ids : ids.slice(0, MOST);
   const rest = ids.length - wanted.length;
   const element = h("span", { class: "chips" }, ...wanted.map(() => link("…")), more(rest));
-  links?.names(field.options?.linkedTableId, wanted).then((names) => element.replaceChildren(...named(names, rest, isFull).filter(isNode)));
+  links?.names(field.options?.linkedTableId, wanted).then((names) => element.replaceChildren(...named(names, rest, room).filter(isNode)));
   return element;
 }
 
-/** @param {(string | null)[]} names Null if it could not be read. @param {number} rest @param {boolean} isFull */
-function named(names, rest, isFull) {
+/** @param {(string | null)[]} names Null if it could not be read. @param {number} rest @param {number} room */
+function named(names, rest, room) {
   const known = names.filter(isText);
   const unknown = names.length - known.length;
   if (known.length === 0) return [unnamed(unknown + rest)];
-  const shown = isFull ? known.length : fitting(known.map((name) => name.length));
+  const shown = fitting(known.map((name) => name.length), rest > 0 ? room - MORE : room);
   const hidden = more(rest + known.length - shown);
   return [...known.slice(0, shown).map(link), unknown > 0 && unnamed(unknown), hidden];
 }

@@ -12,6 +12,8 @@ const WIDTHS = {
   multilineText: 18, richText: 18, aiText: 18, multipleSelects: 15, multipleRecordLinks: 14, multipleCollaborators: 16,
 };
 const OTHER = 12;
+const LIST = 14; // of a lookup, which is a list
+const LONG_DATE = 3; // more, if the month is spelled out
 const FIRST = 16;
 const MOST_FOR_NAME = 13;
 
@@ -25,7 +27,17 @@ export const isNumeric = (field) => field.type !== "multipleLookupValues" && NUM
 export const isSortable = (field) => !UNSORTABLE.has(field.type);
 
 /** A column has room for its values and, as a rule, for its name. @param {Field} field */
-const widthOf = (field) => Math.max(WIDTHS[typeOf(field)] ?? OTHER, Math.min(2.5 + field.name.length * .55, MOST_FOR_NAME));
+const widthOf = (field) => Math.max(valueWidthOf(field), Math.min(2.5 + field.name.length * .55, MOST_FOR_NAME));
+
+/** @param {{type: string, options?: any}} field */
+function valueWidthOf(field) {
+  const options = field.options?.result?.options ?? field.options;
+  const width = (WIDTHS[typeOf(field)] ?? OTHER) + (options?.dateFormat?.format === "LL" ? LONG_DATE : 0);
+  return field.type === "multipleLookupValues" ? Math.max(width, LIST) : width;
+}
+
+/** For how many characters of chips a cell has room. @param {{type: string, options?: any}} field */
+export const roomOf = (field) => 2 * valueWidthOf(field) - 3;
 
 /**
  * The columns of a grid as CSS: their widths, and the total. All rows must have the same widths, so these do not

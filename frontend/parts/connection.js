@@ -43,7 +43,10 @@ function held(app, { expiresAt, reconnectBy }) {
 
 /** @param {Date} date */
 const time = (date) => h("time", { datetime: date.toISOString() },
-  date.toLocaleString(undefined, { weekday: "long", hour: "2-digit", minute: "2-digit" }));
+  date.toLocaleString(undefined, { ...(!isToday(date) && { weekday: "long" }), hour: "2-digit", minute: "2-digit" }));
+
+/** @param {Date} date */
+const isToday = (date) => date.toDateString() === new Date().toDateString();
 
 /** @param {Date} date */
 const day = (date) => h("time", { datetime: date.toISOString() },

@@ -27,8 +27,8 @@ function ask(app) {
     class: "confirm", "aria-labelledby": "confirm-title", "aria-describedby": "confirm-text",
   },
     h("h2", { id: "confirm-title" }, "Disconnect Airtable?"),
-    h("p", { id: "confirm-text" }, `This deletes the app's access to your bases and disconnects you ${where}. `
-      + "To use your bases here again, you'll need to connect again. Nothing changes in Airtable."),
+    h("p", { id: "confirm-text" }, `This removes the app's access to your bases and disconnects you ${where}. `
+      + "You'll need to connect again to use your bases here. Nothing changes in Airtable."),
     message,
     h("div", { class: "row end" },
       button("Cancel", () => close(), { autofocus: true }),

@@ -4,16 +4,21 @@
 /** @typedef {Record<string, string | boolean>} Draft The state of the changed controls, by the id of their field. */
 
 /**
- * @param {{user: {id: string} | null}} session
+ * @param {{user: {id: string} | null}} session The draft of another user is not shown.
  * @param {...string} place The ids of base, table and record.
  */
 export function createDraft(session, ...place) {
-  const key = ["draft", session.user?.id ?? "", ...place].join(" ");
+  const key = ["draft", ...place].join(" ");
+  const user = session.user?.id ?? null;
   return {
     /** @param {Draft} draft */
-    keep: (draft) => attempt((storage) => storage.setItem(key, JSON.stringify(draft))),
+    keep: (draft) => attempt((storage) => storage.setItem(key, JSON.stringify({ user, draft }))),
     /** @returns {Draft | null} */
-    read: () => JSON.parse(attempt((storage) => storage.getItem(key)) ?? "null"),
+    read() {
+      const kept = JSON.parse(attempt((storage) => storage.getItem(key)) ?? "null");
+      const isOthers = user !== null && kept !== null && kept.user !== null && kept.user !== user;
+      return kept === null || isOthers ? null : kept.draft;
+    },
     forget: () => attempt((storage) => storage.removeItem(key)),
   };
 }

@@ -84,7 +84,13 @@ export function editForm(app, { fields, record, links, save, onSaved, onCancel, 
     if (failure.action === "retry") { // the button has the focus, and sends the same values again
       button.textContent = "Try again";
       failed.replaceChildren(failureText(failedSave(failure), failure));
-    } else failed.replaceChildren(trouble(app, failedSave(failure), failure, submit));
+    } else failed.replaceChildren(trouble(app, failedSave(failure), failure, readyAgain));
+  }
+
+  /** The access token is new: the person can save now. */
+  function readyAgain() {
+    failed.replaceChildren();
+    button.focus();
   }
 
   const element = /** @type {HTMLFormElement} */ (h("form", { novalidate: true, "aria-label": "Edit record" },

@@ -12,7 +12,14 @@ export function permissions(app, { scopes, missingScopes }) {
   return h("section", { class: "card", "aria-labelledby": "permissions" },
     h("h2", { id: "permissions" }, "Permissions"),
     h("ul", { class: "checks" }, ...scopes.map((scope) => h("li", {}, scopeInWords(scope), h("code", {}, scope)))),
-    missingScopes.length > 0 && h("p", { class: "soft" },
-      `Not granted: ${missingScopes.map(scopeInWords).join(", ")}. Some features won't work.`),
-    missingScopes.length > 0 && connectButton(app, { label: "Reconnect", returnTo: "/login-success" }));
+    missingScopes.length > 0 && missing(app, missingScopes));
+}
+
+/** @param {import("../app.js").App} app @param {string[]} scopes */
+function missing(app, scopes) {
+  const isOffered = scopes.includes("schema.bases:read"); // the bases have the button already
+  return h("div", { class: "missing" },
+    h("p", {}, "You didn't grant these permissions, so some features won't work:"),
+    h("ul", { class: "checks" }, ...scopes.map((scope) => h("li", {}, scopeInWords(scope), h("code", {}, scope)))),
+    !isOffered && connectButton(app, { label: "Reconnect", returnTo: "/login-success" }));
 }

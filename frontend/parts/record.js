@@ -1,4 +1,5 @@
 import { announce, h, setTitle } from "../dom.js";
+import { mayBeStored } from "../words.js";
 import { columnsOf, textOf, valueOf } from "./cells.js";
 import { createDraft } from "./drafts.js";
 import { editForm } from "./edit-form.js";
@@ -41,6 +42,7 @@ export function openRecord(app, options) {
   const { dialog, title, body } = frame(table.name, leave);
   /** @type {import("./edit-form.js").EditForm | null} */
   let form = null;
+  let isUncertain = false; // whether a change may be stored that is not shown
 
   async function load() {
     dialog.setAttribute("aria-busy", "true");
@@ -48,7 +50,7 @@ export function openRecord(app, options) {
     if (body.contains(document.activeElement)) title.focus(); // the button that tries again goes away
     body.replaceChildren(skeleton());
     try {
-      show(await app.oauth.records.get(base.id, table.id, recordId, { signal: loading.signal }));
+      show(await read(loading.signal));
     } catch (failure) {
       if (loading.signal.aborted) return;
       title.textContent = "Record";
@@ -57,6 +59,14 @@ export function openRecord(app, options) {
     } finally {
       dialog.removeAttribute("aria-busy");
     }
+  }
+
+  /** Read the record as it is stored. @param {AbortSignal} [signal] */
+  async function read(signal) {
+    const record = await app.oauth.records.get(base.id, table.id, recordId, { signal });
+    if (isUncertain) onChanged?.(record);
+    isUncertain = false;
+    return record;
   }
 
   /** @param {AirtableRecord} record */
@@ -91,7 +101,7 @@ export function openRecord(app, options) {
       draft: typed,
       save,
       onSaved: (stored) => finish(record, stored),
-      onCancel: () => ifDiscarded(() => backToView(record)),
+      onCancel: () => ifDiscarded(() => isUncertain ? load() : backToView(record)),
     });
     body.replaceChildren(form.element);
     form.focus();
@@ -101,9 +111,10 @@ export function openRecord(app, options) {
   async function save(values) {
     try {
       return await app.oauth.records.update(base.id, table.id, recordId, values);
-    } catch (failure) {
-      const { action } = /** @type {AirtableOAuthError} */ (failure);
-      if (["renew", "reconnect", "restart_login"].includes(action)) keepDraft();
+    } catch (caught) {
+      const failure = /** @type {AirtableOAuthError} */ (caught);
+      if (["renew", "reconnect", "restart_login"].includes(failure.action)) keepDraft();
+      if (mayBeStored(failure)) isUncertain = true;
       throw failure;
     }
   }
@@ -114,7 +125,10 @@ export function openRecord(app, options) {
 
   /** @param {AirtableRecord} before @param {AirtableRecord} stored */
   function finish(before, stored) {
-    if (stored !== before) onChanged?.(stored);
+    if (stored !== before) {
+      isUncertain = false;
+      onChanged?.(stored);
+    }
     if (!dialog.isConnected) return draft.forget();
     backToView(stored);
     if (stored !== before) announce("Saved");
@@ -131,6 +145,7 @@ export function openRecord(app, options) {
     ifDiscarded(() => {
       if (!dialog.isConnected) return;
       draft.forget();
+      if (isUncertain) read().catch(() => {}); // the grid stays as it is
       end(`a[href$="/${CSS.escape(recordId)}"]`, "h1");
       onClose();
     });

@@ -27,7 +27,7 @@ export function trouble(app, what, failure, again) {
 /** The access token in this tab has expired. Its refresh token may still work. @param {App} app @param {string} what @param {() => unknown} again */
 function expired(app, what, again) {
   return h("div", { class: "trouble" },
-    h("p", { role: "alert" }, `${what} Your access expired.`), refreshButton(app, again, "primary"));
+    h("p", { role: "alert" }, `${what} Your access expired.`), refreshButton(app, again));
 }
 
 /**

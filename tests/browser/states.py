@@ -84,7 +84,7 @@ def home_with_declined_scopes(page: Page, service: Stack) -> None:
     declined = ["schema.bases:read", "user.email:read"]
     decline_scopes(page, service, declined)
     grant(page)
-    expect(page.get_by_text("Some features won't work.").first).to_be_visible()
+    expect(page.get_by_text("so some features won't work").first).to_be_visible()
 
 
 def home_without_answer(page: Page, service: Stack) -> None:

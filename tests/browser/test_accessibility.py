@@ -276,6 +276,13 @@ def test_forced_colours_show_the_open_table(page: Page, service: Stack) -> None:
     others = {look for is_current, look in looks if not is_current}
     assert len(current) == 1
     assert current[0] not in others
+    tab = page.get_by_role("navigation", name="Tables").get_by_role("link").first
+    assert tab.get_attribute("aria-current") is None
+    border, canvas = tab.evaluate(
+        """(tab) => [getComputedStyle(tab).borderBottomColor,
+            getComputedStyle(document.body).backgroundColor]"""
+    )
+    assert border == canvas, "the border of a closed table is visible"
 
 
 def test_spinner_turns_without_reduced_motion(page: Page, service: Stack) -> None:

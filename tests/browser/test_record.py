@@ -346,6 +346,36 @@ def test_lost_network_keeps_what_was_typed(page: Page, service: Stack) -> None:
     assert stored(service, id_of(dialog))["Notes"] == "Typed"
 
 
+@pytest.mark.parametrize("way", ["Cancel", "Close"])
+def test_change_that_was_stored_without_an_answer_is_shown(
+    page: Page, service: Stack, way: str
+) -> None:
+    """Whoever gives up then sees what is stored, in the record and in the grid."""
+
+    def lose_the_answer(route: Route) -> None:
+        if route.request.method == "PATCH":
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    name = "Record the product tour"
+    dialog = open_record(page, "Product launch", name)
+    edit(dialog)
+    dialog.get_by_label("Estimate (h)", exact=True).fill("71" if way == "Cancel" else "72")
+    page.route(RECORD, lose_the_answer)
+    save(dialog)
+    expect(dialog.get_by_role("alert")).to_contain_text("We couldn't confirm that")
+    page.unroute_all()
+    dialog.get_by_role("button", name=way).click()
+    click(page, "Discard changes")
+    estimate = "71" if way == "Cancel" else "72"
+    if way == "Cancel":
+        expect(dialog.get_by_text(estimate, exact=True)).to_be_visible()
+        dialog.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("row", name=name)).to_contain_text(estimate)
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "what", "button"),
     [
@@ -476,6 +506,7 @@ def test_changes_outlast_the_end_of_the_connection(page: Page, service: Stack) -
     httpx.post(f"{service.airtable}/_simulator/revocation").raise_for_status()
     save(dialog)
     if service.tokens == "browser":
+        expect(page.locator("button.primary:visible")).to_have_count(1)
         click(page, "Refresh access")
     page.get_by_role("button", name=re.compile("^Reconnect")).first.click()
     service.advance_clock(31)

@@ -592,6 +592,71 @@ def test_many_items_of_a_cell_are_counted_and_names_stay_whole(page: Page, servi
     expect(page.get_by_role("dialog").locator(".person")).to_have_count(36)
 
 
+@pytest.mark.parametrize("service", ["two origins"], indirect=True)
+def test_number_of_hidden_items_is_within_the_cell(page: Page, service: Stack) -> None:
+    """However wide the column is. A date in words is whole."""
+    dates = [f"2026-0{month}-28" for month in range(1, 5)]
+    in_words = {"dateFormat": {"name": "friendly", "format": "LL"}}
+    connect(page)
+    made_up_table(
+        page,
+        service,
+        [
+            {"name": "Name", "type": "singleLineText"},
+            {"name": "Day", "type": "date", "options": in_words},
+            {
+                "name": "Days",
+                "type": "multipleLookupValues",
+                "options": {"result": {"type": "date", "options": {}}},
+            },
+            {"name": "Tags", "type": "multipleSelects"},
+            *({"name": f"Other {number}", "type": "singleLineText"} for number in range(8)),
+        ],
+        [
+            {
+                "Name": "One",
+                "Day": "2026-09-30",
+                "Days": dates,
+                "Tags": ["Alpha", "Beta", "Gamma", "D"],
+            }
+        ],
+    )
+    open_base(page, "Product launch")
+    cells = row(page, "One").get_by_role("cell")
+    for place in range(3):
+        cell = cells.nth(place)
+        assert cell.evaluate("cell => cell.scrollWidth <= cell.clientWidth"), place
+    expect(cells.nth(1)).to_have_text(re.compile(r"\+[23]$"))
+    cut = (
+        cells.nth(2)
+        .locator(".chip")
+        .evaluate_all("chips => chips.filter((chip) => chip.scrollWidth > chip.clientWidth).length")
+    )
+    assert cut == 0
+
+
+@pytest.mark.parametrize("service", ["two origins"], indirect=True)
+def test_tab_of_the_open_table_is_in_sight(page: Page, service: Stack) -> None:
+    """A base may have more tables than fit beside each other."""
+    headers = cors(service)
+    tables = [
+        {
+            "id": f"tbl{number:014}",
+            "name": f"A table with the number {number}",
+            "primaryFieldId": "fld1",
+            "fields": [{"id": "fld1", "name": "Name", "type": "singleLineText"}],
+            "views": [],
+        }
+        for number in range(20)
+    ]
+    connect(page)
+    open_base(page, "Product launch")
+    page.route("**/tables", lambda route: route.fulfill(json={"tables": tables}, headers=headers))
+    page.route(RECORDS, lambda route: route.fulfill(json={"records": []}, headers=headers))
+    page.goto(f"{page.url.rsplit('/', 1)[0]}/{tables[17]['id']}")
+    expect(page.get_by_role("link", name="A table with the number 17")).to_be_in_viewport(ratio=0.9)
+
+
 def record_requests(service: Stack, table: str, *, since: int = 0) -> list[dict[str, Any]]:
     """The listings of a table of the orders' base that the simulator received."""
     tables = {

@@ -1,5 +1,6 @@
 """The pages show only what is known, one statement at a time."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.browser.conftest import on_server_every_day
 from tests.browser.held import hold
-from tests.browser.states import grant, refuse
+from tests.browser.states import decline_scopes, grant, refuse
 from tests.browser.test_connect import click, connect, disconnect, expect_heading
 from tests.browser.test_tokens import asked, control, in_browser, on_server
 from tests.processes import Stack
@@ -56,6 +57,8 @@ def test_server_that_is_away_is_not_a_lost_connection(
     expect(page.get_by_role("main")).not_to_contain_text("connected")
     assert page.url == service.pages + path
     click(page, "Try again")
+    again = page.get_by_role("button", name="Try again")
+    expect(again).not_to_have_attribute("aria-busy", "true")  # the second answer is there
     expect_heading(page, "We can't reach the server")
     page.unroute_all()
     click(page, "Try again")
@@ -257,7 +260,7 @@ def test_disconnect_asks_once(page: Page) -> None:
     connect(page)
     dialog = page.get_by_role("dialog", name="Disconnect Airtable?")
     click(page, "Disconnect")
-    expect(dialog).to_contain_text("you'll need to connect again")
+    expect(dialog).to_contain_text("You'll need to connect again")
     page.keyboard.press("Enter")  # the focus is on Cancel
     expect(dialog).to_have_count(0)
     click(page, "Disconnect")
@@ -557,6 +560,39 @@ def test_login_that_is_not_confirmed_says_why(page: Page, service: Stack) -> Non
     expect(page.get_by_role("alert")).to_contain_text("The server may have a problem right now.")
     expect(page.get_by_role("main")).to_contain_text("Try again in 60 seconds.")
     expect(page.get_by_role("main")).not_to_contain_text("can't reach")
+
+
+@in_browser
+def test_bar_says_who_was_connected_after_the_access_expired(page: Page, service: Stack) -> None:
+    """Airtable can no longer be asked, so the tab remembers its answer."""
+    connect(page)
+    expect(page.get_by_role("banner")).to_contain_text("mina@example.com")
+    page.add_init_script("const now = Date.now; Date.now = () => now() + 7200_000;")
+    page.reload()
+    expect_heading(page, "Your access expired")
+    expect(page.get_by_role("banner")).to_contain_text("mina@example.com")
+
+
+def test_what_was_said_about_a_page_is_not_said_about_the_next(page: Page, service: Stack) -> None:
+    """The live region is empty again when another page is shown."""
+    connect(page)
+    page.get_by_role("link", name="Product launch").click()
+    expect(page.locator("#live")).to_have_text("8 records")
+    page.get_by_role("link", name="All bases").click()
+    expect_heading(page, "Airtable is connected")
+    expect(page.locator("#live")).to_have_text("", timeout=1000)
+
+
+@on_server
+def test_declined_permissions_are_listed_with_one_way_to_grant_them(
+    page: Page, service: Stack
+) -> None:
+    """The bases cannot be listed either, and offer the same button."""
+    decline_scopes(page, service, ["schema.bases:read", "user.email:read"])
+    connect(page)
+    missing = page.locator(".missing").get_by_role("listitem")
+    expect(missing).to_have_text([re.compile("structure"), re.compile("email address")])
+    expect(page.get_by_role("button", name="Reconnect")).to_have_count(1)
 
 
 @in_browser

@@ -10,8 +10,12 @@ const tokens = (number) => ({
 /** A connected tab. `answers` gives the answers after the login. */
 async function openTab(t, answers) {
   asPage(t);
+  let logins = 0;
   const { url, requests } = await serve(t, (request) => {
-    if (request.url.pathname === "/authorization-url") return { json: { authorizationUrl: "https://airtable.test/?state=s1" } };
+    if (request.url.pathname === "/authorization-url") {
+      logins++;
+      return { json: { authorizationUrl: `https://airtable.test/?state=s${logins}` } };
+    }
     if (request.url.pathname === "/token-exchange") return { json: { ...tokens(1), return_to: "/bases" } };
     return answers(request);
   });
@@ -33,6 +37,18 @@ test("The tab calls Airtable with its token, without the service's headers", asy
   assert.deepEqual(session.scopes, ["a", "b"]);
   assert.equal(session.status, "connected");
   assert.ok(session.expiresAt > new Date() && session.reconnectBy > session.expiresAt);
+});
+
+test("The session has the user once Airtable was asked, until the next login", async (t) => {
+  const { oauth } = await openTab(t, ({ url }) =>
+    ({ json: url.pathname === "/token-refresh" ? tokens(2) : { id: "usr1", email: "mina@example.com", scopes: [] } }));
+  assert.equal((await oauth.session()).user, null);
+  assert.equal((await oauth.whoami()).id, "usr1");
+  await oauth.renew();
+  assert.deepEqual((await oauth.session()).user, { id: "usr1", email: "mina@example.com" });
+  await oauth.begin();
+  await oauth.finish("code=c2&state=s2");
+  assert.equal((await oauth.session()).user, null);
 });
 
 test("A refused token can be renewed", async (t) => {
