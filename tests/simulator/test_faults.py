@@ -66,6 +66,17 @@ async def test_fault_after_the_commit_spends_the_token(
     assert (await send(person, refresh_form(tokens))).status_code == 409
 
 
+async def test_page_may_read_a_planned_answer_of_the_web_api(
+    person: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    """As it may read any answer of it. The token endpoint has no CORS."""
+    for path, allowed in (("/v0/meta/whoami", "*"), ("/oauth2/v1/token", None)):
+        simulator.faults.add(Fault(path, status=429))
+        answer = await person.get(path, headers={"Origin": "https://app.example.com"})
+        assert answer.status_code == 429
+        assert answer.headers.get("access-control-allow-origin") == allowed
+
+
 async def test_dropped_connection(person: httpx.AsyncClient, simulator: Simulator) -> None:
     """The client gets no answer."""
     simulator.faults.add(Fault(drop=True))

@@ -167,7 +167,7 @@ class Faults:
         if fault.drop:
             _drop(scope)
             return
-        await _answer(fault, send)
+        await _answer(fault, scope, send)
 
     def _next(self, scope: Scope, body: bytes) -> Fault | None:
         if scope["method"] == "OPTIONS":
@@ -193,9 +193,12 @@ def _again(body: bytes) -> Receive:
     return receive
 
 
-async def _answer(fault: Fault, send: Send) -> None:
+async def _answer(fault: Fault, scope: Scope, send: Send) -> None:
     content = fault.content()
     headers = [(name.lower().encode(), value.encode()) for name, value in fault.headers]
+    cors = (b"access-control-allow-origin", b"*")  # pages may read every answer of the Web API
+    if scope["path"].startswith("/v0/") and cors[0] not in dict(headers):
+        headers.append(cors)
     headers.append((b"content-length", str(len(content)).encode()))
     if fault.gzip:
         headers.append((b"content-encoding", b"gzip"))

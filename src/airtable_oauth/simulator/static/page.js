@@ -11,7 +11,7 @@ const ACTIONS = {
     path: "/v0/",
     status: 429,
     body: JSON.stringify(RATE_LIMIT),
-    headers: [["Content-Type", "application/json"], ["Access-Control-Allow-Origin", "*"]],
+    headers: [["Content-Type", "application/json"]],
   }, ""],
   cancel: ["DELETE", "faults", null, "Planned failures cancelled."],
   forget: ["DELETE", "requests", null, "Requests cleared."],
