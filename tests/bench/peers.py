@@ -4,8 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -138,7 +138,8 @@ class Servers:
         if name == "SQLite":
             return f"sqlite:///{self.directory}/{free_port()}.db"
         server = redis_server(self.directory) if name == "Redis" else postgres_server()
-        return self.processes.enter_context(server)
+        with _on_core(CLIENT_CORE):
+            return self.processes.enter_context(server)
 
     def python(self, kind: str, *, core: str = _SERVER_CORE) -> str:
         """Start a server of `tests.bench.servers`. Returns its URL."""
@@ -188,6 +189,17 @@ class Servers:
         self.processes.callback(process.terminate)
         wait_for(url)
         return url
+
+
+@contextmanager
+def _on_core(core: str) -> Iterator[None]:
+    """The processes that are started meanwhile stay on this core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {int(core)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _authorization(servers: Servers) -> Group:
