@@ -1,5 +1,9 @@
 """A user's actions, in a real browser against the real processes."""
 
+import json
+import os
+import subprocess
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -7,8 +11,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, e
 
 from tests.browser.conftest import on_server_every_day
 from tests.browser.held import hold
+from tests.cli.helpers import KEY
 from tests.helpers import free_port, query_of
-from tests.processes import Stack, command, wait_for
+from tests.processes import Stack, command, stack, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -229,6 +234,35 @@ def test_two_tabs_that_begin_at_the_same_moment_both_finish(
     for tab in reversed(tabs):
         click(tab, "Grant access")
         expect_heading(tab, "Airtable is connected")
+
+
+def test_choosing_bases_keeps_the_connection(chromium: Browser, tmp_path: Path) -> None:
+    """It does for the same Airtable user. Another user's connection replaces it."""
+    store = f"sqlite:///{tmp_path}/store.db"
+    with stack(tmp_path, users=2, STORE_URL=store, ENCRYPTION_KEYS=KEY) as service:
+
+        def ids() -> set[str]:
+            listing = [*Stack.command, "connections", "list", "--json"]
+            ran = subprocess.run(
+                listing, env=os.environ | service.environment, capture_output=True, check=True
+            )
+            return {json.loads(line)["id"] for line in ran.stdout.splitlines()}
+
+        page = chromium.new_context(base_url=service.pages).new_page()
+        connect(page)
+        (known,) = ids()
+        click(page, "Choose bases")
+        page.get_by_role("checkbox", name="Content calendar").uncheck()
+        click(page, "Grant access")
+        expect(page.get_by_text("Product launch", exact=True)).to_be_visible()
+        expect(page.get_by_text("Content calendar", exact=True)).to_have_count(0)
+        assert ids() == {known}
+        click(page, "Choose bases")
+        page.get_by_role("combobox", name="Signed in as").select_option(index=1)
+        click(page, "Grant access")
+        expect(page.get_by_role("banner")).to_contain_text("user1@example.com")
+        assert len(ids() - {known}) == len(ids()) == 1
+        page.context.close()
 
 
 def test_callback_that_runs_twice_sends_one_exchange(page: Page, service: Stack) -> None:
