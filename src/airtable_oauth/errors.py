@@ -3,7 +3,7 @@
 AirtableOAuthError
 ├── InvalidRequest                 400  the request is malformed
 │   ├── InvalidInput               422  a field is missing or invalid
-│   ├── InvalidPath                400  the proxy was asked for a path outside `v0/`
+│   ├── InvalidPath                400  the path of a Web API request leads outside `v0/`
 │   ├── NotFound                   404
 │   ├── MethodNotAllowed           405
 │   ├── ContentTooLarge            413
@@ -130,7 +130,7 @@ class InvalidInput(InvalidRequest):
 
 
 class InvalidPath(InvalidRequest):
-    """The path of a proxy request is not a plain path below `v0/`."""
+    """The path of a request to the Web API is not a plain path below `v0/`."""
 
     description = "The path must be a plain path of Airtable's Web API that begins with v0/."
 
