@@ -102,8 +102,9 @@ def test_reference_has_every_public_name(tmp_path: Path) -> None:
     )
     assert made.returncode == 0, made.stderr
     page = (tmp_path / "airtable_oauth.html").read_text()
-    for name in (*airtable_oauth.__all__, "AirtableOAuth.current_client", "Settings.webhook_url"):
+    members = "AirtableOAuth.router", "AirtableOAuth.current_client", "Settings.webhook_url"
+    for name in (*airtable_oauth.__all__, *members):
         assert f'id="{name}"' in page, name
-    for module in ("errors", "stores", "testing", "simulator"):
+    for module in ("errors", "stores", "stores/memory", "testing", "simulator"):
         assert (tmp_path / f"airtable_oauth/{module}.html").is_file()
-    assert len(list(tmp_path.rglob("*.html"))) == 6
+    assert len(list(tmp_path.rglob("*.html"))) == 7

@@ -97,7 +97,9 @@ class AirtableOAuth:
             separate_connections: Whether every login without `?connection=` creates a connection.
                 By default an owner has one connection per Airtable user: if a user is connected
                 already, a login gives that connection new tokens.
-            parts: Replacements for tests, and a store of your own. See `Parts`.
+            parts: `store`, a store of your own, with `unencrypted=True` if it encrypts its data
+                itself. For tests, replacements for `transport`, `webhook_transport`, `clock`,
+                `monotonic`, `sleep` and `random`: see `airtable_oauth.integration.Parts`.
 
         Raises:
             TypeError: `login_data` is given without `owner`.
@@ -147,7 +149,7 @@ class AirtableOAuth:
             allow_other_user=allow_other_user,
             separate_connections=separate_connections,
         )
-        callers, self.router = WebAssembly(
+        callers, router = WebAssembly(
             settings=settings,
             store=self._store,
             store_clock=self._store_clock,
@@ -158,6 +160,7 @@ class AirtableOAuth:
             login_data=login_data,
             runtime=runtime,
         ).build()
+        self.router = router
         """All endpoints, for `app.include_router`, under any prefix."""
         current = callers.connection_id_in_host_route
         self.current_client = _current_client(self, current)

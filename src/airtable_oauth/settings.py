@@ -47,8 +47,8 @@ class Settings(BaseSettings):
     """The configuration of one integration. Frozen; there is no global instance.
 
     Each field is the variable `AIRTABLE_OAUTH_<FIELD>`. `Settings()` raises
-    `pydantic.ValidationError`; `faults` turns that into one readable line per variable, without
-    its value.
+    `pydantic.ValidationError`; `airtable_oauth.settings.faults` turns that into one readable line
+    per variable, without its value.
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(

@@ -66,7 +66,8 @@ class Fault:
     status: _Status | None = None
     body: str | None = None
     junk: str | None = None
-    """A name in `JUNK`."""
+    """Sends a body that is not a valid answer: `empty`, `html`, `list`, `object`, `text`,
+    `not utf-8`, `missing token`, `wrong types`, `infinity`, `brackets` or `megabytes`."""
     headers: Sequence[tuple[str, str]] = ()
     gzip: bool = False
     """Send the body compressed, with `Content-Encoding`."""
