@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from airtable_oauth.airtable_api.user import User
 from airtable_oauth.background import until_stored
 from airtable_oauth.encoding import RandomBytes, base64url
 from airtable_oauth.errors import AirtableOAuthError, NotConnected, OtherUser, UnreadableRecord
@@ -73,16 +74,22 @@ class Grants:
         They go into a new connection if another Airtable user granted access, or if Airtable does
         not say who did.
         """
-        if connection_id is not None:
-            with suppress(NotConnected, OtherUser, UnreadableRecord):
-                return await self._reconnect_session(connection_id, tokens)
         owner = f"session:{base64url(self.random(16))}"
-        return await self._create(owner, tokens, keep_seconds=self.session_seconds)
-
-    async def _reconnect_session(self, connection_id: str, tokens: TokenSet) -> StoredConnection:
+        if connection_id is None:
+            return await self._create(owner, tokens, keep_seconds=self.session_seconds)
         user = await self.identities.user_of(tokens)
+        if user is not None:
+            with suppress(NotConnected, OtherUser, UnreadableRecord):
+                return await self._reconnect_session(connection_id, tokens, user)
+        return await self.lifecycle.create(
+            owner=owner, tokens=tokens, user=user, keep_seconds=self.session_seconds
+        )
+
+    async def _reconnect_session(
+        self, connection_id: str, tokens: TokenSet, user: User
+    ) -> StoredConnection:
         connection = await self._identified(connection_id)
-        if user is None or user.id != user_id_of(connection.user):
+        if user.id != user_id_of(connection.user):
             raise OtherUser
         return await self.lifecycle.reconnect(
             connection_id,

@@ -39,14 +39,21 @@ class Lifecycle:
     random: RandomBytes = secrets.token_bytes
 
     async def create(
-        self, *, owner: str, tokens: TokenSet, keep_seconds: float | None = None, data: Any = None
+        self,
+        *,
+        owner: str,
+        tokens: TokenSet,
+        user: User | None = None,
+        keep_seconds: float | None = None,
+        data: Any = None,
     ) -> StoredConnection:
         """Create a connection from the tokens of a login.
 
-        With `keep_seconds` it ends after that time, unless `prolong` is called. Retries until it
-        is stored, however long that takes: the authorization code cannot be used again.
+        `user` granted access, if that is known already. With `keep_seconds` the connection ends
+        after that time, unless `prolong` is called. Retries until it is stored, however long that
+        takes: the authorization code cannot be used again.
         """
-        login = self._login(tokens, None, data)
+        login = self._login(tokens, user, data)
 
         async def store() -> StoredConnection:
             now = await self.clock.now()

@@ -216,6 +216,23 @@ async def test_login_of_an_unknown_user_replaces_the_connection(
     assert await connection_ids(store) & known == set()
 
 
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize("simulator", [make_simulator(users=2)])
+async def test_login_that_replaces_the_connection_asks_for_its_user_once(
+    browser: httpx.AsyncClient, simulator: Simulator, status: int
+) -> None:
+    """If Airtable is slow, a second question would make the login take twice as long."""
+    first, second = [user.id for user in some_users(2)]
+    await finish(browser, await consent(simulator, await begin(browser), user=first))
+    parameters = await consent(simulator, await begin(browser), user=second)
+    if status == 503:
+        simulator.faults.add(Fault("/v0/meta/whoami", status=status, times=1))
+    before = len(simulator.requests)
+    assert (await finish(browser, parameters)).status_code == 201
+    asked = [each.path for each in list(simulator.requests)[before:]]
+    assert asked.count("/v0/meta/whoami") == 1
+
+
 async def test_connection_of_an_unknown_user_is_replaced(
     browser: httpx.AsyncClient, simulator: Simulator, store: MemoryStore
 ) -> None:
