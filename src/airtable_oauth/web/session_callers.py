@@ -135,10 +135,11 @@ class SessionCallers:
     ) -> None:
         """End the session that the browser had before this login, and its connection.
 
-        The session is ended last: if the store fails before, a repeated callback finds it.
+        A damaged connection cannot be disconnected, and is left to expire. The session is ended
+        last: if the store fails before, a repeated callback finds it.
         """
         if previous.connection_id != login.connection_id:
-            with suppress(NotConnected):
+            with suppress(NotConnected, DamagedRecord):
                 await self._lifecycle.disconnect(previous.connection_id)
         await self._end(request)
 

@@ -7,6 +7,8 @@ import pytest
 
 from airtable_oauth.app import create_app
 from airtable_oauth.simulator import Fault, Simulator, some_users
+from airtable_oauth.stores import Store
+from airtable_oauth.stores.encrypted import EncryptedStore
 from airtable_oauth.stores.memory import MemoryStore
 from tests.helpers import (
     CSRF,
@@ -19,6 +21,7 @@ from tests.helpers import (
     make_simulator,
     query_of,
 )
+from tests.stores.backends import KEYS
 from tests.world import FaultyStore
 
 COOKIE = "airtable_session"
@@ -60,7 +63,7 @@ async def connection_ids(store: MemoryStore) -> set[str]:
     return {key for key, entry in entries.items() if entry and b"access_token" in entry.value}
 
 
-def browser_at(store: FaultyStore, simulator: Simulator, clock: FakeClock) -> httpx.AsyncClient:
+def browser_at(store: Store, simulator: Simulator, clock: FakeClock) -> httpx.AsyncClient:
     """A browser at a service with this store."""
     app = create_app(
         make_settings(),
@@ -285,6 +288,21 @@ async def test_login_after_a_disconnect_meanwhile_makes_a_new_connection(
     assert (await finish(browser, parameters)).status_code == 201
     assert await connection_ids(store) & known == set()
     assert await live_connections(store) == 1
+
+
+async def test_login_after_the_connection_was_damaged_makes_a_new_one(
+    simulator: Simulator, store: MemoryStore, clock: FakeClock
+) -> None:
+    """No process can read it, so nothing but a login can help the person."""
+    async with browser_at(EncryptedStore(store, KEYS), simulator, clock) as browser:
+        await log_in(browser, simulator)
+        (key,) = [key async for key in store.scan("airtable:connection")]
+        entry = await store.get(key)
+        assert entry is not None
+        await store.put(key, entry.value[:-1] + bytes([entry.value[-1] ^ 1]), 3600)
+        assert error_of(await browser.get("/session"))[1] == "damaged_record"
+        await log_in(browser, simulator)
+        assert (await browser.get("/session")).json()["status"] == "connected"
 
 
 async def test_state_is_not_accepted_as_a_session_nor_a_session_as_a_state(
