@@ -33,7 +33,7 @@ from airtable_oauth.stores.keys import digest, storage_key
 _POLL_SECONDS = 0.1
 _MOST_SESSIONS = 5
 """The most sessions that one login may start: each lives for weeks, and a callback can be repeated
-any number of times. A browser that already has a session gets no new one."""
+any number of times. A browser whose session began with this login gets no new one."""
 
 
 class StoredTokens(NamedTuple):
