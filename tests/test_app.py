@@ -218,6 +218,16 @@ def test_openapi_names_the_code_of_a_token_request_that_has_to_wait_too_long() -
     }
 
 
+def test_openapi_names_the_codes_of_a_record_that_cannot_be_read() -> None:
+    """Every route that reads a session or a login may answer with them."""
+    assert {
+        (path, method)
+        for path, method, operation in documented_operations(create_app(make_settings()))
+        if "`unknown_encryption_key`"
+        not in operation["responses"].get("503", {}).get("description", "")
+    } == {("/token-refresh", "post"), ("/health/live", "get"), ("/health/ready", "get")}
+
+
 def test_openapi_documents_the_statuses_of_the_contract() -> None:
     """Other tests of this suite provoke each of these statuses."""
     documented = {

@@ -6,7 +6,6 @@ from airtable_oauth.errors import (
     CrossSiteRefused,
     InvalidInput,
     NotConnected,
-    StoreUnavailable,
     TooManyLogins,
 )
 from airtable_oauth.oauth.login import Logins
@@ -16,9 +15,9 @@ from airtable_oauth.web.cookies import LoginCookies
 from airtable_oauth.web.dependencies import bind
 from airtable_oauth.web.models import AuthorizationUrl
 from airtable_oauth.web.return_to import ReturnTo
-from airtable_oauth.web.route import documented
+from airtable_oauth.web.route import STORE_ERRORS, documented
 
-_ERRORS = (CrossSiteRefused, InvalidInput, StoreUnavailable, TooManyLogins)
+_ERRORS = (CrossSiteRefused, InvalidInput, *STORE_ERRORS, TooManyLogins)
 
 
 class AuthorizationRoutes:
