@@ -189,7 +189,8 @@ function createTurns() {
       await sleep(at - now, signal);
     } catch (reason) {
       const taken = turns.get(base) ?? [];
-      taken.splice(taken.indexOf(at), 1); // the next request may have it
+      const place = taken.indexOf(at);
+      if (place !== -1) taken.splice(place, 1); // the next request may have it
       throw reason;
     }
   };

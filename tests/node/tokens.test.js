@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { createAirtableOAuthWithTokens } from "../../frontend/airtable-oauth-tokens.js";
 import { asPage, failureOf, serve } from "./service.js";
 
@@ -167,5 +168,27 @@ test("A request that is aborted while it waits leaves its turn to the next one",
   assert.equal(await failureOf(page({ signal: AbortSignal.abort("gone") })), "gone");
   await page();
   assert.ok(Date.now() - began < 2000, "if the six requests kept their turns, it would wait one second more");
+  assert.equal(requests.length, 6);
+});
+
+test("A request that is aborted after its turn takes no turn from others", async (t) => {
+  const { oauth, requests } = await openTab(t, () => ({ json: { records: [] } }));
+  const page = (options) => oauth.records.page("app1", "Orders", options);
+  t.mock.timers.enable({ apis: ["Date", "setTimeout"], now: Date.now() });
+  const controller = new AbortController();
+  const late = failureOf(page({ signal: controller.signal }));
+  await setImmediate();
+  t.mock.timers.setTime(Date.now() + 2000); // the browser has delayed the timers of the tab
+  const five = Array.from({ length: 5 }, () => page());
+  await setImmediate();
+  controller.abort("left");
+  assert.equal(await late, "left");
+  const sixth = page();
+  await setImmediate();
+  t.mock.timers.tick(1000);
+  await Promise.all(five);
+  assert.equal(requests.length, 5);
+  t.mock.timers.tick(1000);
+  await sixth;
   assert.equal(requests.length, 6);
 });
