@@ -1,4 +1,4 @@
-import { h } from "../dom.js";
+import { h, refill } from "../dom.js";
 import { cell, columnsOf, textOf, valueOf } from "./cells.js";
 import { isNumeric, isSortable, tracksOf } from "./columns.js";
 import { beginning } from "./formats.js";
@@ -57,7 +57,10 @@ export function createSheet({ table, links, pathOf, onOpen, onSort }) {
     },
     focus: () => body.focus({ preventScroll: true }),
     /** Show a record's new values. @param {AirtableRecord} record */
-    replace: (record) => find(record.id)?.replaceWith(row(record)),
+    replace(record) {
+      const before = find(record.id);
+      if (before) refill(/** @type {HTMLElement} */ (before), ...row(record).childNodes);
+    },
   };
 }
 

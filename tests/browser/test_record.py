@@ -374,6 +374,7 @@ def test_change_that_was_stored_without_an_answer_is_shown(
         expect(dialog.get_by_text(estimate, exact=True)).to_be_visible()
         dialog.get_by_role("button", name="Close").click()
     expect(page.get_by_role("row", name=name)).to_contain_text(estimate)
+    expect(opener(page, name)).to_be_focused()
 
 
 @pytest.mark.parametrize(
