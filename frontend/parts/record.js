@@ -61,6 +61,13 @@ export function openRecord(app, options) {
     }
   }
 
+  /** Show what is stored, in place of the form. */
+  function reload() {
+    form = null;
+    draft.forget();
+    return load();
+  }
+
   /** Read the record as it is stored. @param {AbortSignal} [signal] */
   async function read(signal) {
     const record = await app.oauth.records.get(base.id, table.id, recordId, { signal });
@@ -101,7 +108,7 @@ export function openRecord(app, options) {
       draft: typed,
       save,
       onSaved: (stored) => finish(record, stored),
-      onCancel: () => ifDiscarded(() => isUncertain ? load() : backToView(record)),
+      onCancel: () => ifDiscarded(() => isUncertain ? reload() : backToView(record)),
     });
     body.replaceChildren(form.element);
     form.focus();
@@ -130,6 +137,7 @@ export function openRecord(app, options) {
       onChanged?.(stored);
     }
     if (!dialog.isConnected) return draft.forget();
+    if (isUncertain) return reload(); // the person took the change back, and there was nothing to send
     backToView(stored);
     if (stored !== before) announce("Saved");
   }

@@ -351,21 +351,11 @@ def test_change_that_was_stored_without_an_answer_is_shown(
     page: Page, service: Stack, way: str
 ) -> None:
     """Whoever gives up then sees what is stored, in the record and in the grid."""
-
-    def lose_the_answer(route: Route) -> None:
-        if route.request.method == "PATCH":
-            route.fetch()
-            route.abort()
-        else:
-            route.continue_()
-
     name = "Record the product tour"
     dialog = open_record(page, "Product launch", name)
     edit(dialog)
     dialog.get_by_label("Estimate (h)", exact=True).fill("71" if way == "Cancel" else "72")
-    page.route(RECORD, lose_the_answer)
-    save(dialog)
-    expect(dialog.get_by_role("alert")).to_contain_text("We couldn't confirm that")
+    save_without_an_answer(page, dialog)
     page.unroute_all()
     dialog.get_by_role("button", name=way).click()
     click(page, "Discard changes")
@@ -375,6 +365,72 @@ def test_change_that_was_stored_without_an_answer_is_shown(
         dialog.get_by_role("button", name="Close").click()
     expect(page.get_by_role("row", name=name)).to_contain_text(estimate)
     expect(opener(page, name)).to_be_focused()
+
+
+@on_server
+def test_change_without_an_answer_that_is_taken_back_is_shown(page: Page, service: Stack) -> None:
+    """There is nothing to save then, but the first change may be stored."""
+    dialog = open_record(page, "Product launch", "Record the product tour")
+    edit(dialog)
+    notes = dialog.get_by_label("Notes", exact=True)
+    before = notes.input_value()
+    notes.fill("Stored without an answer")
+    save_without_an_answer(page, dialog)
+    page.unroute_all()
+    notes.fill(before)
+    dialog.get_by_role("button", name="Try again").click()
+    expect(dialog.get_by_text("Stored without an answer", exact=True)).to_be_visible()
+
+
+@on_server
+def test_changes_that_were_discarded_are_not_asked_about_again(page: Page, service: Stack) -> None:
+    """Here the record cannot be read either."""
+    dialog = open_record(page, "Product launch", "Record the product tour")
+    edit(dialog)
+    dialog.get_by_label("Notes", exact=True).fill("Discarded")
+    page.route(RECORD, lambda route: route.abort())
+    save(dialog)
+    expect(dialog.get_by_role("alert")).to_contain_text("We couldn't confirm that")
+    dialog.get_by_role("button", name="Cancel").click()
+    click(page, "Discard changes")
+    expect(page.get_by_text("Couldn't load this record.")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+@on_server
+def test_changes_that_were_discarded_do_not_come_back(page: Page, service: Stack) -> None:
+    """The tab had kept them, because the connection seemed to have ended."""
+    dialog = open_record(page, "Product launch", "Record the product tour")
+    edit(dialog)
+    dialog.get_by_label("Notes", exact=True).fill("Discarded")
+    page.route(RECORD, lambda route: route.abort())
+    save(dialog)
+    expect(dialog.get_by_role("alert")).to_contain_text("We couldn't confirm that")
+    page.unroute_all()
+    refused = {"error": "reconnect_required", "action": "reconnect"}
+    page.route(RECORD, lambda route: route.fulfill(status=401, json=refused, headers=cors(service)))
+    dialog.get_by_role("button", name="Try again").click()
+    expect(dialog.get_by_role("alert")).not_to_contain_text("We couldn't confirm that")
+    page.unroute_all()
+    dialog.get_by_role("button", name="Cancel").click()
+    click(page, "Discard changes")
+    expect(dialog.get_by_role("button", name="Edit", exact=True)).to_be_visible()
+
+
+def save_without_an_answer(page: Page, dialog: Locator) -> None:
+    """Airtable stores the change, and the network fails."""
+
+    def lose_the_answer(route: Route) -> None:
+        if route.request.method == "PATCH":
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route(RECORD, lose_the_answer)
+    save(dialog)
+    expect(dialog.get_by_role("alert")).to_contain_text("We couldn't confirm that")
 
 
 @pytest.mark.parametrize(
