@@ -172,6 +172,7 @@ async def test_login_of_the_same_user_keeps_the_connection(
     known = await connection_ids(store)
     await log_in(browser, simulator)
     assert await connection_ids(store) == known
+    assert [key async for key in store.scan("airtable:owner")] == []
     simulator.vault.revoke_all()
     assert error_of(await browser.get("/airtable/v0/meta/whoami"))[1] == "reconnect_required"
     await log_in(browser, simulator)
