@@ -58,7 +58,7 @@ export function createGuards(oauth) {
 const isEnded = (session) => session.status === "reconnect_required";
 
 /**
- * Whether a page would show something else for this session. Who the user is may become known later.
+ * Whether a page would show something else for this session. A user who becomes known later is not another one.
  *
  * @param {Session | null | undefined} before
  * @param {Session | null | undefined} now

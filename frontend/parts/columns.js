@@ -13,7 +13,7 @@ const WIDTHS = {
 };
 const OTHER = 12;
 const LIST = 14; // of a lookup, which is a list
-const LONG_DATE = 3; // more, if the month is spelled out
+const LONG_DATE = 3; // added if the month is spelled out
 const FIRST = 16;
 const MOST_FOR_NAME = 13;
 

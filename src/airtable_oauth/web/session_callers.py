@@ -74,10 +74,10 @@ class SessionCallers:
     async def log_in(
         self, login: CompletedLogin, request: Request, response: Response
     ) -> Connection:
-        """Begin a session on the connection of a login, unless it began the browser's session.
+        """Begin a session on a login's connection, unless this login began the browser's session.
 
-        The browser's previous session ends. So does its connection, if the login is for another
-        one: nothing else refers to it.
+        The browser's previous session ends. If it had another connection, that is disconnected:
+        nothing else refers to it.
 
         Raises:
             LoginNotFound: the connection has ended since (such a login must not replace a session
