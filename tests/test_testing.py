@@ -1,6 +1,7 @@
 """The pytest plugin for tests of an app."""
 
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
@@ -39,6 +40,19 @@ def test_app_may_be_imported_once(
     """The simulator's variables, which an app may read at its import, stay the same."""
     server = request.getfixturevalue("_airtable_server")
     assert AirtableSimulator(server).environment == airtable_simulator.environment
+
+
+def test_settings_of_a_test_ignore_the_environment(
+    airtable_simulator: AirtableSimulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A developer may have set up the service on the same machine."""
+    monkeypatch.setenv("AIRTABLE_OAUTH_STORE_URL", "redis://127.0.0.1:1")
+    monkeypatch.setenv("AIRTABLE_OAUTH_EXPOSE_TOKENS", "nonsense")
+    (tmp_path / ".env").write_text("AIRTABLE_OAUTH_NAME=other\n")
+    monkeypatch.chdir(tmp_path)
+    settings = airtable_simulator.settings(login_ttl=60)
+    assert settings.store_url.get_secret_value() == "memory://"
+    assert (settings.name, settings.login_ttl) == ("airtable", 60)
 
 
 async def test_login_over_sockets(airtable_simulator: AirtableSimulator) -> None:

@@ -24,6 +24,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 import uvicorn
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from starlette.types import Receive, Scope, Send
 
 from airtable_oauth.integration import AirtableOAuth
@@ -45,6 +46,23 @@ SCOPES = (
     "user.email:read",
 )
 _START_SECONDS = 10.0
+
+
+class _GivenSettings(Settings):
+    """Settings from arguments alone."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """See pydantic-settings: neither variables, nor `.env`, nor files with secrets."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
 
 
 class AirtableSimulator(Simulator):
@@ -74,7 +92,7 @@ class AirtableSimulator(Simulator):
 
     def settings(self, **overrides: Any) -> Settings:
         """Settings that point an integration at the simulator. They ignore the environment."""
-        return Settings(_env_file=None, **(self._values() | overrides))
+        return _GivenSettings(**(self._values() | overrides))
 
     @property
     def users(self) -> Sequence[User]:
