@@ -5,8 +5,8 @@ As a service: `airtable-oauth serve`, or `create_app` for an ASGI server of your
 
 These are public: the names in `__all__` below, every name in `airtable_oauth.errors`,
 `Store`, `Entry` and `Turn` in `airtable_oauth.stores`, `MemoryStore` in
-`airtable_oauth.stores.memory`, and `airtable_oauth.testing`, for the tests of apps that embed this
-package.
+`airtable_oauth.stores.memory`, `faults` in `airtable_oauth.settings`, and `airtable_oauth.testing`,
+for the tests of apps that embed this package.
 """
 
 from airtable_oauth.airtable_api.errors import raise_for_error

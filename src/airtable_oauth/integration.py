@@ -99,7 +99,7 @@ class AirtableOAuth:
                 already, a login gives that connection new tokens.
             parts: `store`, a store of your own, with `unencrypted=True` if it encrypts its data
                 itself. For tests, replacements for `transport`, `webhook_transport`, `clock`,
-                `monotonic`, `sleep` and `random`: see `airtable_oauth.integration.Parts`.
+                `monotonic`, `sleep` and `random`.
 
         Raises:
             TypeError: `login_data` is given without `owner`.
@@ -203,14 +203,15 @@ class AirtableOAuth:
         """The connections of an owner, oldest first.
 
         Raises:
-            errors.Unavailable: the store does not answer.
+            errors.Unavailable: the store does not answer, or a record cannot be read.
         """
         return await self._vault.connections.of(owner)
 
     def all_connections(self) -> AsyncIterator[Connection]:
         """Every connection of the integration, for maintenance. Reads the whole store.
 
-        With Redis, a connection may come twice.
+        Skips records that cannot be read, with a warning in the log. With Redis, a connection may
+        come twice.
 
         Raises:
             errors.Unavailable: the store does not answer.
@@ -222,7 +223,7 @@ class AirtableOAuth:
 
         Raises:
             errors.NotConnected: there is no such connection.
-            errors.Unavailable: the store does not answer.
+            errors.Unavailable: the store does not answer, or the record cannot be read.
         """
         return await self._vault.connections.get(connection_id)
 
@@ -248,7 +249,8 @@ class AirtableOAuth:
 
         Raises:
             errors.NotConnected: there is no such connection.
-            errors.Unavailable: the store does not answer; the tokens may or may not be erased.
+            errors.Unavailable: the store does not answer, and the tokens may or may not be erased;
+                or the record cannot be read.
         """
         await self._vault.lifecycle.disconnect(connection_id)
 
@@ -260,8 +262,8 @@ class AirtableOAuth:
         Raises:
             errors.NotConnected: there is no such connection.
             errors.ReconnectRequired: it has ended, and the user must reconnect.
-            errors.Unavailable: the token expires too soon, and could not be refreshed yet; or the
-                store does not answer.
+            errors.Unavailable: the token expires too soon, and could not be refreshed yet; the
+                store does not answer; or the record cannot be read.
             errors.ClientRefused: Airtable does not accept this service.
         """
         record = await self._vault.access_tokens.ensure_fresh(
@@ -282,8 +284,8 @@ class AirtableOAuth:
     def refresh_idle(self, within_days: float = 30) -> AsyncIterator[tuple[str, IdleOutcome]]:
         """Refresh unused connections that Airtable would end within this many days.
 
-        Yields each connection's id and outcome, at most five a second. Run it daily; it may run in
-        several places at once.
+        Yields each connection's id and outcome, at most five a second. Skips records that cannot be
+        read, with a warning in the log. Run it daily; it may run in several places at once.
 
         Raises:
             errors.ClockSkew: the store's clock and this machine's disagree; nothing was sent.
