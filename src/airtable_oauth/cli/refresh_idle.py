@@ -21,8 +21,9 @@ def refresh_idle(within: float) -> None:
     """Refresh unused connections, which Airtable ends after sixty days.
 
     Run it daily, on any machine; concurrent runs do no harm. Exit status 1 means that some
-    connections could not be refreshed for now. Skips connections of browser sessions: they end with
-    their sessions. If a connection has ended, the webhook is called, but not the hooks of an app.
+    connections could not be refreshed for now, or that the run stopped: the message says why. Skips
+    connections of browser sessions: they end with their sessions. If a connection has ended, the
+    webhook is called, but not the hooks of an app.
     """
 
     async def refresh(airtable: AirtableOAuth) -> Counter[IdleOutcome]:
