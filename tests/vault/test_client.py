@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -91,6 +92,28 @@ async def test_client_refuses_every_other_origin(
         with pytest.raises(ForeignOrigin):
             await client.get(url)
     assert len(simulator.requests) == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v0/app1/../app2/T",
+        f"/v0/app1/{quote('..', safe='')}/app2/T",
+        "/v0/./app1/T",
+        "/v0/app1/..",
+    ],
+)
+async def test_text_of_a_user_cannot_lead_the_client_to_another_base(
+    airtable: AirtableOAuth, simulator: Simulator, path: str
+) -> None:
+    """Httpx resolves `..`, which quoting leaves as it is, before it sends a request."""
+    connection = await connect(airtable, simulator)
+    before = len(simulator.requests)
+    async with airtable.client(connection) as client:
+        with pytest.raises(InvalidPath):
+            await client.get(path)
+        assert len(simulator.requests) == before
+        assert (await client.get("/v0/meta/whoami?next=../x#/../y")).status_code == 200
 
 
 @pytest.mark.parametrize(

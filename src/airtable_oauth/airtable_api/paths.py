@@ -31,6 +31,17 @@ def require_plain_path(path: str) -> None:
         raise InvalidPath
 
 
+def refuse_dot_segments(url: str) -> None:
+    """Check a URL as it was written. httpx resolves `.` and `..` before it sends a request.
+
+    Raises:
+        InvalidPath: A segment of the path is `.` or `..`.
+    """
+    path = re.split("[?#]", url, maxsplit=1)[0]
+    if not {".", ".."}.isdisjoint(path.split("/")):
+        raise InvalidPath
+
+
 def is_upload_path(path: str) -> bool:
     """Whether a path is `v0/{baseId}/{recordId}/{attachmentFieldIdOrName}/uploadAttachment`."""
     parts = path.split("/")

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from airtable_oauth.airtable_api.paths import refuse_dot_segments
 from airtable_oauth.airtable_api.transport import CONNECTION, WebApi
 from airtable_oauth.causes import cause_of
 from airtable_oauth.errors import UpstreamError, UpstreamTimeout
@@ -71,6 +72,16 @@ def build_client(
 
 class _Client(httpx.AsyncClient):
     """A client that raises the errors of this package instead of httpx's."""
+
+    def build_request(self, method: str, url: httpx.URL | str, **options: Any) -> httpx.Request:
+        """See httpx.
+
+        Raises:
+            InvalidPath: a segment of the path is `.` or `..`.
+        """
+        if isinstance(url, str):  # httpx has resolved such segments of an `httpx.URL` already
+            refuse_dot_segments(url)
+        return super().build_request(method, url, **options)
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """See httpx. Reads the body too, unless the caller streams it.
