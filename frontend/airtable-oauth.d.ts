@@ -247,7 +247,7 @@ export declare class AirtableOAuthError extends Error {
 }
 export type Options = {
     /**
-     * Base URL of the service.
+     * Base URL of the service. In a host app, the app's address with the prefix of the router.
      */
     apiUrl: string;
     /**
@@ -267,7 +267,7 @@ export type Options = {
 };
 /**
  * @typedef {object} Options
- * @property {string} apiUrl Base URL of the service.
+ * @property {string} apiUrl Base URL of the service. In a host app, the app's address with the prefix of the router.
  * @property {() => Record<string, string>} [headers] Called for each request to the service. Returns the headers
  *   that identify the user, if cookies do not, and `X-Airtable-Connection` if the user has several connections.
  * @property {number} [timeout] Milliseconds that a request may take; 30,000 by default.

@@ -130,7 +130,7 @@ export class AirtableOAuthError extends Error {
 
 /**
  * @typedef {object} Options
- * @property {string} apiUrl Base URL of the service.
+ * @property {string} apiUrl Base URL of the service. In a host app, the app's address with the prefix of the router.
  * @property {() => Record<string, string>} [headers] Called for each request to the service. Returns the headers
  *   that identify the user, if cookies do not, and `X-Airtable-Connection` if the user has several connections.
  * @property {number} [timeout] Milliseconds that a request may take; 30,000 by default.

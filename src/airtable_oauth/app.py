@@ -38,7 +38,12 @@ _QUERY = "airtable_oauth.query_string"
 def create_app(settings: Settings | None = None, **parts: Unpack[Parts]) -> FastAPI:
     """The service as an ASGI app. Without `settings` it reads the environment.
 
+    `parts` is as for `AirtableOAuth`. `airtable-oauth serve` also applies the `LOG_…` settings,
+    `FORWARDED_ALLOW_IPS` and the limits for clients (docs/deployment.md). Another server does not:
+    turn off its access log, because a query may contain a code.
+
     Raises:
+        ValueError: as for `AirtableOAuth`.
         pydantic.ValidationError: the environment does not hold what `Settings` needs.
         ModuleNotFoundError: a setting needs an extra that is not installed.
     """

@@ -284,8 +284,10 @@ class AirtableOAuth:
     def refresh_idle(self, within_days: float = 30) -> AsyncIterator[tuple[str, IdleOutcome]]:
         """Refresh unused connections that Airtable would end within this many days.
 
-        Yields each connection's id and outcome, at most five a second. Skips records that cannot be
-        read, with a warning in the log. Run it daily; it may run in several places at once.
+        Yields each connection's id and outcome, at most five a second. Skips the connections of
+        browser sessions, those for which Airtable has not said when the refresh token expires, and
+        records that cannot be read, with a warning in the log. Run it daily; it may run in several
+        places at once.
 
         Raises:
             errors.ClockSkew: the store's clock and this machine's disagree; nothing was sent.

@@ -1,6 +1,7 @@
 """A simulator of Airtable for development and tests: OAuth, the consent page and the Web API.
 
-It follows Airtable's public reference strictly. It holds all data in memory.
+It follows Airtable's public reference strictly, with the exceptions that docs/simulator.md names.
+It holds all data in memory.
 """
 
 from airtable_oauth.simulator.app import Simulator, some_users
