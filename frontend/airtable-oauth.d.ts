@@ -477,7 +477,8 @@ export type Service = (path: string, options?: {
     signal?: AbortSignal;
 }) => Promise<any>;
 /**
- * The module's object, for any kind of connection, and what `airtable-oauth-tokens.js` needs to add `renew`.
+ * The module's object, for any kind of connection, and what `airtable-oauth-tokens.js` needs to add `renew`
+ * and to replace `whoami`.
  *
  * @internal
  * @template {Connection} C

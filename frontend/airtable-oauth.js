@@ -215,7 +215,8 @@ function serverSession({ apiUrl, headers, service }) {
 }
 
 /**
- * The module's object, for any kind of connection, and what `airtable-oauth-tokens.js` needs to add `renew`.
+ * The module's object, for any kind of connection, and what `airtable-oauth-tokens.js` needs to add `renew`
+ * and to replace `whoami`.
  *
  * @internal
  * @template {Connection} C
@@ -961,8 +962,9 @@ function createChanges(apiUrl) {
       };
     },
     /**
-     * Call this before a request. Returns a function: call it with true if the answer shows a connection, otherwise
-     * with false. It does nothing if the connection has begun or ended since.
+     * Call this before a request. Returns a function: call it with true if the answer shows a connection, with
+     * false if it shows that there is none, and not at all if it shows neither. It does nothing if the connection has
+     * begun or ended since.
      */
     observer() {
       const before = count;

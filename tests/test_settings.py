@@ -104,7 +104,7 @@ SHORT_NAME = "must have 1 to 32 characters of a-z, 0-9 and -, and not begin with
         (
             "client_id",
             "with:colon",
-            "is empty, or contains a space, a colon or characters that are not ASCII",
+            "is empty, or contains a colon, a space or characters that are not printable ASCII",
         ),
         ("client_secret", "tab\there", "contains characters that are not printable ASCII"),
         ("scopes", " ", "must name at least one scope"),

@@ -237,8 +237,9 @@ class AirtableOAuth:
         Raises:
             errors.UpstreamError: the owner has a connection, and Airtable does not say at the
                 moment whether these tokens belong to the same user. Nothing is stored: try again.
-            errors.Unavailable: a record cannot be read, or the store failed at the end. The tokens
-                may or may not be stored.
+            errors.Unavailable: a record cannot be read, others keep changing the owner's records,
+                or the store does not answer when the connection is read back. The tokens may or may
+                not be stored.
         """
         return await self._vault.connections.get(
             await self._vault.grants.adopt(owner, tokens, data)

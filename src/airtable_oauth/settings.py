@@ -207,7 +207,7 @@ class Settings(BaseSettings):
     def _printable_client_id(cls, value: str) -> str:
         _require(
             re.fullmatch(r"[\x21-\x39\x3b-\x7e]+", value) is not None,
-            "is empty, or contains a space, a colon or characters that are not ASCII",
+            "is empty, or contains a colon, a space or characters that are not printable ASCII",
         )
         return value
 

@@ -3,7 +3,6 @@
 import gzip
 import re
 from collections.abc import AsyncIterator
-from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -74,22 +73,6 @@ async def test_script_has_no_csp(browser: httpx.AsyncClient, path: str) -> None:
     again = await browser.get(path, headers={"If-None-Match": answer.headers.get("etag", "x")})
     assert "content-security-policy" not in answer.headers
     assert "content-security-policy" not in again.headers
-
-
-async def test_first_view_loads_no_module_late(browser: httpx.AsyncClient) -> None:
-    """The document names every module of the login page, so none waits for another to import it."""
-    page = (await browser.get("/", headers=_PAGE_HEADERS)).text
-    named = set(re.findall(r'(?:modulepreload" href|module" src)="([^"]+)"', page))
-    needed: set[str] = set()
-    found = ["/early.js", "/app.js", "/airtable-oauth.js", "/pages/login.js"]
-    while found:
-        path = found.pop()
-        if path not in needed:
-            needed.add(path)
-            script = (await browser.get(path)).text
-            imports = re.findall(r'^import (?:[^"]* from )?"([^"]+)";', script, re.MULTILINE)
-            found += [urljoin(path, each) for each in imports]
-    assert named == needed
 
 
 async def test_first_view_is_small(browser: httpx.AsyncClient) -> None:

@@ -14,7 +14,8 @@ WINDOW_SECONDS = 1.1
 """Slightly more than Airtable's second. Airtable counts arrivals, and some requests travel faster
 than those sent before them."""
 _MOST_WAITING = 10
-"""Waiting requests of one connection per base: more could not be sent within `patience`."""
+"""Waiting requests of one connection per base: more could not be sent within
+`RateLimiter.patience`."""
 
 Standing = Callable[[str], bool | None]
 """Whether a connection has access to the base; None if unknown."""

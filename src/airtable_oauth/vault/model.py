@@ -190,8 +190,9 @@ def ttl_unless_idle(within: float) -> tuple[float, float]:
     """The range of times to live, in seconds, in which no stored connection is idle.
 
     A connection's time to live follows from `reconnect_by`, so a store can leave out most
-    connections without reading their records. An idle one is below the range because it ends soon,
-    or above it because a clock that was ahead dated it. If all may be idle, the range is empty.
+    connections without reading their records. The time to live of an idle one is below the
+    range if it ends soon, or above it if its dates come from a clock that was ahead. If all may be
+    idle, the range is empty.
     """
     kept_longer = _TELL_SECONDS + CLOCK_SLACK_SECONDS
     return min(within, _LIFETIME_SECONDS) + kept_longer, _LIFETIME_SECONDS + kept_longer

@@ -108,7 +108,7 @@ class Relayed(Response):
 
 
 def _response_headers(upstream: httpx.Response) -> list[tuple[bytes, bytes]]:
-    """The headers that describe the body, except any with control characters in their value."""
+    """The headers that may pass and have no control characters in their value."""
     wanted = _RESPONSE_HEADERS
     if upstream.status_code in _WITHOUT_BODY:
         wanted = wanted - {b"content-length"}

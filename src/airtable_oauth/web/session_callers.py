@@ -33,7 +33,7 @@ class SessionCallers:
     ) -> None:
         """`origins`: those whose pages may send requests with the session's cookie."""
         self._cookie = cookie
-        # Named, because a route of a host may use several integrations.
+        # The key contains the cookie's name, because a host's route may use several integrations.
         self._known = f"airtable_oauth.session.{cookie.name}"
         self._sessions = sessions
         self._logins = logins
