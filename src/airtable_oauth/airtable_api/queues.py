@@ -87,10 +87,13 @@ class Queue:
         Raises:
             RateLimited: too many of them are waiting already.
         """
-        waiting = self._waiting.setdefault(waiter.connection, deque())
-        if len(waiting) >= _MOST_WAITING:
+        if len(self._waiting.get(waiter.connection, ())) >= _MOST_WAITING:
             raise RateLimited(_drain_seconds(_MOST_WAITING))
-        waiting.append(waiter)
+        self.add(waiter)
+
+    def add(self, waiter: Waiter) -> None:
+        """Queue a request, however many are waiting."""
+        self._waiting.setdefault(waiter.connection, deque()).append(waiter)
 
     def leave(self, waiter: Waiter) -> None:
         """Remove a request from the queue."""
@@ -102,9 +105,8 @@ class Queue:
 
     def move(self, connection: str, other: "Queue") -> None:
         """Move the requests of a connection to another queue."""
-        waiting = self._waiting.pop(connection, None)
-        if waiting:
-            other._waiting.setdefault(connection, deque()).extend(waiting)  # noqa: SLF001 (its own)
+        for waiter in self._waiting.pop(connection, ()):
+            other.add(waiter)
 
     def ready(self) -> list[Waiter]:
         """The requests that may be sent as soon as turns are free."""
