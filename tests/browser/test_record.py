@@ -350,7 +350,7 @@ def test_lost_network_keeps_what_was_typed(page: Page, service: Stack) -> None:
 def test_change_that_was_stored_without_an_answer_is_shown(
     page: Page, service: Stack, way: str
 ) -> None:
-    """Whoever gives up then sees what is stored, in the record and in the grid."""
+    """After giving up, the person sees what is stored, in the record and in the grid."""
     name = "Record the product tour"
     dialog = open_record(page, "Product launch", name)
     edit(dialog)
@@ -382,15 +382,21 @@ def test_change_without_an_answer_that_is_taken_back_is_shown(page: Page, servic
     expect(dialog.get_by_text("Stored without an answer", exact=True)).to_be_visible()
 
 
-@on_server
-def test_changes_that_were_discarded_are_not_asked_about_again(page: Page, service: Stack) -> None:
-    """Here the record cannot be read either."""
+def failed_save(page: Page) -> Locator:
+    """A record with a change that was sent, while all requests about it fail."""
     dialog = open_record(page, "Product launch", "Record the product tour")
     edit(dialog)
     dialog.get_by_label("Notes", exact=True).fill("Discarded")
     page.route(RECORD, lambda route: route.abort())
     save(dialog)
     expect(dialog.get_by_role("alert")).to_contain_text("We couldn't confirm that")
+    return dialog
+
+
+@on_server
+def test_changes_that_were_discarded_are_not_asked_about_again(page: Page, service: Stack) -> None:
+    """Here the record cannot be read either."""
+    dialog = failed_save(page)
     dialog.get_by_role("button", name="Cancel").click()
     click(page, "Discard changes")
     expect(page.get_by_text("Couldn't load this record.")).to_be_visible()
@@ -401,12 +407,7 @@ def test_changes_that_were_discarded_are_not_asked_about_again(page: Page, servi
 @on_server
 def test_changes_that_were_discarded_do_not_come_back(page: Page, service: Stack) -> None:
     """The tab had kept them, because the connection seemed to have ended."""
-    dialog = open_record(page, "Product launch", "Record the product tour")
-    edit(dialog)
-    dialog.get_by_label("Notes", exact=True).fill("Discarded")
-    page.route(RECORD, lambda route: route.abort())
-    save(dialog)
-    expect(dialog.get_by_role("alert")).to_contain_text("We couldn't confirm that")
+    dialog = failed_save(page)
     page.unroute_all()
     refused = {"error": "reconnect_required", "action": "reconnect"}
     page.route(RECORD, lambda route: route.fulfill(status=401, json=refused, headers=cors(service)))
