@@ -88,7 +88,7 @@ export function createLinks(oauth, base, textOf) {
   return {
     names,
     forget,
-    /** The base is no longer shown. */
+    /** Stop reading names. Call this when the person leaves the base. */
     stop: () => leaving.abort(),
   };
 }

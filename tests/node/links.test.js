@@ -73,7 +73,7 @@ test("names that could not be read are asked for again by the next page", async 
   assert.deepEqual(await links.names("tbl1", ["a"]), ["Name A"]);
 });
 
-test("no names are read for a base that is no longer shown", async () => {
+test("after `stop`, no names are read", async () => {
   const { links, requests } = watched();
   const ids = Array.from({ length: 250 }, (_, place) => `rec${place}`);
   const names = links.names("tbl1", ids);

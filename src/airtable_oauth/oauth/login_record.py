@@ -20,8 +20,8 @@ class LoginContext:
     """The host's user who began the login. Only that user may finish it. None if the login is for
     a browser's session and not for a host's user."""
     connection_id: str | None = None
-    """The connection to reconnect; None if the login is for a new one. If there is no owner, it is
-    the connection of the browser's session. It is reconnected only if the same Airtable user grants
+    """The connection to reconnect, or None to create one. In a login without an owner, it is the
+    connection of the browser's session, which is reconnected only if the same Airtable user grants
     access."""
     data: Any = field(default=None, repr=False)
     """The host's own JSON data, which it gets back at the end."""
