@@ -1,4 +1,5 @@
 import { oauth, session } from "./early.js";
+import { skeleton } from "./first-view.js";
 import { createGuards, isOtherSession } from "./guards.js";
 import { loadPage } from "./load.js";
 import { pageTrouble } from "./pages/page-trouble.js";
@@ -35,7 +36,7 @@ const base = {
   }),
 };
 
-const { navigate, back, show, recheck, takeQuery } = createRouter(byId("view"), {
+const { navigate, back, show, recheck, takeQuery } = createRouter(byId("view"), skeleton, {
   "/": {
     title: "Connect",
     guard: guards.whenAnonymous,

@@ -63,13 +63,15 @@ export function setTitle(text) {
  *
  * @param {HTMLElement} view
  * @param {string} [title] The title if the view has no heading yet.
+ * @param {{focus?: boolean}} [options] Without `focus`, the focus stays where it is.
  */
-export function present(view, title) {
+export function present(view, title, { focus = true } = {}) {
   const region = document.getElementById("live");
   if (region) region.textContent = ""; // what was said about the view before
   const heading = view.querySelector("h1");
   const name = heading?.textContent ?? title;
   if (name) setTitle(name);
+  if (!focus) return;
   const target = heading ?? view;
   target.setAttribute("tabindex", "-1");
   target.focus({ preventScroll: true });

@@ -1,6 +1,7 @@
-/** The first script of every page: it asks for the session while the browser loads the others. */
+/** Asks for the session while the browser loads the other scripts. */
 
 import { createClient } from "./client.js";
+import { remember } from "./first-view.js";
 
 /** @type {import("./app.js").App["oauth"]} */
 export const oauth = await createClient();
@@ -10,8 +11,10 @@ let early = location.pathname === "/auth-callback" ? null : oauth.session();
 early?.catch(() => {}); // the caller of `session` gets the failure
 
 /** The session. The first call gets the answer to the request that is sent already. */
-export function session() {
-  const answer = early ?? oauth.session();
+export async function session() {
+  const asked = early ?? oauth.session();
   early = null;
+  const answer = await asked;
+  remember(answer !== null);
   return answer;
 }

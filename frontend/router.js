@@ -50,13 +50,13 @@ const PATIENCE = 300; // milliseconds until a skeleton takes the place of the pa
 /**
  * Shows the page of the current path. Nothing else touches the history.
  *
- * @param {HTMLElement} outlet What it contains now is the skeleton.
+ * @param {HTMLElement} outlet What it contains at the start stays until the first page is there.
+ * @param {HTMLElement} skeleton
  * @param {Record<string, Route>} routes By path. The first is shown for unknown paths.
  * @param {Options} options
  */
-export function createRouter(outlet, routes, { failed, passed, changed }) {
+export function createRouter(outlet, skeleton, routes, { failed, passed, changed }) {
   const start = Object.keys(routes)[0] ?? "/";
-  const skeleton = [...outlet.childNodes];
   let turn = 0;
   /** @type {any} What the guard of the page before returned. */
   let last = null;
@@ -172,28 +172,30 @@ export function createRouter(outlet, routes, { failed, passed, changed }) {
     return navigate(path, { state, flash: { ...flash, hasEnded }, replace: true });
   }
 
-  /** @param {HTMLElement} element @param {string} title */
+  /** @param {HTMLElement} element It may be shown already, with the focus in it. @param {string} title */
   function put(element, title) {
     settle();
-    clear(element);
+    const isShown = element.isConnected;
+    if (!isShown) clear(element);
     if (isNew) scrollTo(0, 0);
     isNew = false;
-    present(outlet, title);
+    present(outlet, title, { focus: !isShown });
   }
 
   /** Say that a page is being loaded, at first without a change to the page before. */
   function wait() {
     clearTimeout(patience);
     isWaiting = true;
+    if (turn === 1) return;
     outlet.setAttribute("aria-busy", "true");
-    patience = setTimeout(() => clear(...skeleton), PATIENCE);
+    patience = setTimeout(() => clear(skeleton), PATIENCE);
   }
 
-  /** @param {...Node} content */
-  function clear(...content) {
+  /** @param {HTMLElement} content */
+  function clear(content) {
     current?.page.leave?.();
     current = null;
-    outlet.replaceChildren(...content);
+    outlet.replaceChildren(content);
   }
 
   function settle() {

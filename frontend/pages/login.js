@@ -1,10 +1,12 @@
 import { announce, h } from "../dom.js";
-import { connectButton } from "../parts/connect-button.js";
+import { loginPage } from "../first-view.js";
+import { beginLogin } from "../parts/connect-button.js";
 
 const INTEGRATIONS = "https://airtable.com/?integrations=thirdParty";
 
 /**
- * The start page: what will happen, and the button that begins it.
+ * The start page: what will happen, and the button that begins it. Its text is in index.html, so that it can be shown
+ * before this script is loaded.
  *
  * @param {import("../app.js").App} app
  * @param {import("../router.js").Place} place
@@ -12,18 +14,12 @@ const INTEGRATIONS = "https://airtable.com/?integrations=thirdParty";
 export function login(app, { state, flash }) {
   const notice = noticeFor(flash, state);
   if (notice) announce(notice.textContent ?? "");
-  return h("section", { class: "card hero" },
-    h("h1", {}, "Connect your Airtable bases"),
-    h("p", { class: "lead" },
-      "Choose which bases to share. Airtable asks you to confirm, and you can revoke access there at any time."),
-    notice,
-    connectButton(app, { label: "Connect Airtable", returnTo: state?.from, kind: "primary" }),
-    h("ul", { class: "facts" },
-      h("li", {}, "You choose which bases to share"),
-      h("li", {}, "Your password stays with Airtable"),
-      h("li", {}, "Nothing is shared until you approve"),
-    ),
-  );
+  const page = loginPage();
+  const stack = /** @type {HTMLElement} */ (page.querySelector(".stack"));
+  const button = /** @type {HTMLElement} */ (stack.querySelector("button"));
+  if (notice) stack.before(notice);
+  beginLogin(app, button, stack, state?.from);
+  return page;
 }
 
 /** Why the user is here. @param {any} flash @param {any} state */

@@ -3,15 +3,29 @@ import { h } from "../dom.js";
 const BUSY = ["aria-disabled", "aria-busy"]; // `disabled` would lose the focus
 
 /**
- * A button that does one thing at a time: until `action` has ended, it keeps the focus and ignores clicks.
+ * A button that does one thing at a time.
  *
  * @param {string} label
  * @param {() => unknown} action
- * @param {{kind?: "primary" | "danger" | "quiet", busy?: string, autofocus?: boolean}} [options] `busy`: the label in the meantime.
+ * @param {{kind?: "primary" | "danger" | "quiet", busy?: string, autofocus?: boolean}} [options] `busy`: the label while it acts.
  */
 export function button(label, action, { kind, busy, autofocus } = {}) {
-  async function click() {
-    if (element.getAttribute("aria-disabled")) return;
+  const element = h("button", { type: "button", class: kind, autofocus }, label);
+  return activate(element, action, { busy });
+}
+
+/**
+ * Give a button its action. Until it has ended, the button keeps the focus and ignores clicks. If the button is busy
+ * already, it was clicked before it had an action, and begins at once.
+ *
+ * @param {HTMLElement} element
+ * @param {() => unknown} action
+ * @param {{busy?: string}} [options]
+ */
+export function activate(element, action, { busy } = {}) {
+  const label = element.textContent;
+
+  async function act() {
     for (const name of BUSY) element.setAttribute(name, "true");
     if (busy) element.textContent = busy;
     try {
@@ -22,6 +36,9 @@ export function button(label, action, { kind, busy, autofocus } = {}) {
     }
   }
 
-  const element = h("button", { type: "button", class: kind, autofocus, onclick: click }, label);
+  element.addEventListener("click", () => {
+    if (!element.getAttribute("aria-disabled")) return act();
+  });
+  if (element.getAttribute("aria-busy")) act();
   return element;
 }

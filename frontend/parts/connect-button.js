@@ -1,6 +1,6 @@
 import { h } from "../dom.js";
 import { failureOf, isFinal } from "../words.js";
-import { button } from "./button.js";
+import { activate } from "./button.js";
 import { failureText } from "./failure.js";
 
 /** Milliseconds for the browser to leave for Airtable's page. */
@@ -12,7 +12,20 @@ const LEAVING = 5000;
  * @param {import("../app.js").App} app
  * @param {{label: string, returnTo?: string | null, kind?: "primary"}} options
  */
-export function connectButton({ oauth, navigate }, { label, returnTo, kind }) {
+export function connectButton(app, { label, returnTo, kind }) {
+  const button = h("button", { type: "button", class: kind }, label);
+  return beginLogin(app, button, h("div", { class: "stack" }, button), returnTo);
+}
+
+/**
+ * Make a button begin a login.
+ *
+ * @param {import("../app.js").App} app
+ * @param {HTMLElement} button
+ * @param {HTMLElement} stack The element that the button is in. What failed is said below the button.
+ * @param {string | null} [returnTo]
+ */
+export function beginLogin({ oauth, navigate }, button, stack, returnTo) {
   async function connect() {
     message.replaceChildren();
     try {
@@ -32,5 +45,7 @@ export function connectButton({ oauth, navigate }, { label, returnTo, kind }) {
   }
 
   const message = h("div", {});
-  return h("div", { class: "stack" }, button(label, connect, { kind, busy: "Opening Airtable…" }), message);
+  activate(button, connect, { busy: "Opening Airtable…" });
+  stack.append(message);
+  return stack;
 }

@@ -15,6 +15,14 @@ def login(page: Page, _: Stack) -> None:
     expect(page.get_by_role("button", name="Connect Airtable")).to_be_enabled()
 
 
+def login_clicked_before_scripts(page: Page, service: Stack) -> None:
+    hold(page, f"{service.pages}/app.js")
+    page.goto("/", wait_until="commit")
+    expect(page.locator("h1")).to_be_focused()
+    page.get_by_role("button", name="Connect Airtable").dispatch_event("click")
+    expect(page.get_by_role("button", name="Connect Airtable")).to_be_disabled()
+
+
 def login_with_notice(page: Page, _: Stack) -> None:
     page.goto("/login-success")
     expect(page.get_by_text("Connect Airtable to view that page.").last).to_be_visible()
@@ -187,6 +195,7 @@ def access_not_refreshed(page: Page, service: Stack) -> None:
 
 STATES: list[State] = [
     login,
+    login_clicked_before_scripts,
     login_with_notice,
     loading,
     server_away,

@@ -381,12 +381,121 @@ RECONNECT_BY = """async () => {
 def test_something_is_shown_before_the_scripts_run(page: Page, service: Stack) -> None:
     """The skeleton is in the document, and its words are read."""
     hold(page, f"{service.pages}/app.js")
+    page.goto(GUARDED, wait_until="commit")
+    expect_skeleton(page)
+    expect(page.get_by_role("main")).to_contain_text("Loading…")
+    expect(page.get_by_text("Reload the page")).to_be_hidden()
+
+
+def test_login_page_is_shown_before_the_scripts_run(page: Page, service: Stack) -> None:
+    """A click does what it says as soon as it can."""
+    scripts = hold(page, f"{service.pages}/app.js")
     page.goto("/", wait_until="commit")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    expect(page.get_by_role("main")).not_to_have_attribute("aria-busy", "true")
+    click(page, "Connect Airtable")
+    button = page.get_by_role("button", name="Connect Airtable")
+    expect(button).to_have_attribute("aria-busy", "true")
+    button.dispatch_event("click")
+    begun = hold(page, f"{service.api}/authorization-url")
+    scripts.first().continue_()
+    begun.first()
+    busy = page.get_by_role("button", name="Opening Airtable…")
+    expect(busy).to_be_focused()
+    expect(page.get_by_text("Reload the page")).to_have_count(0)
+    begun.first().continue_()
+    expect(page.get_by_role("button", name="Grant access")).to_be_visible()
+    assert len(begun.routes) == 1
+
+
+@on_server
+def test_login_page_stays_while_the_session_is_asked_for(page: Page, service: Stack) -> None:
+    """It gets its actions without moving the focus: the user may have pressed Tab."""
+    page.clock.install()
+    session = hold(page, f"{service.api}/session")
+    page.goto("/")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    page.keyboard.press("Tab")
+    session.first()
+    page.clock.run_for(1_000)  # longer than the page before stays otherwise
+    button = page.get_by_role("button", name="Connect Airtable")
+    expect(button).to_be_focused()
+    session.first().continue_()
+    expect(page).to_have_title("Connect your Airtable bases · Connect Airtable")
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Grant access")).to_be_visible()
+
+
+@on_server_every_day
+def test_click_before_scripts_that_never_come_offers_a_reload(page: Page, service: Stack) -> None:
+    """The text is there after twenty seconds, by a style."""
+    hold(page, f"{service.pages}/app.js")
+    page.goto("/", wait_until="commit")
+    click(page, "Connect Airtable")
+    late = page.get_by_role("main").get_by_text("This is taking longer than usual.")
+    expect(late).to_be_hidden()
+    page.evaluate(
+        "document.getAnimations().find((each) => each.animationName === 'appear').finish()"
+    )
+    expect(late).to_be_visible()
+    expect(page.get_by_role("link", name="Reload the page")).to_be_visible()
+
+
+def test_connected_person_does_not_see_the_login_page_first(page: Page, service: Stack) -> None:
+    """The browser remembers that it has a connection, and forgets it with the connection."""
+    connect(page)
+    scripts = hold(page, f"{service.pages}/app.js")
+    page.goto("/", wait_until="commit")
+    expect_skeleton(page)
+    scripts.first().continue_()
+    expect_heading(page, "Airtable is connected")
+    page.unroute_all()
+    disconnect(page)
+    expect_heading(page, "Connect your Airtable bases")
+    hold(page, f"{service.pages}/app.js")
+    page.goto("about:blank")
+    page.goto("/", wait_until="commit")
+    expect_heading(page, "Connect your Airtable bases")
+
+
+@on_server
+def test_session_that_the_browser_has_forgotten_leads_home(page: Page, service: Stack) -> None:
+    """Its storage was cleared, but not its cookies: a click that came too early begins no login."""
+    connect(page)
+    page.evaluate("localStorage.clear()")
+    held = hold(page, f"{service.api}/session")
+    begun = hold(page, f"{service.api}/authorization-url")
+    page.goto("/")
+    click(page, "Connect Airtable")
+    held.first().continue_()
+    page.unroute(f"{service.api}/session")
+    expect_heading(page, "Airtable is connected")
+    assert begun.routes == []
+
+
+@on_server
+def test_early_click_on_a_server_that_is_away_begins_no_login_later(
+    page: Page, service: Stack
+) -> None:
+    """The page says so. After *Try again* the button waits for a new click."""
+    scripts = hold(page, f"{service.pages}/app.js")
+    page.route(f"{service.api}/**", lambda route: route.abort())
+    page.goto("/", wait_until="commit")
+    click(page, "Connect Airtable")
+    scripts.first().continue_()
+    expect_heading(page, "We can't reach the server")
+    page.unroute(f"{service.api}/**")
+    click(page, "Try again")
+    expect_heading(page, "Connect your Airtable bases")
+    expect(page.get_by_role("button", name="Connect Airtable")).to_be_enabled()
+
+
+def expect_skeleton(page: Page) -> None:
+    """The page says that it is loading."""
     main = page.get_by_role("main")
     expect(main).to_have_attribute("aria-busy", "true")
     expect(main.locator(".ghost").first).to_be_visible()
-    expect(main).to_contain_text("Loading…")
-    expect(page.get_by_text("Reload the page")).to_be_hidden()
 
 
 @on_server
