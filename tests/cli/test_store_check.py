@@ -145,8 +145,9 @@ async def test_store_that_cannot_be_reached_is_noticed(scheme: str, name: str) -
 async def test_certificate_that_is_not_trusted_is_noticed(tmp_path: Path) -> None:
     """`rediss://` verifies the server by default."""
     with https_server(self_signed_certificate(tmp_path)) as url:
-        words = "the certificate of the store could not be verified (SSLCertVerificationError 18)"
-        await assert_noticed(url.replace("https:", "rediss:"), words)
+        words = "the TLS handshake failed: is the certificate trusted, and does the port use TLS?"
+        cause = "(SSLCertVerificationError 18)"
+        await assert_noticed(url.replace("https:", "rediss:"), f"{words} {cause}")
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])

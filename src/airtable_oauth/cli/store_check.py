@@ -95,7 +95,7 @@ def _advice(cause: str, settings: Settings) -> str:
     """What to do about a cause in the format of `cause_of`."""
     code = cause.rpartition(" ")[2]
     if cause.startswith("SSL"):
-        return "the certificate of the store could not be verified"
+        return "the TLS handshake failed: is the certificate trusted, and does the port use TLS?"
     family = next((name for name in _ADVICE if code.startswith(f"{name}_")), code)
     text = _ADVICE.get(family, "the store does not work")
     for field in ("store_timeout", "store_pool_size"):
