@@ -32,7 +32,7 @@ _FAILURES = (StoreUnavailable, UpstreamError, UpstreamTimeout, ClientRefused)
 class Incidents:
     """The failures of one part, such as the store.
 
-    The first failure with a cause is logged at level `error`, and again once a minute while it
+    The first failure of each cause is logged at level `error`, and again once a minute while it
     lasts. After ten seconds without a failure, the next success is logged. The cause is also added
     to the notes of the current request.
 

@@ -175,8 +175,8 @@ class AirtableOAuth:
         """Register a coroutine function that is called when a user connects or reconnects.
 
         `Connection.reconnected` says which. The hook is also called, with `reconnected` true, if a
-        connection that was reported as ended works again: its new tokens were in a process that
-        had been suspended.
+        connection that was reported as ended works again: its new tokens were in a process that was
+        suspended, or that could not reach the store.
 
         The tokens are stored before the hook is called. An exception is logged and has no other
         effect. The user waits for the hook, ten seconds at most. If the process is killed at that
@@ -246,7 +246,7 @@ class AirtableOAuth:
         )
 
     async def disconnect(self, connection_id: str) -> None:
-        """Erase the tokens of a connection. Airtable itself offers no revocation.
+        """Erase the tokens of a connection. Airtable has no revocation endpoint.
 
         Raises:
             errors.NotConnected: there is no such connection.
@@ -286,9 +286,9 @@ class AirtableOAuth:
         """Refresh unused connections that Airtable would end within this many days.
 
         Yields each connection's id and outcome, at most five a second. Skips the connections of
-        browser sessions, those for which Airtable has not said when the refresh token expires, and
-        records that cannot be read, with a warning in the log. Run it daily; it may run in several
-        places at once.
+        browser sessions, and those for which Airtable has not said when the refresh token expires.
+        Also skips records that cannot be read, each with a warning in the log. Run it daily; it may
+        run in several places at once.
 
         Raises:
             errors.ClockSkew: the store's clock and this machine's disagree; nothing was sent.

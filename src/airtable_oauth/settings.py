@@ -46,9 +46,9 @@ _KEY_MIN_DISTINCT_BYTES = 16  # 32 random bytes hold about 30 different ones
 class Settings(BaseSettings):
     """The configuration of one integration. Frozen; there is no global instance.
 
-    Each field is the variable `AIRTABLE_OAUTH_<FIELD>`. `Settings()` raises
-    `pydantic.ValidationError`; `airtable_oauth.settings.faults` turns that into one readable line
-    per variable, without its value.
+    Each field is the variable `AIRTABLE_OAUTH_<FIELD>`. If a variable is missing or invalid,
+    `Settings()` raises `pydantic.ValidationError`; `airtable_oauth.settings.faults` turns that into
+    one readable line per variable, without its value.
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(

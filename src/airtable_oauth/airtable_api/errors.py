@@ -32,8 +32,8 @@ def raise_for_error(response: httpx.Response) -> httpx.Response:
     ```
 
     In a route, the exception becomes the answer: Airtable's status if it is 4xx, else 502, with
-    Airtable's `Retry-After`. If the body was not read, as with `client.stream`, only the status is
-    used.
+    Airtable's `Retry-After`. If the body was not read, as with `client.stream`, only the status and
+    `Retry-After` are used.
 
     Raises:
         errors.WebApiError: the status is not 2xx. `error` is Airtable's error type; without

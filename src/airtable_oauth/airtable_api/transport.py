@@ -32,7 +32,8 @@ class WebApi(httpx.AsyncBaseTransport):
     """A transport to Airtable's two origins, for the proxy and for `httpx.AsyncClient`.
 
     All processes together send at most five requests per second to each base, and none for thirty
-    seconds after a 429 from Airtable. A request that would wait too long is refused.
+    seconds after a 429 from Airtable, unless that is about the monthly limit. A request that would
+    wait too long is refused.
     """
 
     def __init__(

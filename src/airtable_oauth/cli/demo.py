@@ -48,7 +48,7 @@ def _app_origin(_context: click.Context, _option: click.Parameter, origin: str) 
 
 @click.command()
 @click.option("--port", default=4200, show_default=True, type=PORT, help="Port of the pages.")
-@click.option("--api-port", default=3000, show_default=True, type=PORT, help="Port of the API.")
+@click.option("--api-port", default=3000, show_default=True, type=PORT, help="Port of the service.")
 @click.option(
     "--simulator-port", default=4300, show_default=True, type=PORT, help="Port of the simulator."
 )

@@ -21,7 +21,7 @@ from airtable_oauth.web.frontend import create_frontend
     "the simulator's pictures come from it.",
 )
 def pages(port: int, api_url: str, airtable_api_url: str, tokens: str) -> None:
-    """Serve the example pages on localhost, for a service that runs elsewhere."""
+    """Serve the example pages on localhost. The service must run on localhost as well."""
     require_free_port("localhost", port)
     click.echo(f"Open http://localhost:{port}")
     run_pages(port=port, api_url=api_url, airtable_api_url=airtable_api_url, tokens=tokens)

@@ -68,9 +68,10 @@ _ADVICE = {
 async def check_store(
     settings: Settings, store: Store, clock: Callable[[], float]
 ) -> AsyncIterator[Finding]:
-    """Write and read a record as a login does, encrypted. Closes the store.
+    """Write and read a record as a login does, encrypted.
 
-    Then check for settings with which records may be lost.
+    Then compare the clocks, and check for settings with which records may be lost or read by
+    others. Closes the store at the end.
     """
     variable = settings.variable("store_url")
     scheme = settings.store_url.get_secret_value().partition(":")[0]

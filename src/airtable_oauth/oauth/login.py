@@ -159,8 +159,9 @@ class Logins:
 
         Raises:
             LoginNotFound: this browser has no such login.
-            UpstreamTimeout: Airtable is slow. With the action `retry` the login is still being
-                completed; with `restart_login` the process that claimed it did not complete it.
+            UpstreamTimeout: with the action `retry`, Airtable is slow, and the login is still being
+                completed; with `restart_login`, the exchange timed out, or the call that claimed
+                the login has not completed it in time.
             AirtableOAuthError: as for `finish`; or `sink` refused the tokens.
             TokenEndpointBusy: too many logins are being finished; the caller may try again.
             Unavailable: the store does not answer; the caller may try again.

@@ -51,7 +51,7 @@ def shown_fields(table: Table, parameters: QueryParams) -> set[str]:
 
 
 def is_number(text: str) -> bool:
-    """Whether `int` accepts the text. It refuses numbers with thousands of digits."""
+    """Whether the text is a number of at most 18 digits: `int` refuses thousands of digits."""
     return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 

@@ -1,4 +1,4 @@
-"""Three sample bases, as a small company might have them. Their data and ids never change."""
+"""Three sample bases of a small company. Every simulator starts with the same data and ids."""
 
 import hashlib
 import itertools

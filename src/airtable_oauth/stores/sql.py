@@ -31,7 +31,7 @@ _PAGE = 2000
 
 
 class SqlStore:
-    """Runs each statement in its own transaction, by the database's clock.
+    """Runs each statement in its own transaction. Entries expire by the database's clock.
 
     An operation is one statement. `reserve_turn` may take two, and `scan` takes one per page.
 

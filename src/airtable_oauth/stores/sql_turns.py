@@ -20,7 +20,7 @@ class TurnStatements(NamedTuple):
     reserve: TextClause
     """Returns the seconds to wait, or no row if the turn is more than `within` seconds away."""
     ask: TextualSelect
-    """Returns the seconds to wait, or no row if none is stored."""
+    """Returns the seconds to wait, or no row if no turns are stored."""
     delay: TextClause
     """Delays the next turn until at least `seconds` from now."""
 

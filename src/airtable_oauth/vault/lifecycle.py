@@ -49,9 +49,9 @@ class Lifecycle:
     ) -> StoredConnection:
         """Create a connection from the tokens of a login.
 
-        `user` granted access, if that is known already. With `keep_seconds` the connection ends
-        after that time, unless `prolong` is called. Retries until it is stored, however long that
-        takes: the authorization code cannot be used again.
+        `user` is the Airtable user who granted access, or None if that is not known yet. With
+        `keep_seconds` the connection ends after that time, unless `prolong` is called. Retries
+        until it is stored, however long that takes: the authorization code cannot be used again.
         """
         login = self._login(tokens, user, data)
 
@@ -146,8 +146,8 @@ class Lifecycle:
     ) -> StoredConnection:
         """Give a connection the tokens of a new login, even if it has ended.
 
-        `user` granted access; it is None if Airtable does not say who did. `keep_seconds` is as for
-        `create`. Retries until the tokens are stored, as `create` does.
+        `user` is the Airtable user who granted access; it is None if Airtable does not say who did.
+        `keep_seconds` is as for `create`. Retries until the tokens are stored, as `create` does.
 
         Raises:
             NotConnected: the owner has no such connection, or not any more.

@@ -76,7 +76,8 @@ class Refresher:
         """Refresh the tokens. Returns the new record, or the current one if a retry is pending.
 
         All callers in a process share one attempt, and none of them can interrupt it. `by_force`
-        is stored with the new tokens: Airtable rejected the old ones before they expired.
+        says that Airtable rejected the old tokens before they expired; it is stored with the new
+        ones.
 
         Raises:
             NotConnected: the connection was disconnected meanwhile.

@@ -46,7 +46,7 @@ class SessionCallers:
         """Sessions have no owner."""
 
     async def login_context(self, request: Request) -> LoginContext:
-        """A login may reconnect the connection of the browser's session; see `Grants.accept`."""
+        """A login may reconnect the connection of the browser's session; see `LoginContext`."""
         session = await self._previous_session(request)
         return LoginContext(connection_id=None if session is None else session.connection_id)
 

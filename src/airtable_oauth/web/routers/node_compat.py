@@ -1,7 +1,8 @@
-"""The two routes of the Node service that this one replaces, with its statuses and bodies.
+"""The two routes of the Node service that this service replaces, with the same statuses and bodies.
 
-An Angular app written for it runs unchanged. It sends no cookies, so a login here is not bound to
-the browser that began it: anyone who gets hold of code and state can finish it.
+An Angular app written for the Node service runs unchanged. Such an app sends no cookies, so a login
+here is not bound to the browser that began it: anyone who gets hold of code and state can finish
+it.
 
 Different on purpose: redirects of the token endpoint are not followed, its answer is capped and has
 a deadline, a 200 without tokens becomes a 502, CORS follows `ALLOWED_ORIGINS`, and HEAD does not
