@@ -31,11 +31,11 @@ import { AirtableOAuthError, asSession, checked, createClient, send } from "./ai
 /** @typedef {AirtableOAuth & Renewal} AirtableOAuthWithTokens */
 
 /**
- * The module's object, for a page that holds the tokens itself, and calls Airtable's Web API.
+ * Create the client, for a page that holds the tokens itself and calls Airtable's Web API directly.
  *
- * Tokens are in `sessionStorage`: they are gone when the tab is closed, and any script of the page can read
- * them. They are refreshed only when `renew` is called, because a duplicated tab holds the same refresh
- * token, which works once.
+ * By default tokens are in `sessionStorage`: they are gone when the tab is closed, and any script of the page
+ * can read them. They are refreshed only when `renew` is called, because a duplicated tab holds the same
+ * refresh token, which works once.
  *
  * @param {Options & {airtableApiUrl?: string}} options `airtableApiUrl`: base URL of Airtable's Web API.
  * @returns {AirtableOAuthWithTokens}

@@ -13,7 +13,7 @@
 /** @typedef {"retry" | "restart_login" | "reconnect" | "renew" | "fix_config" | "fix_request"} Action */
 
 /**
- * The codes that this module, the service and Airtable give. There may be others.
+ * Codes that an app may want to tell apart. This module, the service and Airtable give others, too.
  *
  * @typedef {"unreachable" | "timeout" | "invalid_response" | "state_mismatch" | "not_connected"
  *   | "connection_not_named" | "reconnect_required" | "access_unavailable" | "store_unavailable"
@@ -27,8 +27,8 @@
  * @property {string | null} id The connection's id, if a host app embeds the service: its users may have
  *   several. Otherwise null.
  * @property {"connected" | "refreshing" | "renewal_required" | "reconnect_required"} status
- *   `renewal_required` exists only with tokens in the browser: the access token has expired, and
- *   `renew` may get a new one.
+ *   `renewal_required` exists only with tokens in the browser: the access token has expired or
+ *   Airtable has refused it, and `renew` may get a new one.
  * @property {"revoked" | "expired" | "rotation_lost" | null} reason Why the user must reconnect.
  * @property {{id: string, email: string | null} | null} user Who granted access, if known.
  * @property {string[]} scopes What was granted.
@@ -103,7 +103,7 @@
  * - `restart_login`, `reconnect`: a new login, with `connect`
  * - `renew`: the call `renew`, with tokens in the browser
  * - `fix_config`: a change by the service's operator or the app's developer
- * - `fix_request`: another request. Airtable refuses this very one, so a retry would not help
+ * - `fix_request`: a different request. This one is refused each time, so a retry would not help
  */
 export class AirtableOAuthError extends Error {
   /**
@@ -139,7 +139,7 @@ export class AirtableOAuthError extends Error {
  */
 
 /**
- * The module's object, for a browser whose tokens are on the server.
+ * Create the client, for a browser whose tokens are on the server.
  *
  * @param {Options} options
  */
@@ -215,7 +215,7 @@ function serverSession({ apiUrl, headers, service }) {
 }
 
 /**
- * The module's object, for any kind of connection, and what `airtable-oauth-tokens.js` needs to add `renew`
+ * The client, for any kind of connection, and what `airtable-oauth-tokens.js` needs to add `renew`
  * and to replace `whoami`.
  *
  * @internal
@@ -440,8 +440,8 @@ function createLogin({ storage, service, timed, shared, changes, connection, ses
 
     /**
      * Finish the login that Airtable's redirect belongs to. A second call with the same parameters returns the
-     * result of the first. If it fails with the action `retry`, the login may or may not be finished: call it
-     * again with the same parameters.
+     * result of the first; after a reload of the page, its `returnTo` is null. If `finish` fails with the action
+     * `retry`, the login may or may not be finished: call `finish` again with the same parameters.
      *
      * @param {URLSearchParams | string} parameters The query of the callback route.
      * @param {CallOptions} [options]

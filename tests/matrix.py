@@ -542,7 +542,7 @@ CELLS: dict[str, tuple[Cell, Outcome]] = {
         killed_with_the_lease,
         Outcome("nothing", "kept", 1),
     ),
-    "`kill -9` with the marker, before it is sent": (
+    "`kill -9` with the marker, before the request is sent": (
         killed_before_it_is_sent,
         Outcome("nothing", "kept", 1),
     ),
