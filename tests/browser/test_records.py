@@ -91,18 +91,18 @@ def test_connect_browse_expire_revoke_reconnect_disconnect(page: Page, service: 
     """The token expires unnoticed, and a revoked connection can be reconnected."""
     connect(page)
     open_base(page, "Inventory and orders", "Orders")
-    expect(page.get_by_text("Records 1–100")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Records 1–100")).to_be_visible()
     expect(row(page, "#1099")).to_be_attached()
     refreshes = service.token_requests()
     service.advance_clock(3700)
     click(page, "Next")
-    expect(page.get_by_text("Records 101–140")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Records 101–140")).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
     assert service.token_requests() == refreshes + 1
     expect(page.get_by_role("button", name="Next")).to_have_attribute("aria-disabled", "true")
     expect(row(page, "#1139")).to_contain_text("Adventure Works")
     click(page, "Previous")
-    expect(page.get_by_text("Records 1–100")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Records 1–100")).to_be_visible()
 
     control(service, "POST", "revocation")
     click(page, "Next")
@@ -110,7 +110,7 @@ def test_connect_browse_expire_revoke_reconnect_disconnect(page: Page, service: 
     click(page, "Reconnect")
     click(page, "Grant access")
     expect_heading(page, "Inventory and orders")
-    expect(page.get_by_text("Records 1–100")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Records 1–100")).to_be_visible()
 
     disconnect(page)
     expect(page.get_by_role("main").get_by_text("Disconnected.")).to_be_visible()
@@ -274,10 +274,10 @@ def test_page_stays_when_the_next_one_fails(
     click(page, "Next")
     expect(page.get_by_role("alert")).to_contain_text(words)
     expect(row(page, "#1099")).to_be_attached()
-    expect(page.get_by_text("Records 1–100")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Records 1–100")).to_be_visible()
     click(page, button)
     first = "Records 1–100" if button == "Back to first page" else "Records 101–140"
-    expect(page.get_by_text(first)).to_be_visible()
+    expect(page.get_by_role("main").get_by_text(first)).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
@@ -335,7 +335,7 @@ def test_paging_keeps_the_focus_and_where_the_page_is_scrolled(page: Page, servi
     page.set_viewport_size({"width": 800, "height": 600})
     connect(page)
     open_base(page, "Inventory and orders", "Orders")
-    expect(page.get_by_text("Records 1–100")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Records 1–100")).to_be_visible()
     page.evaluate("scrollTo(0, 800)")
     sheet(page).evaluate("body => { body.scrollLeft = 200; }")
     held = hold(page, "**/v0/app*/tbl*offset=*")
@@ -345,7 +345,7 @@ def test_paging_keeps_the_focus_and_where_the_page_is_scrolled(page: Page, servi
     for name in ("Next", "Previous"):
         expect(page.get_by_role("button", name=name)).to_have_attribute("aria-disabled", "true")
     held.first().continue_()
-    expect(page.get_by_text("Records 101–140")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Records 101–140")).to_be_visible()
     expect(page.get_by_role("button", name="Next")).to_be_focused()
     expect(page.get_by_role("button", name="Previous")).to_be_enabled()
     assert sheet(page).evaluate("body => body.scrollLeft") == 200
@@ -363,7 +363,7 @@ def test_last_request_wins(page: Page, service: Stack) -> None:
     """A request that takes longer than the one after it is cancelled, and changes nothing."""
     connect(page)
     open_base(page, "Inventory and orders", "Orders")
-    expect(page.get_by_text("Records 1–100")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Records 1–100")).to_be_visible()
     held = hold(page, "**/v0/app*/tbl*offset=*")
     with page.expect_event("requestfailed"):
         click(page, "Next")
@@ -373,7 +373,7 @@ def test_last_request_wins(page: Page, service: Stack) -> None:
     expect(page.get_by_role("columnheader", name="Customer")).to_have_attribute(
         "aria-sort", "ascending"
     )
-    expect(page.get_by_text("Records 1–100")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Records 1–100")).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
@@ -381,16 +381,16 @@ def test_heading_sorts_up_then_down_then_not(page: Page, service: Stack) -> None
     """Airtable sorts, from the first page. Links and attachments have no such button."""
     connect(page)
     open_base(page, "Inventory and orders", "Orders")
-    expect(page.get_by_text("Records 1–100")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Records 1–100")).to_be_visible()
     click(page, "Next")
-    expect(page.get_by_text("Records 101–140")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Records 101–140")).to_be_visible()
     heading = page.get_by_role("columnheader", name="Quantity")
     expect(heading).to_have_attribute("aria-sort", "none")
     first = page.get_by_role("rowheader").first
     for direction, quantity in (("ascending", "1"), ("descending", "9"), ("none", None)):
         click(page, "Quantity")
         expect(heading).to_have_attribute("aria-sort", direction)
-        expect(page.get_by_text("Records 1–100")).to_be_visible()
+        expect(page.get_by_role("main").get_by_text("Records 1–100")).to_be_visible()
         expect(page.get_by_role("button", name="Quantity")).to_be_focused()
         if quantity is not None:
             expect(page.get_by_role("row").nth(1).get_by_role("cell").nth(2)).to_have_text(quantity)
@@ -410,7 +410,7 @@ def test_refresh_shows_what_has_changed(page: Page, service: Stack) -> None:
     """It reads the page that is shown again, and says when that was."""
     connect(page)
     open_base(page, "Product launch", "Milestones")
-    expect(page.get_by_text("4 records").first).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("4 records")).to_be_visible()
     expect(page.get_by_text(re.compile(r"^Updated \d\d:\d\d$"))).to_be_visible()
     base, table = page.url.split("/")[-2:]
     (tokens,) = httpx.post(f"{service.airtable}/_simulator/grants", json={"count": 1}).json()
@@ -422,7 +422,7 @@ def test_refresh_shows_what_has_changed(page: Page, service: Stack) -> None:
     try:
         click(page, "Refresh")
         expect(row(page, "Retrospective")).to_be_visible()
-        expect(page.get_by_text("5 records").first).to_be_visible()
+        expect(page.get_by_role("main").get_by_text("5 records")).to_be_visible()
         expect(page.get_by_role("button", name="Refresh")).to_be_focused()
     finally:
         service.advance_clock(31)
@@ -439,7 +439,7 @@ def test_names_of_linked_records_cost_one_request_a_page(page: Page, service: St
     open_base(page, "Inventory and orders", "Orders")
     expect(row(page, "#1002")).to_contain_text("Walnut pen tray")
     click(page, "Next")
-    expect(page.get_by_text("Records 101–140")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Records 101–140")).to_be_visible()
     expect(row(page, "#1139")).to_contain_text("Desk lamp, black")
     asked = [
         query_of(f"?{each['query']}")

@@ -116,7 +116,8 @@ def test_disconnect_says_what_it_cannot_do(page: Page, service: Stack) -> None:
     """Airtable still lists the integration, and the page links to where it can be removed."""
     connect(page)
     disconnect(page)
-    expect(page.get_by_text("Disconnected. We've deleted this app's access.")).to_be_visible()
+    main = page.get_by_role("main")  # the live region says the same
+    expect(main.get_by_text("Disconnected. We've deleted this app's access.")).to_be_visible()
     link = page.get_by_role("link", name="your integrations")
     expect(link).to_have_attribute("href", "https://airtable.com/?integrations=thirdParty")
 
