@@ -63,7 +63,7 @@ export function setTitle(text) {
  *
  * @param {HTMLElement} view
  * @param {string} [title] The title if the view has no heading yet.
- * @param {{focus?: boolean}} [options] Without `focus`, the focus stays where it is.
+ * @param {{focus?: boolean}} [options] If `focus` is false, the focus stays where it is. True by default.
  */
 export function present(view, title, { focus = true } = {}) {
   const region = document.getElementById("live");

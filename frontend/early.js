@@ -1,7 +1,8 @@
 /** Asks for the session while the browser loads the other scripts. */
 
 import { createClient } from "./client.js";
-import { remember } from "./first-view.js";
+import { config } from "./config.js";
+import { rememberConnection } from "./first-view.js";
 
 /** @type {import("./app.js").App["oauth"]} */
 export const oauth = await createClient();
@@ -15,6 +16,6 @@ export async function session() {
   const asked = early ?? oauth.session();
   early = null;
   const answer = await asked;
-  remember(answer !== null);
+  rememberConnection(answer !== null, config.tokens === "browser" ? "sessionStorage" : "localStorage");
   return answer;
 }

@@ -1,10 +1,16 @@
 /**
- * The first script. The login page is a template in the document, so a browser that knows of no connection can show
+ * The first script. The login page is a template in the document, so a browser that remembers no connection can show
  * it at once, while the other scripts are loading and the session is asked for.
  */
 
+/** @typedef {"localStorage" | "sessionStorage"} Place */
+
 const CONNECTED = "connect-airtable:connected";
+/** @type {Place[]} */
+const PLACES = ["localStorage", "sessionStorage"];
+
 const view = /** @type {HTMLElement} */ (document.getElementById("view"));
+const { state, flash } = history.state ?? {};
 
 /** What the document shows while it is loading. */
 export const skeleton = /** @type {HTMLElement} */ (view.firstElementChild);
@@ -12,32 +18,46 @@ export const skeleton = /** @type {HTMLElement} */ (view.firstElementChild);
 /** @type {HTMLElement | null} The login page that is shown already. */
 let shown = null;
 
-if (location.pathname === "/" && !history.state?.state && !wasConnected()) show();
+if (location.pathname === "/" && !state && !flash && !wasConnected()) show();
 
-/** The login page: the one that is shown already, or a new one. If its button was clicked already, it is busy. */
-export function loginPage() {
+/** The login page: the one that is shown already, or a new one. A button that was clicked already is busy. */
+export function takeLoginPage() {
   const page = shown?.isConnected ? shown : create();
-  page.querySelector("button")?.removeEventListener("click", markBusy);
-  page.querySelector(".late")?.remove();
+  const button = page.querySelector("button");
+  const late = page.querySelector(".late");
+  button?.removeEventListener("click", markBusy);
+  if (late?.contains(document.activeElement)) button?.focus();
+  late?.remove();
   shown = null;
   return page;
 }
 
-/** Remember whether this browser has a connection. Only this script reads it. @param {boolean} isConnected */
-export function remember(isConnected) {
-  try {
-    if (isConnected) localStorage.setItem(CONNECTED, "yes");
-    else localStorage.removeItem(CONNECTED);
-  } catch {
-    // the storage is blocked: the login page is shown first
-  }
+/**
+ * Store whether there is a connection, for the next time that this script runs.
+ *
+ * @param {boolean} isConnected
+ * @param {Place} place `sessionStorage` if the connection belongs to this tab.
+ */
+export function rememberConnection(isConnected, place) {
+  use(place, (storage) => isConnected ? storage.setItem(CONNECTED, "yes") : storage.removeItem(CONNECTED));
 }
 
 function wasConnected() {
+  return PLACES.some((place) => use(place, (storage) => storage.getItem(CONNECTED)));
+}
+
+/**
+ * Null if the browser blocks the storage. The login page is then shown first.
+ *
+ * @template T
+ * @param {Place} place
+ * @param {(storage: Storage) => T} action
+ */
+function use(place, action) {
   try {
-    return localStorage.getItem(CONNECTED) !== null;
+    return action(globalThis[place]);
   } catch {
-    return false;
+    return null;
   }
 }
 
@@ -55,7 +75,7 @@ function create() {
   return /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
 }
 
-/** The button's action isn't loaded yet. It begins once it is. Until then the button is busy. @param {Event} event */
+/** The button's action is not loaded yet: the button is busy until `activate` begins the action. @param {Event} event */
 function markBusy({ currentTarget }) {
   const button = /** @type {HTMLElement} */ (currentTarget);
   if (button.getAttribute("aria-busy")) return;

@@ -51,7 +51,7 @@ const PATIENCE = 300; // milliseconds until a skeleton takes the place of the pa
  * Shows the page of the current path. Nothing else touches the history.
  *
  * @param {HTMLElement} outlet What it contains at the start stays until the first page is there.
- * @param {HTMLElement} skeleton
+ * @param {HTMLElement} skeleton What is shown while a later page is being loaded.
  * @param {Record<string, Route>} routes By path. The first is shown for unknown paths.
  * @param {Options} options
  */
@@ -63,6 +63,7 @@ export function createRouter(outlet, skeleton, routes, { failed, passed, changed
   let isNew = false; // whether the page should begin at its top
   let patience = 0;
   let isWaiting = false; // whether a page is being created
+  let hasShown = false; // whether the first page is there
   /** @type {{route: Route, page: Page, place: Place} | null} Null if a failure is shown. */
   let current = null;
   /** @type {Promise<boolean> | null} */
@@ -175,6 +176,7 @@ export function createRouter(outlet, skeleton, routes, { failed, passed, changed
   /** @param {HTMLElement} element It may be shown already, with the focus in it. @param {string} title */
   function put(element, title) {
     settle();
+    hasShown = true;
     const isShown = element.isConnected;
     if (!isShown) clear(element);
     if (isNew) scrollTo(0, 0);
@@ -186,7 +188,7 @@ export function createRouter(outlet, skeleton, routes, { failed, passed, changed
   function wait() {
     clearTimeout(patience);
     isWaiting = true;
-    if (turn === 1) return;
+    if (!hasShown) return; // what the document shows stays: its skeleton, or the login page
     outlet.setAttribute("aria-busy", "true");
     patience = setTimeout(() => clear(skeleton), PATIENCE);
   }

@@ -1,6 +1,6 @@
 import { announce, h } from "../dom.js";
-import { loginPage } from "../first-view.js";
-import { beginLogin } from "../parts/connect-button.js";
+import { takeLoginPage } from "../first-view.js";
+import { activateConnect } from "../parts/connect-button.js";
 
 const INTEGRATIONS = "https://airtable.com/?integrations=thirdParty";
 
@@ -14,11 +14,11 @@ const INTEGRATIONS = "https://airtable.com/?integrations=thirdParty";
 export function login(app, { state, flash }) {
   const notice = noticeFor(flash, state);
   if (notice) announce(notice.textContent ?? "");
-  const page = loginPage();
+  const page = takeLoginPage();
   const stack = /** @type {HTMLElement} */ (page.querySelector(".stack"));
   const button = /** @type {HTMLElement} */ (stack.querySelector("button"));
   if (notice) stack.before(notice);
-  beginLogin(app, button, stack, state?.from);
+  activateConnect(app, button, stack, state?.from);
   return page;
 }
 

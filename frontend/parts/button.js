@@ -7,7 +7,7 @@ const BUSY = ["aria-disabled", "aria-busy"]; // `disabled` would lose the focus
  *
  * @param {string} label
  * @param {() => unknown} action
- * @param {{kind?: "primary" | "danger" | "quiet", busy?: string, autofocus?: boolean}} [options] `busy`: the label while it acts.
+ * @param {{kind?: "primary" | "danger" | "quiet", busy?: string, autofocus?: boolean}} [options] `busy`: the label while the action runs.
  */
 export function button(label, action, { kind, busy, autofocus } = {}) {
   const element = h("button", { type: "button", class: kind, autofocus }, label);
@@ -15,8 +15,8 @@ export function button(label, action, { kind, busy, autofocus } = {}) {
 }
 
 /**
- * Give a button its action. Until it has ended, the button keeps the focus and ignores clicks. If the button is busy
- * already, it was clicked before it had an action, and begins at once.
+ * Give a button its action. While the action runs, the button keeps the focus and ignores clicks. A button that is
+ * busy already was clicked before it had an action: the action then begins at once.
  *
  * @param {HTMLElement} element
  * @param {() => unknown} action
@@ -37,7 +37,7 @@ export function activate(element, action, { busy } = {}) {
   }
 
   element.addEventListener("click", () => {
-    if (!element.getAttribute("aria-disabled")) return act();
+    if (!element.getAttribute("aria-disabled")) act();
   });
   if (element.getAttribute("aria-busy")) act();
   return element;

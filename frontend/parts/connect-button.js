@@ -14,18 +14,18 @@ const LEAVING = 5000;
  */
 export function connectButton(app, { label, returnTo, kind }) {
   const button = h("button", { type: "button", class: kind }, label);
-  return beginLogin(app, button, h("div", { class: "stack" }, button), returnTo);
+  return activateConnect(app, button, h("div", { class: "stack" }, button), returnTo);
 }
 
 /**
- * Make a button begin a login.
+ * Give a button the action that begins a login. It begins at once if the button was clicked before.
  *
  * @param {import("../app.js").App} app
  * @param {HTMLElement} button
  * @param {HTMLElement} stack The element that the button is in. What failed is said below the button.
  * @param {string | null} [returnTo]
  */
-export function beginLogin({ oauth, navigate }, button, stack, returnTo) {
+export function activateConnect({ oauth, navigate }, button, stack, returnTo) {
   async function connect() {
     message.replaceChildren();
     try {

@@ -1,4 +1,4 @@
-"""Logs the failures of a part, such as the store or Airtable, at most once a minute per cause.
+"""While a part such as the store or Airtable fails, logs this at most once a minute per cause.
 
 Without this, each request would log them.
 """

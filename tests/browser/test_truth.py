@@ -427,10 +427,26 @@ def test_login_page_stays_while_the_session_is_asked_for(page: Page, service: St
     expect(page.get_by_role("button", name="Grant access")).to_be_visible()
 
 
+@on_server
+def test_early_click_outlives_another_navigation(page: Page, service: Stack) -> None:
+    """The session has not answered yet when the user clicks the name of the app."""
+    page.clock.install()
+    session = hold(page, f"{service.api}/session")
+    page.goto("/")
+    click(page, "Connect Airtable")
+    session.first()
+    page.get_by_role("banner").get_by_role("link").click()
+    page.clock.run_for(1_000)
+    expect(page.get_by_role("button", name="Connect Airtable")).to_be_disabled()
+    for route in session.routes:
+        route.continue_()
+    expect(page.get_by_role("button", name="Grant access")).to_be_visible()
+
+
 @on_server_every_day
-def test_click_before_scripts_that_never_come_offers_a_reload(page: Page, service: Stack) -> None:
-    """The text is there after twenty seconds, by a style."""
-    hold(page, f"{service.pages}/app.js")
+def test_click_before_scripts_that_are_late_offers_a_reload(page: Page, service: Stack) -> None:
+    """The text is there after twenty seconds, by a style. The focus survives its removal."""
+    scripts = hold(page, f"{service.pages}/app.js")
     page.goto("/", wait_until="commit")
     click(page, "Connect Airtable")
     late = page.get_by_role("main").get_by_text("This is taking longer than usual.")
@@ -439,7 +455,12 @@ def test_click_before_scripts_that_never_come_offers_a_reload(page: Page, servic
         "document.getAnimations().find((each) => each.animationName === 'appear').finish()"
     )
     expect(late).to_be_visible()
-    expect(page.get_by_role("link", name="Reload the page")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Reload the page")).to_be_focused()
+    hold(page, f"{service.api}/authorization-url")
+    scripts.first().continue_()
+    expect(late).to_have_count(0)
+    expect(page.get_by_role("button", name="Opening Airtable…")).to_be_focused()
 
 
 def test_connected_person_does_not_see_the_login_page_first(page: Page, service: Stack) -> None:
@@ -457,6 +478,25 @@ def test_connected_person_does_not_see_the_login_page_first(page: Page, service:
     page.goto("about:blank")
     page.goto("/", wait_until="commit")
     expect_heading(page, "Connect your Airtable bases")
+
+
+def test_tabs_remember_the_connection_that_they_share(
+    person: BrowserContext, service: Stack
+) -> None:
+    """With tokens in the browser, another tab has none: its login page is shown at once."""
+    first, second = person.new_page(), person.new_page()
+    connect(first)
+    if service.tokens == "browser":
+        second.goto("/")
+        expect(second).to_have_title("Connect your Airtable bases · Connect Airtable")
+    for page in (first, second):
+        hold(page, f"{service.pages}/app.js")
+        page.goto("/", wait_until="commit")
+    expect_skeleton(first)
+    if service.tokens == "browser":
+        expect_heading(second, "Connect your Airtable bases")
+    else:
+        expect_skeleton(second)
 
 
 @on_server
