@@ -5,7 +5,7 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,9 @@ class Either(httpx.AsyncBaseTransport):
         except httpx.TransportError:
             request.url = request.url.copy_with(port=sum(self._ports) - first)
             return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 @dataclass
@@ -124,6 +127,7 @@ class Traffic:
     ports: list[int]
     browsers: list[httpx.AsyncClient] = field(default_factory=list)
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
+    is_over: bool = False
 
     async def log_in(self) -> None:
         browser = httpx.AsyncClient(
@@ -147,14 +151,18 @@ class Traffic:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait({task})
-            if not task.cancelled():
-                task.result()
+            self.is_over = True
+            await task  # no request is cut off
+
+    async def aclose(self) -> None:
+        for browser in self.browsers:
+            await browser.aclose()
 
     async def _flow(self) -> None:
-        while True:
+        while not self.is_over:
             await self.log_in()
+            for browser in self.browsers[3:-3]:
+                await browser.aclose()
             del self.browsers[3:-3]
             await self.look()
 
@@ -162,17 +170,15 @@ class Traffic:
 async def test_key_is_replaced_in_the_documented_order_and_no_request_fails(pair: Pair) -> None:
     """Both processes use `old,new`, then `new,old`; `keys rotate` runs; then both use `new`."""
     await asyncio.gather(*(asyncio.to_thread(pair.restart, number, OLD) for number in range(2)))
-    traffic = Traffic(pair.ports)
-    await traffic.log_in()
-    async with traffic.flowing():
-        await pair.roll(f"{OLD},{NEW}")
-        await pair.roll(f"{NEW},{OLD}")
-        done = await asyncio.to_thread(pair.rotate, f"{NEW},{OLD}")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stdout.endswith("Every record is encrypted with the first key.\n")
-        await pair.roll(NEW)
-    await traffic.look()
+    async with aclosing(Traffic(pair.ports)) as traffic:
+        await traffic.log_in()
+        async with traffic.flowing():
+            await pair.roll(f"{OLD},{NEW}")
+            await pair.roll(f"{NEW},{OLD}")
+            done = await asyncio.to_thread(pair.rotate, f"{NEW},{OLD}")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert done.stdout.endswith("Every record is encrypted with the first key.\n")
+            await pair.roll(NEW)
+        await traffic.look()
     assert set(traffic.statuses) == {("POST", 201), ("GET", 200)}
     assert traffic.statuses["POST", 201] > 10
-    for browser in traffic.browsers:
-        await browser.aclose()
