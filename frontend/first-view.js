@@ -20,7 +20,7 @@ let shown = null;
 
 if (location.pathname === "/" && !state && !flash && !wasConnected()) show();
 
-/** The login page: the one that is shown already, or a new one. A button that was clicked already is busy. */
+/** The login page: the one that is shown already, or a new one. Its button is busy if it has already been clicked. */
 export function takeLoginPage() {
   const page = shown?.isConnected ? shown : create();
   const button = page.querySelector("button");
@@ -39,7 +39,8 @@ export function takeLoginPage() {
  * @param {Place} place `sessionStorage` if the connection belongs to this tab.
  */
 export function rememberConnection(isConnected, place) {
-  use(place, (storage) => isConnected ? storage.setItem(CONNECTED, "yes") : storage.removeItem(CONNECTED));
+  for (const each of PLACES) use(each, (storage) => storage.removeItem(CONNECTED));
+  if (isConnected) use(place, (storage) => storage.setItem(CONNECTED, "yes"));
 }
 
 function wasConnected() {
@@ -75,7 +76,7 @@ function create() {
   return /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
 }
 
-/** The button's action is not loaded yet: the button is busy until `activate` begins the action. @param {Event} event */
+/** The button's action is not loaded yet. Because the button is busy, `activate` begins the action at once. @param {Event} event */
 function markBusy({ currentTarget }) {
   const button = /** @type {HTMLElement} */ (currentTarget);
   if (button.getAttribute("aria-busy")) return;

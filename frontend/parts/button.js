@@ -15,8 +15,8 @@ export function button(label, action, { kind, busy, autofocus } = {}) {
 }
 
 /**
- * Give a button its action. While the action runs, the button keeps the focus and ignores clicks. A button that is
- * busy already was clicked before it had an action: the action then begins at once.
+ * Give a button its action. While the action runs, the button keeps the focus and ignores clicks. If the button is
+ * already busy, it was clicked before it had an action, and the action begins at once.
  *
  * @param {HTMLElement} element
  * @param {() => unknown} action

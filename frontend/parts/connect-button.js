@@ -18,7 +18,7 @@ export function connectButton(app, { label, returnTo, kind }) {
 }
 
 /**
- * Give a button the action that begins a login. It begins at once if the button was clicked before.
+ * Give a button the action that begins a login. If the button is already busy, the login begins at once.
  *
  * @param {import("../app.js").App} app
  * @param {HTMLElement} button

@@ -1,6 +1,6 @@
-"""While a part such as the store or Airtable fails, logs this at most once a minute per cause.
+"""While a part such as the store or Airtable fails, logs each cause at most once a minute.
 
-Without this, each request would log them.
+Otherwise each request would log the failure.
 """
 
 import logging

@@ -499,6 +499,20 @@ def test_tabs_remember_the_connection_that_they_share(
         expect_skeleton(second)
 
 
+@in_browser
+def test_memory_of_sessions_is_erased_if_tokens_are_in_the_browser(
+    page: Page, service: Stack
+) -> None:
+    """The pages may have been set up the other way before."""
+    page.goto("/")
+    page.evaluate("localStorage.setItem('connect-airtable:connected', 'yes')")
+    page.reload()
+    expect_heading(page, "Connect your Airtable bases")
+    hold(page, f"{service.pages}/app.js")
+    page.reload(wait_until="commit")
+    expect_heading(page, "Connect your Airtable bases")
+
+
 @on_server
 def test_session_that_the_browser_has_forgotten_leads_home(page: Page, service: Stack) -> None:
     """Its storage was cleared, but not its cookies: a click that came too early begins no login."""
