@@ -476,7 +476,7 @@ class AccessUnavailable(Unavailable):
 
 
 class UnreadableRecord(Unavailable):
-    """This process cannot read a record in the store. It is never treated as absent."""
+    """This process cannot read a record in the store. Only a new login may treat it as absent."""
 
     error = "unreadable_record"
     action = Action.FIX_CONFIG

@@ -92,9 +92,11 @@ class AirtableOAuth:
                 connections belong to the host's users, and no route gives tokens to the browser.
                 If not, each browser gets a session, to which its connection belongs.
             login_data: A FastAPI dependency that is called when a login begins. It returns a
-                value that JSON can represent in at most 4096 characters: `Connection.data`.
+                value that JSON can represent in at most 4096 characters. The value becomes
+                `Connection.data`.
             allow_other_user: Whether another Airtable user may reconnect a connection.
-            separate_connections: Whether every login without `?connection=` creates a connection.
+            separate_connections: Whether every login creates a connection, unless
+                `GET /authorization-url` got `?connection=` with the id of one to reconnect.
                 By default an owner has one connection per Airtable user: if a user is connected
                 already, a login gives that connection new tokens.
             parts: `store`, a store of your own, with `unencrypted=True` if it encrypts its data
@@ -166,7 +168,7 @@ class AirtableOAuth:
         self.current_client = _current_client(self, current)
         """A dependency for your own routes: an `httpx.AsyncClient` for Airtable's Web API, which
         acts as the caller. Raises `errors.NotConnected`; `errors.ConnectionNotNamed` if the caller
-        has several connections and the header `X-Airtable-Connection` names none; and without an
+        has several connections and sends no header `X-Airtable-Connection`; and without an
         `owner`, `errors.CrossSiteRefused` if another site may have caused an unsafe request."""
         self.current_connection = _current_connection(self, current)
         """The same, for the caller's `Connection` instead of a client."""
@@ -231,8 +233,9 @@ class AirtableOAuth:
         """Import tokens that another system obtained for the same Airtable integration.
 
         That system must not refresh them any more. If the owner has a connection of the same
-        Airtable user, it gets these tokens, as after a login. Retries while the store does not
-        answer, however long that takes. Calls the `on_connected` hooks.
+        Airtable user, that connection gets these tokens, as after a login (with
+        `separate_connections`, a new one does). Retries while the store does not answer, however
+        long that takes. Calls the `on_connected` hooks.
 
         Raises:
             errors.UpstreamError: the owner has a connection, and Airtable does not say at the
@@ -307,7 +310,7 @@ class AirtableOAuth:
 
     @asynccontextmanager
     async def lifespan(self, _app: Any = None) -> AsyncIterator[None]:
-        """Closes the integration at its end, see `aclose`.
+        """Close the integration when the context ends; see `aclose`.
 
         For `FastAPI(lifespan=…)`, for use within your own lifespan, or around a script.
         """

@@ -132,13 +132,13 @@ class Settings(BaseSettings):
     """Seconds until an unused session ends"""
 
     session_max_ttl: Annotated[int, Field(ge=60, le=365 * _DAY)] = 60 * _DAY
-    """Seconds until any session ends; a connection ends within an hour of its last session"""
+    """Seconds until any session ends; a connection ends at most an hour after its last session"""
 
     expose_tokens: bool = True
     """Whether to serve `/token-exchange` and `/token-refresh`, which hand tokens to browsers"""
 
     node_compat: bool = False
-    """Whether to serve the Node service's two routes; any browser can finish a login begun there"""
+    """Whether to serve two routes of an older Node service; any browser can finish their logins"""
 
     docs: bool = True
     """Whether to serve `/docs`, `/openapi.json` and `/`, which points to them"""

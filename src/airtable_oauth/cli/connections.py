@@ -38,7 +38,7 @@ def list_connections(owner: str | None, as_json: bool) -> None:  # noqa: FBT001 
 @connections.command()
 @click.argument("connection_id")
 def disconnect(connection_id: str) -> None:
-    """Erase a connection's tokens. Airtable lists the integration until the user removes it."""
+    """Erase a connection's tokens. The user must still remove the integration in Airtable."""
 
     async def erase(airtable: AirtableOAuth) -> None:
         try:

@@ -65,7 +65,7 @@ def _app_origin(_context: click.Context, _option: click.Parameter, origin: str) 
 def demo(
     context: click.Context, port: int, api_port: int, simulator_port: int, tokens: str, app: str
 ) -> None:
-    """Run simulator, service and pages. Needs no Airtable account and no database.
+    """Run simulator, service and example pages. Needs no Airtable account and no database.
 
     With --app, your own single-page app replaces the pages.
     """

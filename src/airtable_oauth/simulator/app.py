@@ -37,10 +37,11 @@ def some_users(count: int) -> list[User]:
 class Simulator:
     """Simulates Airtable for some integrations and users.
 
-    `app` is an ASGI app for any server. `clock` can be moved. `requests` holds the last 10,000
-    requests. `faults` plans failures. Each base accepts five requests a second, and each user
-    `user_limit`, if it is set (Airtable's limit is 50, for personal access tokens). `url` is the
-    address of the files in cells, by default the origin of the Web API request.
+    `app` is an ASGI app for any server. `clock` can be moved. `requests` holds the last requests:
+    10,000, or fewer if they exceed 32 MiB together. `faults` plans failures. Each base accepts
+    five requests a second, and each user `user_limit`, if it is set (Airtable's limit is 50, for
+    personal access tokens). `url` is the origin in the URLs of files in cells, by default that of
+    the Web API request.
 
     `/` is a page for people, and `/_simulator/…` is the control API for programs: see
     `simulator.control`. Both answer only this machine and requests to one of `control_hosts`: see

@@ -99,11 +99,11 @@ class Store(Protocol):
     def scan(
         self, namespace: str, *, skip_ttl: tuple[float, float] | None = None
     ) -> AsyncIterator[str]:
-        """Yield the live keys below `namespace:`, for maintenance.
+        """Yield the live keys that begin with `namespace:`, for maintenance.
 
-        Keys whose remaining time to live is between the two numbers of `skip_ttl`, in seconds, are
-        left out. May miss keys that are added while it runs, and may yield a key twice, as Redis
-        does.
+        Here `namespace` is the `name` of a key, or its `name:namespace`. Keys whose remaining time
+        to live is between the two numbers of `skip_ttl`, in seconds, are left out. May miss keys
+        that are added while it runs, and may yield a key twice, as Redis does.
         """
         ...
 

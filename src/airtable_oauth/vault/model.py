@@ -97,7 +97,7 @@ class StoredConnection:
     marker: Marker | None = None
     reason: Reason | None = None
     data: Any = field(default=None, repr=False)
-    """JSON that the host provided when the login began."""
+    """JSON that the host provided when the login began, or passed to `AirtableOAuth.adopt`."""
     login: str = ""
     """The id of the login that its tokens come from. Refreshes do not change it."""
     reconnected: bool = False
@@ -215,11 +215,11 @@ class Connection:
     scopes: tuple[str, ...]
     """The scopes that were granted."""
     expires_at: float
-    """When the access token expires. It is refreshed before that."""
+    """When the access token expires. It is refreshed when the connection is next used."""
     reconnect_by: float | None
     """When the connection ends if it is not used; None if Airtable does not say."""
     data: Any = field(default=None, repr=False)
-    """JSON that the host provided when the login began."""
+    """JSON that the host provided when the login began, or passed to `AirtableOAuth.adopt`."""
     reconnected: bool = False
     """Whether its tokens come from a later login than the first.
 
