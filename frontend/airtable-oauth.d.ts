@@ -82,6 +82,7 @@ export type CallOptions = {
     /**
      * Cancels the call, which then rejects with the signal's reason. `finish`,
      * `disconnect` and `renew` go on even so, because stopping them halfway could lose tokens; only the waiting ends.
+     * The request of `connect` goes on as well, but the cancelled call does not leave the page.
      */
     signal?: AbortSignal;
 };
@@ -171,6 +172,7 @@ export type ErrorBody = {
  * @typedef {object} CallOptions
  * @property {AbortSignal} [signal] Cancels the call, which then rejects with the signal's reason. `finish`,
  *   `disconnect` and `renew` go on even so, because stopping them halfway could lose tokens; only the waiting ends.
+ *   The request of `connect` goes on as well, but the cancelled call does not leave the page.
  */
 /**
  * @typedef {object} CellOptions

@@ -49,6 +49,7 @@
  * @typedef {object} CallOptions
  * @property {AbortSignal} [signal] Cancels the call, which then rejects with the signal's reason. `finish`,
  *   `disconnect` and `renew` go on even so, because stopping them halfway could lose tokens; only the waiting ends.
+ *   The request of `connect` goes on as well, but the cancelled call does not leave the page.
  */
 
 /**
