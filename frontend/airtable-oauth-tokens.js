@@ -52,7 +52,7 @@ export function createAirtableOAuthWithTokens({ airtableApiUrl = "https://api.ai
 
 /** @param {Parts} parts @param {string} airtableApiUrl */
 function tokensOfTab({ storage, service }, airtableApiUrl) {
-  const waitForTurn = createTurns();
+  const waitForTurn = createTurns(storage);
 
   /** @returns {Tokens | null} */
   const read = () => JSON.parse(storage.get("tokens") ?? "null");
@@ -172,25 +172,35 @@ function health({ ended, lost, refused, expires_at, reconnect_by }) {
   return { status: refused || expires_at <= now ? "renewal_required" : "connected", reason: null };
 }
 
-/** A function that waits until a request may be sent. Above five a second to a base, Airtable rejects all for 30 s. */
-function createTurns() {
-  /** When requests go to each base. @type {Map<string, number[]>} */
-  const turns = new Map();
+const WINDOW = 1100; // milliseconds in which a base gets five requests
+const LONGEST = 60_000; // milliseconds until a turn. If one is later, the clock was put back
+
+/**
+ * A function that waits until a request may be sent. Above five a second to a base, Airtable rejects all for 30 s. The
+ * turns are stored, so that a reload of the page keeps them.
+ *
+ * @param {Parts["storage"]} storage
+ */
+function createTurns(storage) {
+  /** When requests go to each base. @returns {Record<string, number[]>} */
+  const read = () => JSON.parse(storage.get("turns") ?? "{}");
+  /** @param {string} base @param {number[]} turns */
+  const write = (base, turns) => storage.set("turns", JSON.stringify({ ...read(), [base]: turns }));
 
   /** @param {string} path @param {AbortSignal} signal @returns {Promise<void>} */
   return async function waitForTurn(path, signal) {
     const base = path.match(/\/(app\w+)/)?.[1];
     if (!base) return;
     const now = Date.now();
-    const recent = (turns.get(base) ?? []).filter((at) => at > now - 1100);
-    const at = recent.length < 5 ? now : /** @type {number} */ (recent[recent.length - 5]) + 1100;
-    turns.set(base, [...recent, at]);
+    const recent = (read()[base] ?? []).filter((at) => at > now - WINDOW && at < now + LONGEST);
+    const at = recent.length < 5 ? now : /** @type {number} */ (recent[recent.length - 5]) + WINDOW;
+    write(base, [...recent, at]);
     try {
       await sleep(at - now, signal);
     } catch (reason) {
-      const taken = turns.get(base) ?? [];
+      const taken = read()[base] ?? [];
       const place = taken.indexOf(at);
-      if (place !== -1) taken.splice(place, 1); // the next request may have it
+      write(base, taken.filter((_, each) => each !== place)); // the next request may have it
       throw reason;
     }
   };

@@ -20,11 +20,12 @@ async function openTab(t, answers) {
     if (request.url.pathname === "/token-exchange") return { json: { ...tokens(1), return_to: "/bases" } };
     return answers(request);
   });
-  const oauth = createAirtableOAuthWithTokens({ apiUrl: `${url}/`, airtableApiUrl: `${url}/web/` });
+  const load = () => createAirtableOAuthWithTokens({ apiUrl: `${url}/`, airtableApiUrl: `${url}/web/` });
+  const oauth = load();
   await oauth.begin();
   assert.deepEqual(await oauth.finish("code=c1&state=s1"), { returnTo: "/bases" });
   requests.length = 0;
-  return { oauth, requests };
+  return { oauth, load, requests };
 }
 
 test("The tab calls Airtable with its token, without the service's headers", async (t) => {
@@ -152,6 +153,37 @@ test("The sixth request to a base within a second waits, and can be aborted", as
   await page();
   assert.ok(Date.now() - began > 900);
   assert.equal(requests.length, 7);
+});
+
+test("A reload of the page does not forget the requests of the last second", async (t) => {
+  const { oauth, load, requests } = await openTab(t, () => ({ json: { records: [] } }));
+  await Promise.all(Array.from({ length: 5 }, () => oauth.records.page("app1", "Orders")));
+  t.mock.timers.enable({ apis: ["Date", "setTimeout"], now: Date.now() });
+  const sixth = load().records.page("app1", "Orders");
+  await setImmediate();
+  t.mock.timers.tick(500); // a request that does not wait would be sent now
+  await answered();
+  assert.equal(requests.length, 5);
+  t.mock.timers.tick(600);
+  await sixth;
+
+  /** The time in which another request gets its answer. */
+  async function answered() {
+    const whoami = oauth.whoami();
+    await setImmediate();
+    t.mock.timers.tick(0);
+    await whoami;
+    requests.pop();
+  }
+});
+
+test("A clock that was put back does not make requests wait", async (t) => {
+  const { oauth, requests } = await openTab(t, () => ({ json: { records: [] } }));
+  t.mock.timers.enable({ apis: ["Date"], now: Date.now() + 3600_000 });
+  await Promise.all(Array.from({ length: 5 }, () => oauth.records.page("app1", "Orders")));
+  t.mock.timers.setTime(Date.now() - 3600_000);
+  await oauth.records.page("app1", "Orders", { signal: AbortSignal.timeout(1000) });
+  assert.equal(requests.length, 6);
 });
 
 test("A request that is aborted while it waits leaves its turn to the next one", async (t) => {
