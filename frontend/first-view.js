@@ -76,11 +76,11 @@ function create() {
   return /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
 }
 
-/** The button's action is not loaded yet. Because the button is busy, `activate` begins the action at once. @param {Event} event */
+/** The button's action is not loaded yet: `activate` begins it at once, because the button is busy. @param {Event} event */
 function markBusy({ currentTarget }) {
   const button = /** @type {HTMLElement} */ (currentTarget);
   if (button.getAttribute("aria-busy")) return;
-  for (const name of ["aria-disabled", "aria-busy"]) button.setAttribute(name, "true");
+  button.setAttribute("aria-busy", "true");
   const late = skeleton.querySelector(".late");
   if (late) button.after(late.cloneNode(true));
 }

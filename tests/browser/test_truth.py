@@ -437,7 +437,8 @@ def test_early_click_outlives_another_navigation(page: Page, service: Stack) -> 
     session.first()
     page.get_by_role("banner").get_by_role("link").click()
     page.clock.run_for(1_000)
-    expect(page.get_by_role("button", name="Connect Airtable")).to_be_disabled()
+    button = page.get_by_role("button", name="Connect Airtable")
+    expect(button).to_have_attribute("aria-busy", "true")
     for route in session.routes:
         route.continue_()
     expect(page.get_by_role("button", name="Grant access")).to_be_visible()
@@ -497,6 +498,35 @@ def test_tabs_remember_the_connection_that_they_share(
         expect_heading(second, "Connect your Airtable bases")
     else:
         expect_skeleton(second)
+
+
+@on_server
+@pytest.mark.parametrize("said", ['{state: {from: "/bases"}}', "{flash: {disconnected: true}}"])
+def test_login_page_with_a_notice_is_not_shown_without_it(
+    page: Page, service: Stack, said: str
+) -> None:
+    """The notice would move the button while someone is about to click it."""
+    page.goto("/")
+    expect_heading(page, "Connect your Airtable bases")
+    page.evaluate(f"history.replaceState({said}, '')")
+    scripts = hold(page, f"{service.pages}/app.js")
+    page.reload(wait_until="commit")
+    expect_skeleton(page)
+    scripts.first().continue_()
+    expect(notice(page)).to_be_visible()
+
+
+@on_server
+def test_login_page_needs_no_storage(page: Page, service: Stack) -> None:
+    """Browsers can block it. Reading the property then throws."""
+    page.add_init_script("""for (const name of ["localStorage", "sessionStorage"]) {
+        Object.defineProperty(globalThis, name, { get() { throw new DOMException("blocked"); } });
+    }""")
+    scripts = hold(page, f"{service.pages}/app.js")
+    page.goto("/", wait_until="commit")
+    click(page, "Connect Airtable")
+    scripts.first().continue_()
+    expect(page.get_by_role("button", name="Grant access")).to_be_visible()
 
 
 @in_browser
