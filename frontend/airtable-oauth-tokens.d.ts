@@ -25,8 +25,8 @@ export type Tokens = {
      */
     ended?: boolean;
     /**
-     * Whether a refresh had no answer, or another tab refreshed first: the refresh token may be
-     * used up.
+     * Whether a refresh had no usable answer, or another tab refreshed first: the refresh
+     * token may be used up.
      */
     lost?: boolean;
 };
@@ -50,8 +50,8 @@ export type AirtableOAuthWithTokens = AirtableOAuth & Renewal;
  * @property {{id: string, email: string | null}} [user] Who granted access, once `whoami` was called.
  * @property {boolean} [refused] Whether Airtable has refused the access token.
  * @property {boolean} [ended] Whether the refresh token has ended as well.
- * @property {boolean} [lost] Whether a refresh had no answer, or another tab refreshed first: the refresh token may be
- *   used up.
+ * @property {boolean} [lost] Whether a refresh had no usable answer, or another tab refreshed first: the refresh
+ *   token may be used up.
  */
 /**
  * @typedef {object} Renewal

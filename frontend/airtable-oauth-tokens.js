@@ -18,8 +18,8 @@ import { AirtableOAuthError, asSession, checked, createClient, send } from "./ai
  * @property {{id: string, email: string | null}} [user] Who granted access, once `whoami` was called.
  * @property {boolean} [refused] Whether Airtable has refused the access token.
  * @property {boolean} [ended] Whether the refresh token has ended as well.
- * @property {boolean} [lost] Whether a refresh had no answer, or another tab refreshed first: the refresh token may be
- *   used up.
+ * @property {boolean} [lost] Whether a refresh had no usable answer, or another tab refreshed first: the refresh
+ *   token may be used up.
  */
 
 /**

@@ -814,7 +814,7 @@ const invalidResponse = (action, details) => new AirtableOAuthError({
 }, details);
 
 /**
- * Airtable's error in the service's form. Its body is `{error: {type, message}}`, `{error: "TYPE"}` or
+ * Airtable's error in the service's form. Airtable's body is `{error: {type, message}}`, `{error: "TYPE"}` or
  * `{errors: […]}`.
  *
  * @param {number} status
@@ -871,8 +871,8 @@ export function asSession(body) {
  */
 
 /**
- * Entries of `sessionStorage` for this service. If the browser has no storage or blocks it, or on a server, they
- * are in memory, and a login can only be finished by this very page.
+ * Entries for this service in the app's `storage`, by default `sessionStorage`. If there is none, as in server-side
+ * rendering, or if the browser blocks it, they are in memory, and only this page can finish a login.
  *
  * @param {Storage | undefined} given
  * @param {string} apiUrl

@@ -20,8 +20,8 @@ export function h(tag, properties = {}, ...children) {
 }
 
 /**
- * Replace what is in an element. If the focus was in it, as on a button that tries again, it goes to the first control
- * of the new content, or to the element.
+ * Replace the content of an element. If that content has the focus, as *Try again* may, the focus goes to the first
+ * control of the new content, or to the element.
  *
  * @param {HTMLElement} element
  * @param {...Node} content

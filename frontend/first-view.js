@@ -76,7 +76,7 @@ function create() {
   return /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
 }
 
-/** The button's action is not loaded yet: `activate` begins it at once, because the button is busy. @param {Event} event */
+/** The button's action is not loaded yet. Once it is, `activate` begins it, because the button is busy. @param {Event} event */
 function markBusy({ currentTarget }) {
   const button = /** @type {HTMLElement} */ (currentTarget);
   if (button.getAttribute("aria-busy")) return;

@@ -44,7 +44,7 @@ export function createGuards(oauth) {
       return isEnded(session) ? { context: session } : { otherwise: state?.from ?? HOME };
     },
 
-    /** For a login that failed. The connection that a person had before still works. @type {Guard} */
+    /** For a login that failed. If an earlier connection still works, the bases are shown instead. @type {Guard} */
     async whenFailed({ state, flash }) {
       if (!state?.failure) return { otherwise: "/" };
       const session = await oauth.session();

@@ -73,8 +73,8 @@ export function createRouter(outlet, skeleton, routes, { failed, passed, changed
    * Go to a path.
    *
    * @param {string} path
-   * @param {{state?: any, flash?: any, replace?: boolean}} [options] With `replace`, the current entry of the history
-   *   is replaced, as it is if the path is the current one.
+   * @param {{state?: any, flash?: any, replace?: boolean}} [options] With `replace`, or if the path is the
+   *   current one, the current entry of the history is replaced.
    */
   function navigate(path, { state = null, flash = null, replace = false } = {}) {
     const here = pathOf(location);

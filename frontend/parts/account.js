@@ -15,8 +15,8 @@ export function account(app, session) {
 }
 
 /**
- * The session does not know the user if the tokens are in this tab: then Airtable is asked. If it does not answer,
- * no name is shown.
+ * With tokens in this tab, the session has no user until `whoami` was called, so this calls it. If that fails, no name
+ * is shown.
  *
  * @param {import("../app.js").App} app
  * @param {import("../airtable-oauth.js").Session} session

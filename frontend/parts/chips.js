@@ -9,7 +9,7 @@ const MORE = 4; // the space for the number of the others
 const PICTURE = 5; // the width of a small picture
 
 /**
- * The items of a value in a row.
+ * The items of a value, on one line.
  *
  * @template T
  * @param {T[]} values
@@ -22,7 +22,7 @@ export function chips(values, show, room) {
 }
 
 /**
- * How many items fit in a row: at least one. In an endless row, all do.
+ * How many items fit on a line: at least one. On an endless line, all do.
  *
  * @param {number[]} lengths In characters.
  * @param {number} room

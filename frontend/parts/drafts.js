@@ -1,5 +1,5 @@
-// What a person has typed and not saved, if the connection ends meanwhile or the record closes before the page could
-// ask. It is kept in this tab, and is shown again when the same record is opened.
+// What a person has typed and not saved. It is kept in this tab if a save fails because the access or the connection
+// has ended, or if the record closes before the page could ask. It is shown again when the same record is opened.
 
 /** @typedef {Record<string, string | boolean>} Draft The state of the changed controls, by the id of their field. */
 

@@ -135,8 +135,8 @@ function valuesOf(changed) {
 }
 
 /**
- * The field whose value Airtable has refused, if that can be told: its message has the name of the field, or of
- * the option that a field does not have.
+ * The field whose value Airtable has refused, if that can be told. Airtable's message has the name or id of the field,
+ * or the name of the option that a field does not have. If only one changed field is possible, it is that one.
  *
  * @param {AirtableOAuthError} failure
  * @param {EditField[]} changed

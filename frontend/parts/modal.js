@@ -4,8 +4,8 @@
  *
  * @param {HTMLDialogElement} dialog
  * @param {() => void} onLeave The person wants to leave. The dialog stays until it is closed.
- * @returns {(...fallbacks: string[]) => void} Closes it. The focus returns to where it was or, if that is gone, to the
- *   element of the first of these selectors that finds one.
+ * @returns {(...fallbacks: string[]) => void} Closes it. The focus returns to where it was. If that is gone, it
+ *   goes to the first element that one of the selectors `fallbacks`, tried in order, finds.
  */
 export function showModal(dialog, onLeave) {
   const opener = document.activeElement;

@@ -27,7 +27,7 @@ export function createQuestion(isUnsaved) {
 
 /**
  * The browser asks before the page is left with unsaved changes. In browsers with the Navigation API, `leave` is called
- * instead of going back to another place of this page.
+ * instead of going back or forward to another path of this app.
  *
  * @param {() => boolean} isUnsaved
  * @param {() => void} leave
