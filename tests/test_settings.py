@@ -85,7 +85,10 @@ def test_redirect_uri_is_kept_byte_for_byte(uri: str) -> None:
         ("https://app.example.com/a/%252e./cb", "must not contain .. in its path"),
         ("https://app.example.com/%zz", "contains an invalid percent-encoding"),
         ("https://app.example.com/%00", "must not contain %00"),
-        ("https://app.example.com/a b", "contains characters that are not printable ASCII"),
+        (
+            "https://app.example.com/a b",
+            "contains a space or characters that are not printable ASCII",
+        ),
         ("/auth-callback", NO_URL),
         ("https://app.example.com:99999/cb", NO_URL),
     ],
@@ -106,7 +109,11 @@ SHORT_NAME = "must have 1 to 32 characters of a-z, 0-9 and -, and not begin with
             "with:colon",
             "is empty, or contains a colon, a space or characters that are not printable ASCII",
         ),
-        ("client_secret", "tab\there", "contains characters that are not printable ASCII"),
+        (
+            "client_secret",
+            "tab\there",
+            "contains a space or characters that are not printable ASCII",
+        ),
         ("scopes", " ", "must name at least one scope"),
         ("scopes", "a:read a:read", "contains a scope twice, which Airtable refuses"),
         ("scopes", 'a"b', "contains a malformed scope"),
@@ -232,8 +239,8 @@ def test_messages_name_the_variables_that_are_read() -> None:
             f"{prefix}CLIENT_ID: is missing",
             f"{prefix}REDIRECT_URI: is missing",
             f"{prefix}SCOPES: is missing",
-            f"{prefix}NODE_COMPAT: must be off with EXPOSE_TOKENS=false: "
-            "it hands tokens to browsers",
+            f"{prefix}NODE_COMPAT: hands tokens to browsers, so it must be off "
+            "with EXPOSE_TOKENS=false",
         ]
         right: Any = options | {
             "client_id": "an-id",

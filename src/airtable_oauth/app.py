@@ -26,11 +26,12 @@ Connects an app to Airtable: OAuth 2.0 with PKCE.
 3. Send both to `POST /session`, from the same browser and with the header `X-CSRF: 1`: the service
    keeps the tokens.{or_exchange}
 
-Every error has the same body. `error` is for programs, `error_description` for people, `action`
-says what to do: `retry`, `restart_login`, `reconnect` or `fix_config`.
+Every error of this service has the same body. `error` is for programs, `error_description` for
+people, `action` says what to do: `retry`, `restart_login`, `reconnect` or `fix_config`. Errors of
+Airtable's Web API come back as Airtable sent them.
 """
 
-_OR_EXCHANGE = " (Or send them to `POST /token-exchange`, if the page keeps the tokens itself.)"
+_OR_EXCHANGE = " (Or send both to `POST /token-exchange`, if the page keeps the tokens itself.)"
 
 _QUERY = "airtable_oauth.query_string"
 

@@ -67,7 +67,7 @@ class Slots:
         self._closed = False
 
     async def take(self) -> ExitStack:
-        """Wait for a slot. Closing the returned stack, once or more, releases it.
+        """Wait for a slot. Closing the returned stack releases the slot; a repeat has no effect.
 
         Raises:
             TokenEndpointBusy: no slot became free in time, or the process is shutting down.
@@ -104,7 +104,8 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     """Return the result of `work`, or cancel it after `seconds`.
 
     `asyncio.timeout` cancels as soon as the time is over, even if the process was blocked and the
-    answer is already in the socket. This function reads what has arrived before it cancels.
+    answer is already in the socket. Before it cancels, this function reads what has
+    arrived.
 
     Raises:
         TimeoutError: `work` took longer.

@@ -19,7 +19,7 @@ AirtableOAuthError
 ├── OtherUser                      403  a different Airtable user granted the reconnect
 ├── RateLimited                    429  Airtable's rate limit was reached
 │   └── TooManyUnderWay            429  this connection has too many requests in progress
-├── AuthorizationError             400  Airtable's redirect carried an error
+├── AuthorizationError             400  Airtable's redirect carried an error, or no usable code
 ├── AirtableError                       Airtable gave no tokens, or no usable answer
 │   ├── InvalidGrant               400  Airtable does not accept this code or refresh token
 │   ├── TokenRequestRefused        400  Airtable calls the token request malformed
@@ -32,7 +32,7 @@ AirtableOAuthError
 ├── ForeignOrigin                  500  a host app would send the token to another origin
 ├── ServerError                    500  a bug in this package
 └── Unavailable                    503
-    ├── StoreUnavailable           503  the store does not answer
+    ├── StoreUnavailable           503  the store does not answer, or others keep changing a record
     ├── TooManyLogins              503  the store holds as many logins as it may
     ├── TokenEndpointBusy          503  too many token requests are in progress
     ├── TooManyUploads             503  too many uploads are in progress
@@ -61,7 +61,7 @@ class Action(StrEnum):
     RETRY = "retry"
     """Send the same request again later."""
     RESTART_LOGIN = "restart_login"
-    """This login has ended: request a new authorization URL."""
+    """Begin a new login: request a new authorization URL."""
     RECONNECT = "reconnect"
     """The connection to Airtable has ended: the user must grant access again."""
     FIX_CONFIG = "fix_config"
@@ -284,7 +284,7 @@ class TooManyUnderWay(RateLimited):
 
 
 class AuthorizationError(AirtableOAuthError):
-    """Airtable's redirect carried an error (RFC 6749, section 4.1.2.1)."""
+    """Airtable's redirect carried an error (RFC 6749, section 4.1.2.1), or no usable code."""
 
     status = 400
     error = "invalid_request"
@@ -322,12 +322,14 @@ class TokenRequestRefused(AirtableError):
 
 
 class RefreshConflict(AirtableError):
-    """Airtable's 409: another client used this refresh token a moment ago and got the new pair."""
+    """Airtable's 409: this refresh token was used a moment ago, as a rule by another client."""
 
     status = 409
     error = "already_refreshed"
     action = Action.RECONNECT
-    description = "Another client just used this refresh token and got the new tokens."
+    description = (
+        "This refresh token was just used, probably by another client that has the new tokens."
+    )
 
 
 class ClientRefused(AirtableError):
@@ -352,11 +354,14 @@ class UpstreamError(AirtableError):
     status = 502
     error = "airtable_error"
     action = Action.RETRY
-    description = "Airtable returned an unexpected response."
+    description = "Airtable gave no usable response."
 
 
 class NotSent(UpstreamError):
-    """Airtable could not be reached. The request was certainly not sent."""
+    """The request was certainly not sent.
+
+    Airtable could not be reached, or this process was suspended before the request.
+    """
 
     error = "airtable_unreachable"
     description = "Couldn't reach Airtable."
@@ -424,7 +429,7 @@ class Unavailable(AirtableOAuthError):
 
 
 class StoreUnavailable(Unavailable):
-    """The store does not answer, or not in time."""
+    """The store fails or does not answer in time, or others keep changing the same record."""
 
     error = "store_unavailable"
     description = "The service can't reach its store. Try again in a few seconds."

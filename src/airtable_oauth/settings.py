@@ -314,7 +314,7 @@ class Settings(BaseSettings):
     def _exposes_tokens(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 (a validator)
         _require(
             not value or info.data.get("expose_tokens", True),
-            "must be off with EXPOSE_TOKENS=false: it hands tokens to browsers",
+            "hands tokens to browsers, so it must be off with EXPOSE_TOKENS=false",
         )
         return value
 

@@ -12,11 +12,11 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 NOT_A_URL = "must be an http or https URL with a host name"
 NOT_HTTPS = "must use https, except for localhost and loopback addresses"
-NOT_PRINTABLE = "contains characters that are not printable ASCII"
+NOT_PRINTABLE = "contains a space or characters that are not printable ASCII"
 
 
 def split_url(url: str) -> SplitResult | None:
-    """Split an http(s) URL; None if it has no host or is not printable ASCII."""
+    """Split an http(s) URL with a host; None for any text that is not one."""
     if not _PRINTABLE.fullmatch(url):
         return None
     try:

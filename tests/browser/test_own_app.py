@@ -96,7 +96,9 @@ def test_each_button_of_the_simulator_causes_its_failure(page: Page, demo: Demo)
     expect(simulator.get_by_text("The next refresh will fail.")).to_be_hidden()
 
     click(simulator, "Answer 429")
-    expect(simulator.get_by_text("The next request below /v0/ will fail.")).to_be_visible()
+    expect(
+        simulator.get_by_text("A fault is planned for the next request below /v0/.")
+    ).to_be_visible()
     click(simulator, "Cancel")
     expect(simulator.get_by_role("status")).to_have_text("Planned failures cancelled.")
     click(simulator, "Answer 429")

@@ -311,7 +311,7 @@ async def test_online_asks_airtable(simulator: Simulator) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (503, {}, "Airtable returned an unexpected response. (HTTP 503)"),
+        (503, {}, "Airtable gave no usable response. (HTTP 503)"),
         (
             200,
             {"access_token": "a", "refresh_token": "r", "token_type": "Bearer", "expires_in": 1},

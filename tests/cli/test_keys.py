@@ -87,7 +87,7 @@ def test_keys_are_rotated(rotated: dict[str, str]) -> None:
     result = CliRunner().invoke(main, ["keys", "rotate"], env=rotated)
     assert result.exit_code == 1
     assert "NOT every record is encrypted with the first key." in result.output
-    assert "2 of them cannot be read (unknown_encryption_key)" in result.output
+    assert "2 records cannot be read (unknown_encryption_key)" in result.output
     assert ALL not in result.output
 
 
@@ -111,7 +111,7 @@ def test_unknown_format_keeps_the_old_key(rotated: dict[str, str]) -> None:
     asyncio.run(store_junk())
     result = CliRunner().invoke(main, ["keys", "rotate"], env=rotated)
     assert result.exit_code == 1
-    assert "1 of them cannot be read (unknown_record_format)" in result.output
+    assert "1 record cannot be read (unknown_record_format)" in result.output
     assert "(update this one), or they are not encrypted (remove them)." in result.output
     assert "  airtable:connection:junk\n" in result.output
 

@@ -16,8 +16,8 @@ _TYPE = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 _SECONDS = re.compile(r"[0-9]{1,6}")
 _HINTS = {
     401: "It rejected this connection's access token, even after a refresh.",
-    403: "The user's role, the scopes or the shared bases don't allow this, or it doesn't exist.",
-    404: "This path doesn't exist.",
+    403: "The user's role, scopes or shared bases don't allow this, or the item doesn't exist.",
+    404: "This path or item doesn't exist.",
     429: "Too many requests: try again in a moment.",
 }
 _ACTIONS = {401: Action.RECONNECT, 408: Action.RETRY, 429: Action.RETRY}

@@ -23,7 +23,7 @@ Standing = Callable[[str], bool | None]
 
 @dataclass(eq=False, slots=True)
 class Schedule:
-    """What this process knows about the turns under one storage key. Monotonic seconds."""
+    """What this process knows about the turns of one storage key. Times are monotonic seconds."""
 
     key: str
     most: int

@@ -37,7 +37,7 @@ _CLOSE_SECONDS = 1.0
 
 
 class _Reserved(NamedTuple):
-    """A reserved turn, or the next free one. Monotonic seconds."""
+    """A reserved turn, or the next free one. `at` is in monotonic seconds."""
 
     at: float
     is_reserved: bool
@@ -199,7 +199,7 @@ class RateLimiter:
         return following
 
     async def _look_ahead(self, known: BaseQueues, queue: Queue) -> _Reserved:
-        """Reserve the next turn if another request is waiting. Otherwise only ask when it is due.
+        """Reserve the next turn if another request is waiting. Otherwise only ask for its time.
 
         Either answer shows whether a pause has begun.
         """
@@ -231,7 +231,7 @@ class RateLimiter:
         return max(0.0, max(waiter.deadline for waiter in waiting) - self.monotonic())
 
     async def _ask(self, schedule: Schedule, within: float) -> _Reserved:
-        """Reserve a turn under one key. A negative `within` only asks when the next one is due.
+        """Reserve a turn under one key. A negative `within` only asks for the next one's time.
 
         The wait counts from the arrival of the store's answer. Turns are therefore used late rather
         than early, and about equally late in all processes.
@@ -267,7 +267,7 @@ class RateLimiter:
             )
 
     def _known(self, base: str) -> BaseQueues:
-        """Return the state of a base. Drops the least recently used one, unless it is busy."""
+        """Return the state of a base. Above `_MOST_BASES`, drops the oldest if they are idle."""
         known = self._bases.get(base)
         if known is None:
             # The namespace is not below `name:`, because everything there is encrypted.

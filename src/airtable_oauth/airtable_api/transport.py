@@ -63,7 +63,8 @@ class WebApi(httpx.AsyncBaseTransport):
         Raises:
             ForeignOrigin: The URL has an origin that must not see the token.
             InvalidPath: The path could lead out of `v0/`.
-            RateLimited: The next turn is too far away, or the body of Airtable's 429 broke off.
+            RateLimited: The next turn is too far away, or the body of Airtable's 429 cannot be
+                read.
             UpstreamError, UpstreamTimeout: Airtable did not answer.
         """
         self._direct(request)

@@ -122,7 +122,7 @@ async def examine(
     transport: httpx.AsyncBaseTransport | None = None,
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Finding]:
-    """Check these settings, in the order of a login.
+    """Check these settings, then the store, and with `online` the client ID and secret.
 
     Skips the checks that need one of the `malformed` fields.
     """

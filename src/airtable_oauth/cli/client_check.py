@@ -29,7 +29,7 @@ async def check_client(settings: Settings, transport: httpx.AsyncBaseTransport |
         )
     except AirtableOAuthError as error:
         if error.status == 400:  # noqa: PLR2004 (Airtable rejects the code, as it should)
-            return ok("Airtable accepts the client ID and the secret")
+            return ok("Airtable accepts the client ID, with the secret if there is one")
         return fault(settings.variable("airtable_url"), f"{error.description} ({cause_of(error)})")
     finally:
         await token_endpoint.aclose()

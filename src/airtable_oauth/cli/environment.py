@@ -19,8 +19,8 @@ def run_with_integration(work: Callable[[AirtableOAuth], Awaitable[T]]) -> T:
     """Start the integration, and return the result of `work` on it.
 
     Raises:
-        click.ClickException: the integration failed, or the settings name a store that other
-            processes cannot see or a driver that is not installed.
+        click.ClickException: the integration failed, other processes cannot see the store, or
+            the store's driver is not installed.
     """
     settings = read_shared_settings()
     try:

@@ -117,7 +117,8 @@ def _why_incomplete(run: Resealing, settings: Settings) -> Iterator[str]:
         return
     yield "NOT every record is encrypted with the first key. Keep every key."
     for error, count in sorted(run.unreadable.items()):
-        yield f"{count} of them cannot be read ({error}): {_REMEDIES.get(error, '')}"
+        records = "1 record" if count == 1 else f"{count} records"
+        yield f"{records} cannot be read ({error}): {_REMEDIES.get(error, '')}"
     for key in run.unreadable_keys:
         yield f"  {key}"
     if not run.verified:

@@ -17,8 +17,8 @@ from airtable_oauth.web.frontend import create_frontend
     "--airtable-api-url",
     default="https://api.airtable.com",
     show_default=True,
-    help="URL of Airtable's Web API, or of the simulator: pages with --tokens browser call it, and "
-    "the simulator's pictures come from it.",
+    help="URL of Airtable's Web API, or of the simulator. Pages with --tokens browser call it. If "
+    "it is the simulator, pictures come from it too.",
 )
 def pages(port: int, api_url: str, airtable_api_url: str, tokens: str) -> None:
     """Serve the example pages on localhost. The service must run on localhost as well."""

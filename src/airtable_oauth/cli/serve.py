@@ -42,8 +42,8 @@ _OTHER_FILES = 500
     default=MAX_CONNECTIONS,
     show_default=True,
     type=click.IntRange(10, 100_000),
-    help="Open connections per process. Above the limit, the one that has waited longest "
-    "for its client is closed.",
+    help="Open connections per process. Above the limit, the connection that has waited "
+    "longest for its client to send or read something is closed.",
 )
 def serve(host: str, port: int, workers: int, max_connections: int) -> None:
     """Run the service, configured by AIRTABLE_OAUTH_… variables or a .env file."""

@@ -38,7 +38,7 @@ _LOOPBACK_NAMES = {"localhost", "127.0.0.1"}
 def check_settings(
     settings: Settings, environment: Mapping[str, str], malformed: Collection[str]
 ) -> Iterator[Finding]:
-    """Run the checks that need none of the `malformed` fields, in the order of a login."""
+    """Run the checks that need none of the `malformed` fields, in the order of `_CHECKS`."""
     for check, needs in _CHECKS.items():
         if needs.isdisjoint(malformed):
             yield from check(settings, environment)
@@ -255,4 +255,4 @@ _CHECKS: dict[Callable[[Settings, Mapping[str, str]], Iterator[Finding]], set[st
     _webhook: {"webhook_url", "webhook_secret"},
     _telemetry: {"telemetry"},
 }
-"""In the order of a login, each with the fields that it needs."""
+"""The checks in the order in which they run, each with the fields that it needs."""

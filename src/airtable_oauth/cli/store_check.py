@@ -31,7 +31,9 @@ _FOLDER = (
     "a file cannot be opened. SQLite: create its folder, or correct the path. Others: correct the "
     "paths of certificates in the URL"
 )
-_FILE_RIGHTS = "this user is not allowed to open or write a file in the URL, or its folder"
+_FILE_RIGHTS = (
+    "the user of this process may not open or write a file that the URL names, or its folder"
+)
 _ADVICE = {
     **dict.fromkeys(("ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ENETUNREACH"), _UNREACHABLE),
     **dict.fromkeys(("EAI_NONAME", "EAI_AGAIN", "EAI_NODATA"), _NO_SUCH_HOST),

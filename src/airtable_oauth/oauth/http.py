@@ -1,4 +1,4 @@
-"""HTTP transport for calls to Airtable. Sends each request once, and reports if it was not sent."""
+"""HTTP transport. Sends each request once, and reports if it was not sent."""
 
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator
@@ -17,8 +17,8 @@ _LAST_STATUS = 599
 _PIECE_BYTES = 64 * 1024
 _ZLIB_OR_GZIP = 47  # the `wbits` with which zlib accepts either header
 _KEEP_ALIVE_SECONDS = 4.0
-"""Shorter than any server's. If the server has just closed the connection, it is unknown whether a
-POST arrived, so it is not sent again."""
+"""Shorter than any server's, so that we close an idle connection first. A POST that meets a closing
+connection may or may not arrive, and is not sent again."""
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """Errors before a request is sent."""
 
@@ -47,7 +47,7 @@ class _Transport(httpx.AsyncBaseTransport):
 
         Raises:
             httpx.ConnectError: the request was not sent.
-            httpx.TransportError: Airtable did not answer, or the answer is not valid HTTP.
+            httpx.TransportError: the server did not answer, or the answer is not valid HTTP.
         """
         if self._session is None:
             self._session = self._open()
@@ -111,7 +111,7 @@ class _Answer(httpx.AsyncByteStream):
 
 @lru_cache(maxsize=16)
 def _client_timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
-    """Timeouts for connecting and for each read; the caller has a deadline for the whole."""
+    """Timeouts for connecting and for each read. A deadline for the whole is up to the caller."""
     return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
 
 
@@ -186,8 +186,8 @@ def _require_async(
 def decompress(body: bytes, encoding: str | None, most: int = _MAX_ANSWER_BYTES) -> bytes:
     """Return a body, decompressed if its encoding is gzip or deflate.
 
-    Of a compressed body, only the first `most` bytes are returned; nothing if it is corrupt.
-    Requests ask for no compression. If tokens arrive compressed anyway, they are not lost.
+    Of a compressed body, only the first `most` bytes are returned; nothing if it is corrupt. Token
+    requests ask for no compression. If tokens arrive compressed anyway, they are not lost.
     """
     if encoding is None or encoding.lower() not in ("gzip", "deflate"):
         return body

@@ -41,7 +41,7 @@ class StoredTokens(NamedTuple):
 
     connection_id: str
     afterwards: Callable[[], Coroutine[Any, Any, None]]
-    """Called once the login is over."""
+    """Called when the login is over."""
 
 
 TokenSink = Callable[[TokenSet, LoginContext], Awaitable[StoredTokens]]
@@ -154,8 +154,8 @@ class Logins:
 
         The record stays until it expires: pending, then claimed by one call, then done or failed.
         A repeated call from the same browser (the back button, a framework's double run) waits for
-        the outcome and gets the same connection or error. A claimed login is always completed,
-        even if the caller goes away. `owner` must be the owner for whom the login was begun.
+        the outcome and gets the same connection or error. A claimed login is completed even if the
+        caller goes away. `owner` must be the owner for whom the login was begun.
 
         Raises:
             LoginNotFound: this browser has no such login.

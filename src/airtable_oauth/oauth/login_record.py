@@ -20,7 +20,7 @@ class LoginContext:
     """The host's user who began the login. Only that user may finish it. None if the login is for
     a browser's session and not for a host's user."""
     connection_id: str | None = None
-    """The connection to reconnect, or None to create one. In a login without an owner, it is the
+    """The connection to reconnect, if the login names one. In a login without an owner, it is the
     connection of the browser's session, which is reconnected only if the same Airtable user grants
     access."""
     data: Any = field(default=None, repr=False)

@@ -7,7 +7,7 @@
 | `POST /_simulator/faults` | plans a fault: the fields of `simulator.faults.Fault` |
 | `GET /_simulator/faults` | the planned faults, and how often each fired; `DELETE` clears them |
 | `POST /_simulator/faults/release` | releases the requests that faults with `held` stopped |
-| `POST /_simulator/refusal` | answers authorization requests with this `error` until `DELETE` |
+| `POST /_simulator/refusal` `{"error": "access_denied"}` | refuses logins until `DELETE` |
 | `POST /_simulator/revocation` | revokes every grant, as when the user removes the integration |
 | `DELETE /_simulator/access` | ends every access token; the refresh tokens still work |
 | `POST /_simulator/lifetimes` `{"access_token": 5}` | sets how many seconds new tokens live |

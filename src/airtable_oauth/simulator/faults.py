@@ -92,7 +92,7 @@ class Fault:
         return self.status is not None or self.body is not None or self.junk is not None
 
     def content(self) -> bytes:
-        """The body of the replaced answer."""
+        """The body of the answer that is sent instead."""
         content = JUNK[self.junk] if self.junk is not None else (self.body or "").encode()
         return gzip.compress(content) if self.gzip else content
 

@@ -29,7 +29,7 @@ SCOPES = {
     "block:manage": "Create new releases of custom extensions",
     "user.email:read": "See your email address",
 }
-"""Airtable's scopes, in the words of its consent page."""
+"""Common scopes, in the words of Airtable's consent page. Others are shown by name."""
 
 
 class Clock:

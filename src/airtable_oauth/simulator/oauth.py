@@ -1,4 +1,4 @@
-"""Airtable's authorization server, with every rule and error of its reference."""
+"""Airtable's authorization server, with the rules and most errors of its reference."""
 
 import base64
 import re
@@ -67,7 +67,7 @@ class _BrokenRequest(Exception):
 
 @dataclass(frozen=True)
 class Refusal:
-    """The error that every authorization request gets, if one is set."""
+    """The error that every valid authorization request gets, if one is set."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 

@@ -23,7 +23,7 @@ class Turn(NamedTuple):
     wait: float
     """Seconds until the turn; 0 if it is due now."""
     is_reserved: bool
-    """Whether the turn was reserved. If not, it was too far away, or the call only asked."""
+    """Whether the turn was reserved. If not, it was too far away, or `within` was negative."""
 
 
 class Store(Protocol):
@@ -85,10 +85,10 @@ class Store(Protocol):
 
         Any `window` seconds contain at most `most` turns.
 
-        A turn more than `within` seconds away is not reserved; a negative `within` only asks for
-        its `wait`. The times of the last `most` turns are stored under the key until the last one
-        is a window old. If the key holds anything else, it counts as absent. Only times are
-        stored, so they are not encrypted.
+        A turn more than `within` seconds away is not reserved. With a negative `within`, nothing is
+        reserved, and the call only returns `Turn.wait`. The times of the last `most` turns are
+        stored under the key until the last one is a window old. Any other value under the key
+        counts as absent. Only times are stored, so they are not encrypted.
         """
         ...
 

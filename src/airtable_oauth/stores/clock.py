@@ -13,7 +13,7 @@ _PERIOD = 60.0
 
 @dataclass(slots=True)
 class StoreClock:
-    """The store's clock, read at most once a minute. In between, a monotonic clock advances it.
+    """The store's clock, read about once a minute. In between, a monotonic clock advances it.
 
     All machines then agree on when a token expires, even if their own clocks differ by minutes or
     are changed while they run.

@@ -1,4 +1,4 @@
-"""The table of `SqlStore`, and what it needs to know of a database."""
+"""The table of `SqlStore`, and the interface through which `SqlStore` uses a database."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from airtable_oauth.stores.sql_turns import TABLE, TurnStatements
 CREATE_SECONDS = 60.0
 """For creating the table and its indexes. An index may have to be built over a large table."""
 CLOSE_SECONDS = 5.0
-"""For what is still running when a store is closed."""
+"""How long `close` waits for work that is still running."""
 
 entries = Table(
     TABLE,

@@ -1,4 +1,4 @@
-"""Encrypts the values of any store, so that a leaked copy of the store reveals none of them."""
+"""Encrypts the values of any store, except turns. A leaked copy of the store reveals no secret."""
 
 import hashlib
 import os

@@ -15,7 +15,7 @@ _SLACK = 64
 class MemoryStore:
     """Holds entries in a dictionary, and their expiry times in a heap.
 
-    No operation awaits anything, so each is atomic within its event loop. `limits` is the maximum
+    No operation ever suspends, so each is atomic within its event loop. `limits` is the maximum
     number of entries by namespace (`{"airtable:login": 100_000}`). A full namespace refuses new
     keys and retains its entries.
     """
@@ -142,7 +142,7 @@ class MemoryStore:
                 self._remove(key)
 
     def _compact(self) -> None:
-        """Drop the deadlines of removed entries once they outnumber those of live entries."""
+        """Drop outdated deadlines once they outnumber the entries by more than `_SLACK`."""
         if len(self._deadlines) > 2 * len(self._entries) + _SLACK:
             self._deadlines = [(deadline, key) for key, (_, deadline) in self._entries.items()]
             heapq.heapify(self._deadlines)

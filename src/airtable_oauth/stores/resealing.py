@@ -53,7 +53,7 @@ async def reseal_all(
 
     Repeats until a whole pass finds nothing left to do, so it also finds records written meanwhile
     with another key. Gives up after five passes: a process is then still writing with another key.
-    `progress` is called after each batch.
+    `progress` is called after each page.
 
     Raises:
         StoreUnavailable: the store does not answer. Run it again to do the rest.

@@ -153,7 +153,7 @@ class SqlStore:
     def page(self, last: str, end: str) -> Select[tuple[str, float]]:
         """The statement for the next live keys after `last` and before `end`, in byte order.
 
-        Each has its remaining time to live.
+        Each row also has the key's remaining time to live.
         """
         key = self.database.ordered_key
         return (
@@ -175,7 +175,7 @@ class SqlStore:
             task.cancel()
         if background:
             await asyncio.wait(background, timeout=CLOSE_SECONDS)
-        if self._running:  # timed out, but still releasing their connections
+        if self._running:  # also those that timed out and are still releasing their connections
             await asyncio.wait(self._running, timeout=CLOSE_SECONDS)
         await self.database.close()
 

@@ -49,7 +49,7 @@ class _Sqlite:
 
 
 class _Postgresql:
-    """The same expressions for PostgreSQL. Casting invalid text to an array is an error there."""
+    """The same for PostgreSQL. `pattern` checks the text first: a cast of invalid text fails."""
 
     now = "CAST(extract(epoch FROM statement_timestamp()) AS float8)"
     clock = "CAST(extract(epoch FROM clock_timestamp()) AS float8)"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 
 def decode(value: bytes | None, most: int) -> list[float]:
-    """Parse the times in a stored value. All are 0 if it is absent or anything else."""
+    """Parse a stored list of times. If it is absent or invalid, all times are 0."""
     try:
         turns = [float(turn) for turn in json.loads(value or b"")]
     except (TypeError, ValueError):

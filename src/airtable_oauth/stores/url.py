@@ -86,7 +86,7 @@ def _fault_of_file(place: str) -> str | None:
         return "is an in-memory SQLite database, which connections cannot share: use memory://"
     if len(place) < len("/x") or not place.startswith("/"):
         return "must name a file: sqlite:///path/to/file.db"
-    return "must not have parameters with sqlite://" if "?" in place else None
+    return "is a sqlite:// URL, which must not have parameters" if "?" in place else None
 
 
 def _fault_of_parameters(url: str, scheme: str) -> str | None:

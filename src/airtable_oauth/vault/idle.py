@@ -35,7 +35,7 @@ async def renew_idle(
     clock: Callable[[], float],
     sleep: Sleep = asyncio.sleep,
 ) -> AsyncIterator[tuple[str, IdleOutcome]]:
-    """Refresh the connections that would end within `within` seconds, five a second.
+    """Refresh the connections that would end within `within` seconds, at most five a second.
 
     Yields each connection's id and outcome as soon as it is known. Several runs may overlap: each
     refresh is sent once. Connections of sessions end with their sessions, and are skipped. `clock`

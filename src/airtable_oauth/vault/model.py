@@ -16,7 +16,7 @@ from airtable_oauth.stores.formats import decode, known_fields
 _FORMAT = 1
 _DAY = 24 * 3600.0
 _TELL_SECONDS = 30 * _DAY
-"""How long a record is kept after its refresh token has expired, to show that it has ended."""
+"""How long a record is kept after its refresh token expires, to show that the connection ended."""
 _UNLIMITED_SECONDS = 400 * _DAY
 """How long an unused record is kept if the lifetime of its refresh token is not known."""
 _LIFETIME_SECONDS = 60 * _DAY
@@ -26,7 +26,7 @@ _SHORTEST_SECONDS = 3600.0
 CLOCK_SLACK_SECONDS = 60.0
 """How much the clocks of processes that share a store may differ."""
 LONGEST_RETRY = 600.0
-"""The longest time between two attempts, in seconds."""
+"""The longest pause between two attempts to refresh, in seconds."""
 
 
 class Status(StrEnum):
@@ -92,7 +92,7 @@ class StoredConnection:
     generation: int = 1
     """Which pair of tokens this is: each new pair makes the next generation."""
     by_force: bool = False
-    """Whether these tokens were requested because Airtable rejected the ones before."""
+    """Whether Airtable rejected the tokens before these, and has not accepted these yet."""
     user: User | None = None
     marker: Marker | None = None
     reason: Reason | None = None
@@ -215,7 +215,7 @@ class Connection:
     scopes: tuple[str, ...]
     """The scopes that were granted."""
     expires_at: float
-    """When the access token expires. It is refreshed when the connection is next used."""
+    """When the access token expires. The first use shortly before that, or later, refreshes it."""
     reconnect_by: float | None
     """When the connection ends if it is not used; None if Airtable does not say."""
     data: Any = field(default=None, repr=False)

@@ -3,7 +3,8 @@
 It is sent again only after an attempt that certainly did not use it or whose outcome is unknown.
 Airtable's refresh tokens are single use, and a refresh ends the old access token at once. So an
 attempt is announced in the store before it is sent (the marker), and its outcome is stored even if
-the caller goes away. Marker and generation guarantee this; the lease only avoids needless work.
+the caller goes away. Marker and generation guarantee that no token is sent twice otherwise; the
+lease only avoids needless work.
 """
 
 import asyncio
@@ -98,7 +99,7 @@ class Refresher:
     async def _refresh(self, seen: StoredConnection, *, by_force: bool) -> StoredConnection:
         """Refresh under the lease, or return the record that the holder of the lease has stored.
 
-        It waits for a slot first, so that the wait takes no time from the lease, the marker or the
+        Waits for a slot first, so that the wait takes no time from the lease, the marker or the
         call. If a holder dies, its lease stays until it expires. The lease is advisory: a process
         that has waited for two terms goes on without it.
         """

@@ -80,7 +80,7 @@ def _is_document(path: str, headers: Headers) -> bool:
 
 
 class _OneAddress:
-    """Redirects `127.0.0.1` to `localhost`, or the reverse.
+    """Redirects other hosts to `public_url`: `127.0.0.1` to `localhost`, or the reverse.
 
     To a browser these are two sites, and the service's cookies belong to one of them.
     """

@@ -71,7 +71,7 @@ class HostCallers:
         return await self._connections.get(login.connection_id)
 
     async def session_ends_at(self, request: Request) -> None:
-        """The host's sessions are its own."""
+        """None: a host's user has no session of ours."""
         del request
 
     async def disconnect(self, connection_id: str, request: Request, response: Response) -> None:

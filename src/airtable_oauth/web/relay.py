@@ -69,8 +69,9 @@ class StopOnDisconnect:
 class Relayed(Response):
     """Streams Airtable's answer, with only the headers that describe its body, and `Retry-After`.
 
-    `held` is closed when the answer is complete or the client has disconnected. In a host app this
-    object may never be sent; then `held` is closed when the object is garbage-collected.
+    `held`, the places of the request, is closed when the answer is complete or the client has
+    disconnected. In a host app this object may never be sent; then `held` is closed when the object
+    is garbage-collected.
     """
 
     background: BackgroundTask | None

@@ -87,7 +87,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class ErrorBody(ApiModel):
-    """The one error body."""
+    """The body of an error answer."""
 
     error: str
     """A code for programs: that of RFC 6749 or of Airtable if there is one."""

@@ -11,7 +11,7 @@ timer. Here each connection has one timer, for the next thing that its client ha
 | `NEXT` | begin another request                          | 75      | closed                       |
 | `READ` | read what was written to it, or 64 KiB of that | 30      | aborted, and the app is told |
 
-No timer runs while the app works on an answer. `BODY` backs up the shorter deadlines of the routes.
+No timer runs while the client only waits for the app. `BODY` backs up the routes' own deadlines.
 `NEXT` is longer than the 60 seconds for which nginx, by default, keeps an idle connection to the
 service, so that nginx closes first and sends no request into a connection that is being closed.
 """
@@ -46,8 +46,8 @@ from airtable_oauth.request_notes import new_request_id
 MAX_CONNECTIONS = 1000
 """Open connections of one process, if `limit_concurrency` is not set."""
 MAX_HEAD_BYTES = 64 * 1024
-"""The largest head. The framing of a body (chunk sizes, extensions, trailers) may have this size
-plus the size of the body."""
+"""The largest head. With the framing of the body (chunk sizes, extensions, trailers), it may have
+this size plus the size of the body."""
 MAX_TARGET_BYTES = 16 * 1024
 """The longest path and query together. Airtable's own limit is 16,000 characters."""
 MAX_HEADERS = 200
@@ -227,7 +227,7 @@ class LimitedProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:
-            # The client offers HTTP/2. It gets HTTP/1.1, and continues with that.
+            # The client offers an upgrade, to HTTP/2 for example. It gets HTTP/1.1.
             self._parse(piece[upgrade.args[0] :])
             return
         except httptools.HttpParserError as error:
@@ -321,7 +321,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._drop_requests()
         request_id = new_request_id()
         logger.info(
-            "refused a request before it reached the app: %d %s",
+            "the server refused a request: %d %s",
             error.status,
             error.error,
             extra={"request_id": request_id, "status": error.status},

@@ -105,7 +105,7 @@ class SessionCallers:
         return self._sessions.ends_at(await self._session(request))
 
     async def disconnect(self, connection_id: str, request: Request, response: Response) -> None:
-        """Erase the tokens, end the session, and forget its login, so that no callback repeats it.
+        """Erase the tokens, end the session, and forget its login: its callback no longer works.
 
         The session is ended last: if the store fails before, the browser can try again.
         """

@@ -77,9 +77,9 @@ function describeGrant({ user, client_id, bases, access_ends_in }) {
 }
 
 function describeFault({ path, only, left }) {
-  const requests = left === 1 ? "The next request" : `The next ${left} requests`;
+  const requests = left === 1 ? "the next request" : `the next ${left} requests`;
   if (only === NEXT_REFRESH) return `${left === 1 ? "The next refresh" : `The next ${left} refreshes`} will fail.`;
-  return `${requests} below ${path} will fail.`;
+  return `A fault is planned for ${requests} below ${path}.`;
 }
 
 function row({ at, method, path, status, what }) {

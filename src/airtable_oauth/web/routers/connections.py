@@ -34,7 +34,7 @@ class ConnectionsRoutes:
         )
 
     async def connections(self, owner: str) -> OwnedConnections:
-        """List them with their health, oldest first."""
+        """List the caller's connections with their health, oldest first."""
         found = await self._connections.of(owner)
         return OwnedConnections(
             connections=[OwnedConnection.of(each, self._scopes) for each in found]

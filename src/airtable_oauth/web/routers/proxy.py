@@ -108,8 +108,8 @@ class ProxyRoutes:
     async def airtable(self, path: str, request: Request, connection_id: str) -> Response:
         """Call Airtable's Web API as the caller's connection.
 
-        Whatever Airtable answers comes back, its errors included; our own errors have the one
-        error body. Unsafe methods need the header `X-CSRF: 1`.
+        Whatever Airtable answers comes back, its errors included; our own errors have the body
+        `ErrorBody`. Unsafe methods need the header `X-CSRF: 1`.
 
         `POST …/{recordId}/{attachmentFieldIdOrName}/uploadAttachment` goes to the origin that
         accepts uploads, with a body of up to 7 MiB; other bodies have 2 MiB at most.

@@ -128,8 +128,8 @@ class SessionRoutes:
 
         Send the redirect's parameters, in the browser that began the login, with the header
         `X-CSRF: 1`. A repeat gets the same connection, or the same error. One login gives five
-        sessions at most. A host's user who has connected the same Airtable user before gets that
-        connection back, under its id.
+        sessions at most. If a host's user already has a connection for the same Airtable user, that
+        connection gets the tokens and keeps its id, unless the host sets `separate_connections`.
         """
         callback = parameters.callback()
         secret = self._login_cookies.browser_secret(request.headers, callback.state)

@@ -93,7 +93,7 @@ class ExchangeRoutes:
     async def token_exchange_by_query(
         self, parameters: Annotated[CallbackParameters, Query()], request: Request
     ) -> LoginTokens:
-        """The same with the parameters in the query, for clients that cannot POST.
+        """Like `POST /token-exchange`, with the parameters in the query.
 
         A code in a URL ends up in logs along the way: prefer POST.
         """
