@@ -481,7 +481,11 @@ class AccessUnavailable(Unavailable):
 
 
 class UnreadableRecord(Unavailable):
-    """This process cannot read a record in the store. Only a new login may treat it as absent."""
+    """This process cannot read a record in the store.
+
+    The record is never treated as absent. If the connection of a browser's session cannot be read,
+    the browser's next login gets a new connection.
+    """
 
     error = "unreadable_record"
     action = Action.FIX_CONFIG

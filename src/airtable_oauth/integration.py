@@ -169,8 +169,8 @@ class AirtableOAuth:
         """A dependency for your own routes: an `httpx.AsyncClient` for Airtable's Web API, which
         acts as the caller. Raises `errors.NotConnected`; `errors.ConnectionNotNamed` if the caller
         has several connections and sends no header `X-Airtable-Connection`; and without an
-        `owner`, `errors.CrossSiteRefused` for an unsafe method that another site may have caused,
-        or that lacks the header `X-CSRF: 1`."""
+        `owner`, `errors.CrossSiteRefused` for a request with an unsafe method that another site may
+        have caused, or that lacks the header `X-CSRF: 1`."""
         self.current_connection = _current_connection(self, current)
         """The same, for the caller's `Connection` instead of a client."""
 

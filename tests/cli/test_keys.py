@@ -112,7 +112,7 @@ def test_unknown_format_keeps_the_old_key(rotated: dict[str, str]) -> None:
     result = CliRunner().invoke(main, ["keys", "rotate"], env=rotated)
     assert result.exit_code == 1
     assert "1 record cannot be read (unknown_record_format)" in result.output
-    assert "(update this one), or they are not encrypted (remove them)." in result.output
+    assert "(update this one), or it is not encrypted (remove it)." in result.output
     assert "  airtable:connection:junk\n" in result.output
 
 

@@ -267,7 +267,7 @@ class RateLimiter:
             )
 
     def _known(self, base: str) -> BaseQueues:
-        """Return the state of a base. Above `_MOST_BASES`, drops the oldest if they are idle."""
+        """Return a base's state. Above `_MOST_BASES`, drops the least recently used if idle."""
         known = self._bases.get(base)
         if known is None:
             # The namespace is not below `name:`, because everything there is encrypted.

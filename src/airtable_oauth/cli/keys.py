@@ -25,11 +25,11 @@ from airtable_oauth.stores.resealing import Resealing, reseal_all
 
 _KEY_BYTES = 32
 _REMEDIES = {
-    UnknownEncryptionKey.error: f"add their key to {PREFIX}ENCRYPTION_KEYS again.",
+    UnknownEncryptionKey.error: f"add the missing key to {PREFIX}ENCRYPTION_KEYS again.",
     UnknownRecordFormat.error: (
-        "a newer version wrote them (update this one), or they are not encrypted (remove them)."
+        "a newer version wrote this data (update this one), or it is not encrypted (remove it)."
     ),
-    DamagedRecord.error: "they were changed or moved outside the service; restore or remove them.",
+    DamagedRecord.error: "data was changed or moved outside the service; restore or remove it.",
 }
 
 

@@ -32,7 +32,8 @@ _FOLDER = (
     "paths of certificates in the URL"
 )
 _FILE_RIGHTS = (
-    "the user of this process may not open or write a file that the URL names, or its folder"
+    "the user of this process is not allowed to open or write a file that the URL names, or its "
+    "folder"
 )
 _ADVICE = {
     **dict.fromkeys(("ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ENETUNREACH"), _UNREACHABLE),

@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
 STORE_TIMEOUT = 1.4
-"""Default timeout of one store operation, in seconds. A request waits at most three seconds
-(`Settings.store_patience`) for a result, such as the outcome of a refresh, to be stored: enough for
-two operations, which `EncryptedStore.pop` needs."""
+"""Default timeout of one store operation, in seconds.
+
+`Settings.store_patience` says how long a request waits until a result, such as the outcome of a
+refresh, is stored: three seconds by default, enough for two operations.
+"""
 
 
 class Entry(NamedTuple):

@@ -3,8 +3,8 @@
 It is sent again only after an attempt that certainly did not use it or whose outcome is unknown.
 Airtable's refresh tokens are single use, and a refresh ends the old access token at once. So an
 attempt is announced in the store before it is sent (the marker), and its outcome is stored even if
-the caller goes away. Marker and generation guarantee that no token is sent twice otherwise; the
-lease only avoids needless work.
+the caller goes away. Marker and generation guarantee that a token is sent again only in these two
+cases; the lease only avoids needless work.
 """
 
 import asyncio
