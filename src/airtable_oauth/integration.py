@@ -99,9 +99,9 @@ class AirtableOAuth:
                 `GET /authorization-url` got `?connection=` with the id of one to reconnect.
                 By default an owner has one connection per Airtable user: if a user is connected
                 already, a login gives that connection new tokens.
-            parts: `store`, a store of your own, with `unencrypted=True` if it encrypts its data
-                itself. For tests, replacements for `transport`, `webhook_transport`, `clock`,
-                `monotonic`, `sleep` and `random`.
+            parts: `store`, a store of your own. If it encrypts its data itself, pass
+                `unencrypted=True`. For tests, replacements for `transport`, `webhook_transport`,
+                `clock`, `monotonic`, `sleep` and `random`.
 
         Raises:
             TypeError: `login_data` is given without `owner`.
@@ -178,8 +178,8 @@ class AirtableOAuth:
         """Register a coroutine function that is called when a user connects or reconnects.
 
         `Connection.reconnected` says which. The hook is also called, with `reconnected` true, if a
-        connection that was reported as ended works again: its new tokens were in a process that was
-        suspended, or that could not reach the store.
+        connection that was reported as ended works again. This happens if the process that had
+        received the new tokens was suspended before it stored them, or could not reach the store.
 
         The tokens are stored before the hook is called. An exception is logged and has no other
         effect. The user waits for the hook, ten seconds at most. If the process is killed at that

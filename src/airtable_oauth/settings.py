@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     """Whether to serve `/token-exchange` and `/token-refresh`, which hand tokens to browsers"""
 
     node_compat: bool = False
-    """Whether to serve two routes of an older Node service; any browser can finish their logins"""
+    """Whether to serve two routes of an older Node service; their logins are bound to no browser"""
 
     docs: bool = True
     """Whether to serve `/docs`, `/openapi.json` and `/`, which points to them"""
