@@ -515,10 +515,10 @@ class UnknownEncryptionKey(UnreadableRecord):
 
 
 class DamagedRecord(UnreadableRecord):
-    """A record names a configured key but does not authenticate with it."""
+    """A record names a configured encryption key but does not authenticate with it."""
 
     error = "damaged_record"
     description = (
-        "A stored record was changed, or moved to another key, outside this service. The operator "
-        "must restore or remove it."
+        "A record in the service's store was changed or moved by something else. The operator must "
+        "restore or remove it."
     )

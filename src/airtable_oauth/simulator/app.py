@@ -44,8 +44,9 @@ class Simulator:
     the Web API request.
 
     `/` is a page for people, and `/_simulator/…` is the control API for programs: see
-    `simulator.control`. Both answer only this machine and requests to one of `control_hosts`: see
-    `simulator.guard`. The log masks tokens, codes and secrets, unless `record_secrets` is set.
+    `simulator.control`. Both answer a request only if it comes from this machine, or if its
+    `Host` is one of `control_hosts`: see `simulator.guard`. The log masks tokens, codes and
+    secrets, unless `record_secrets` is set.
     """
 
     def __init__(

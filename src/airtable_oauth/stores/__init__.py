@@ -35,9 +35,9 @@ class Store(Protocol):
     the store's own clock. `tests/stores/test_contract.py` specifies each operation.
 
     Every operation raises `errors.StoreUnavailable` within about `Settings.store_timeout` seconds
-    (by default `STORE_TIMEOUT`) if the store does not answer. The operation may have taken effect
-    all the same. A store of your own must do this itself: the library sets no deadline for an
-    operation, so if one hangs, the request that needs it hangs too.
+    (1.4 by default) if the store does not answer. The operation may have taken effect all the
+    same. A store of your own must do this itself: the library sets no deadline for an operation,
+    so if one hangs, the request that needs it hangs too.
     """
 
     async def get(self, key: str) -> Entry | None:
@@ -89,8 +89,8 @@ class Store(Protocol):
 
         A turn more than `within` seconds away is not reserved. With a negative `within`, nothing is
         reserved, and the call only returns `Turn.wait`. The times of the last `most` turns are
-        stored under the key until the last one is a window old. Any other value under the key
-        counts as absent. Only times are stored, so they are not encrypted.
+        stored under the key until `window` seconds after the last one. Any other value under the
+        key counts as absent. Only times are stored, so they are not encrypted.
         """
         ...
 
