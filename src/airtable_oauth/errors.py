@@ -483,8 +483,9 @@ class AccessUnavailable(Unavailable):
 class UnreadableRecord(Unavailable):
     """This process cannot read a record in the store.
 
-    The record is never treated as absent. If the connection of a browser's session cannot be read,
-    the browser's next login gets a new connection.
+    Only a login treats such a record as absent, and only its browser's own: a damaged session
+    counts as none, and if the connection of the session cannot be read, the tokens go into a new
+    connection.
     """
 
     error = "unreadable_record"
@@ -519,6 +520,6 @@ class DamagedRecord(UnreadableRecord):
 
     error = "damaged_record"
     description = (
-        "A record in the service's store was changed or moved by something else. The operator must "
-        "restore or remove it."
+        "A record in the service's store was changed or moved, but not by the service. The operator "
+        "must restore or remove it."
     )

@@ -234,9 +234,9 @@ class AirtableOAuth:
         """Import tokens that another system obtained for the same Airtable integration.
 
         That system must not refresh them any more. If the owner has a connection of the same
-        Airtable user, that connection gets these tokens, as after a login (with
-        `separate_connections`, a new one does). Retries while the store does not answer, however
-        long that takes. Calls the `on_connected` hooks.
+        Airtable user, that connection gets these tokens, as after a login. With
+        `separate_connections`, a new connection gets them. Retries while the store does not answer,
+        however long that takes. Calls the `on_connected` hooks.
 
         Raises:
             errors.UpstreamError: the owner has a connection, and Airtable does not say at the

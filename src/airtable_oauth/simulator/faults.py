@@ -101,7 +101,10 @@ _SEND = "airtable_oauth.simulator.send"
 
 
 class Droppable:
-    """The outermost ASGI app. It stores the server's own `send`, whose connection can be cut."""
+    """The outermost ASGI app. Puts the server's own `send` into the scope.
+
+    Through it, a fault can cut the client's connection.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

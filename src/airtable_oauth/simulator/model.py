@@ -227,7 +227,7 @@ class Vault:
         return not token.grant.revoked and token.expires_at > self.clock()
 
     def _matters(self, token: RefreshToken) -> bool:
-        """Whether the token endpoint answers it differently from an unknown token."""
+        """Whether the token works, or was used so recently that the answer is 409."""
         now = self.clock()
         in_grace = token.used_at is None or now < token.used_at + self.lifetimes.grace
         return in_grace and not token.grant.revoked and token.expires_at > now
