@@ -520,6 +520,6 @@ class DamagedRecord(UnreadableRecord):
 
     error = "damaged_record"
     description = (
-        "A record in the service's store was changed or moved, but not by the service. The operator "
-        "must restore or remove it."
+        "A record in the service's store was changed or moved, but not by the service. The "
+        "operator must restore or remove it."
     )
