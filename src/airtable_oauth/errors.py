@@ -483,8 +483,8 @@ class AccessUnavailable(Unavailable):
 class UnreadableRecord(Unavailable):
     """This process cannot read a record in the store.
 
-    Only a login treats such a record as absent, and only its browser's own: a damaged session
-    counts as none, and if the connection of the session cannot be read, the tokens go into a new
+    It counts as absent only in a login, and only in two cases: a damaged session that the browser
+    had before, and an unreadable connection of that session. The tokens then go into a new
     connection.
     """
 

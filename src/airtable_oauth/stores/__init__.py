@@ -103,7 +103,8 @@ class Store(Protocol):
     ) -> AsyncIterator[str]:
         """Yield the live keys that begin with `namespace:`, for maintenance.
 
-        Here `namespace` is the `name` of a key, or its `name:namespace`. Keys whose remaining time
+        `namespace` is the first part of the keys (`airtable`), or the first two
+        (`airtable:connection`). Keys whose remaining time
         to live is between the two numbers of `skip_ttl`, in seconds, are left out. May miss keys
         that are added while it runs, and may yield a key twice, as Redis does.
         """
