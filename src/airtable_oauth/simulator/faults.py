@@ -41,10 +41,10 @@ _Status = Annotated[int, Field(ge=200, le=599)]
 class Fault:
     """A failure of the next `times` requests whose path begins with `path`.
 
-    The fields combine. A fault can wait (`held`, `delay`), carry out the request (`commit`), wait
-    again (`hold`), and then drop the connection (`drop`) or send another answer (`status`, `body`
-    or `junk`; then also `headers`, `gzip` and `drip`). With neither `drop` nor another answer, it
-    only delays.
+    The fields combine. A fault can wait until it is released (`held`) or for some seconds
+    (`delay`), carry out the request (`commit`), wait again for some seconds (`hold`), and then drop
+    the connection (`drop`) or send another answer (`status`, `body` or `junk`; then also `headers`,
+    `gzip` and `drip`). With neither `drop` nor another answer, it only delays.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")

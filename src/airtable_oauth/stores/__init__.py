@@ -89,8 +89,8 @@ class Store(Protocol):
 
         A turn more than `within` seconds away is not reserved. With a negative `within`, nothing is
         reserved, and the call only returns `Turn.wait`. The times of the last `most` turns are
-        stored under the key until `window` seconds after the last one. Any other value under the
-        key counts as absent. Only times are stored, so they are not encrypted.
+        stored under the key until `window` seconds after the last one. If the stored value is not a
+        list of `most` times, it counts as absent. Only times are stored, so they are not encrypted.
         """
         ...
 
@@ -104,9 +104,9 @@ class Store(Protocol):
         """Yield the live keys that begin with `namespace:`, for maintenance.
 
         `namespace` is the first part of the keys (`airtable`), or the first two
-        (`airtable:connection`). Keys whose remaining time
-        to live is between the two numbers of `skip_ttl`, in seconds, are left out. May miss keys
-        that are added while it runs, and may yield a key twice, as Redis does.
+        (`airtable:connection`). Keys whose remaining time to live is between the two numbers of
+        `skip_ttl`, in seconds, are left out. May miss keys that are added while it runs, and may
+        yield a key twice, as Redis does.
         """
         ...
 
