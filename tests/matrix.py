@@ -1,7 +1,7 @@
 """What happens to a connection when something fails during a refresh.
 
 Real processes, real stores. A cell is one fault with one store. `scripts/matrix` runs every cell
-and prints the table of `docs/architecture.md`.
+and prints the table of `docs/internals.md`.
 """
 
 import asyncio
@@ -679,7 +679,7 @@ async def run(kind: str) -> dict[str, Outcome | BaseException]:
 
 
 def table() -> str:
-    """The expected outcomes, as the table in `docs/architecture.md`."""
+    """The expected outcomes, as the table in `docs/internals.md`."""
     lines = [
         "| what happens in the middle of a refresh | the caller gets | afterwards | requests |",
         "|---|---|---|---|",

@@ -35,18 +35,26 @@ def test_every_proof_of_the_security_page_exists() -> None:
     assert proofs > 30
 
 
-def test_fault_matrix_is_in_the_architecture_page() -> None:
+def test_fault_matrix_is_in_the_docs() -> None:
     """The document has exactly what `scripts/matrix` prints."""
-    assert table() in (ROOT / "docs/architecture.md").read_text()
+    assert table() in (ROOT / "docs/internals.md").read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_leads_somewhere(document: str) -> None:
     """This checks links within the repository."""
     text = (ROOT / document).read_text()
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+    for target, heading in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", text):
         if not target.startswith("http"):
-            assert (ROOT / document).parent.joinpath(target).exists(), target
+            linked = (ROOT / document).parent / target if target else ROOT / document
+            assert linked.exists(), target
+            assert not heading or heading in _anchors_of(linked), f"{target}#{heading}"
+
+
+def _anchors_of(document: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a document."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
