@@ -113,6 +113,7 @@ def test_reference_has_every_public_name(tmp_path: Path) -> None:
     members = "AirtableOAuth.router", "AirtableOAuth.current_client", "Settings.webhook_url"
     for name in (*airtable_oauth.__all__, *members):
         assert f'id="{name}"' in page, name
-    for module in ("errors", "stores", "stores/memory", "testing", "simulator"):
+    for module in ("errors", "settings", "stores", "stores/memory", "testing", "simulator"):
         assert (tmp_path / f"airtable_oauth/{module}.html").is_file()
-    assert len(list(tmp_path.rglob("*.html"))) == 7
+    assert 'id="faults"' in (tmp_path / "airtable_oauth/settings.html").read_text()
+    assert len(list(tmp_path.rglob("*.html"))) == 8

@@ -481,12 +481,7 @@ class AccessUnavailable(Unavailable):
 
 
 class UnreadableRecord(Unavailable):
-    """This process cannot read a record in the store.
-
-    It counts as absent only in a login, and only in two cases: a damaged session that the browser
-    had before, and an unreadable connection of that session. The tokens then go into a new
-    connection.
-    """
+    """This process cannot read a record in the store."""
 
     error = "unreadable_record"
     action = Action.FIX_CONFIG

@@ -31,6 +31,8 @@ from airtable_oauth.urls import (
     split_url,
 )
 
+__all__ = ["Settings", "faults"]
+
 PREFIX = "AIRTABLE_OAUTH_"
 _PREFIX_OF_ERROR = "airtable_oauth_prefix"
 """The attribute of a `ValidationError` that holds the prefix of the variables that were read."""

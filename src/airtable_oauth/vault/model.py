@@ -247,7 +247,8 @@ class Connection:
     def connected(cls, record: StoredConnection) -> "Connection":
         """The connection as the event of a login reports it.
 
-        The status is not `refreshing`, even if a refresh has begun: no event follows its end.
+        The status is `connected` even if a refresh has begun, because no event would say that the
+        refresh has ended.
         """
         return cls.of(replace(record, marker=None))
 
