@@ -88,9 +88,9 @@ class Store(Protocol):
         Any `window` seconds contain at most `most` turns.
 
         A turn more than `within` seconds away is not reserved. With a negative `within`, nothing is
-        reserved, and the call only returns `Turn.wait`. The times of the last `most` turns are
-        stored under the key until `window` seconds after the last one. If the stored value is not a
-        list of `most` times, it counts as absent. Only times are stored, so they are not encrypted.
+        reserved, and the call only returns `Turn.wait`. The value under the key is a list of the
+        times of the last `most` turns, at first zeros. It is stored until `window` seconds after
+        the last turn, and not encrypted. Any other value counts as absent.
         """
         ...
 

@@ -92,7 +92,7 @@ class StoredConnection:
     generation: int = 1
     """Which pair of tokens this is: each new pair makes the next generation."""
     by_force: bool = False
-    """Whether Airtable rejected the tokens before these, and has not accepted these yet."""
+    """Whether a forced refresh gave these tokens, and Airtable has not accepted them yet."""
     user: User | None = None
     marker: Marker | None = None
     reason: Reason | None = None
