@@ -46,7 +46,7 @@ class Parts(TypedDict, total=False):
     store: Store
     """Instead of the store that `STORE_URL` names. `ENCRYPTION_KEYS` encrypt this one, too."""
     unencrypted: bool
-    """Whether `store` needs no `ENCRYPTION_KEYS`, because it encrypts what it holds."""
+    """Whether `store` encrypts the records itself, so that no `ENCRYPTION_KEYS` are needed."""
     transport: httpx.AsyncBaseTransport
     """Sends requests to Airtable."""
     webhook_transport: httpx.AsyncBaseTransport
