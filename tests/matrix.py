@@ -559,7 +559,7 @@ CELLS: dict[str, tuple[Cell, Outcome]] = {
         suspended(UPSTREAM_TIMEOUT + 2),
         Outcome("200", "kept", 1),
     ),
-    "suspended until another process has given up": (
+    "suspended until another process has stored `rotation_lost`": (
         suspended_until_another_gave_up,
         Outcome("200", "kept", 2),
     ),

@@ -32,7 +32,7 @@ from airtable_oauth.vault.events import Event, Hook, Hooks
 from airtable_oauth.vault.idle import IdleOutcome, renew_idle
 from airtable_oauth.vault.model import Connection
 from airtable_oauth.vault.webhook import Webhook
-from airtable_oauth.web.assembly import WebAssembly
+from airtable_oauth.web.assembly import RouteBuilder
 from airtable_oauth.web.sessions import CONNECTION_GRACE
 
 _DRAIN_SECONDS = 30.0
@@ -151,7 +151,7 @@ class AirtableOAuth:
             allow_other_user=allow_other_user,
             separate_connections=separate_connections,
         )
-        callers, router = WebAssembly(
+        callers, router = RouteBuilder(
             settings=settings,
             store=self._store,
             store_clock=self._store_clock,
@@ -262,7 +262,7 @@ class AirtableOAuth:
     async def access_token(self, connection_id: str) -> str:
         """An access token that stays valid for at least a minute, for use with other libraries.
 
-        If its whole lifetime is less than ten minutes, only a tenth of that is promised.
+        If Airtable's tokens live for less than ten minutes, it is only a tenth of their life.
 
         Raises:
             errors.NotConnected: there is no such connection.

@@ -91,7 +91,7 @@ class Simulator:
 
 
 class _Split:
-    """Sends a request to the simulator's own routes or to Airtable's."""
+    """Sends a request to the simulator's page and control API, or to the simulated Airtable."""
 
     def __init__(self, own: ASGIApp, airtable: ASGIApp) -> None:
         self._own = own

@@ -95,7 +95,7 @@ class Store(Protocol):
         ...
 
     async def delay_turns(self, key: str, *, most: int, window: float, seconds: float) -> None:
-        """Delay the next turns to at least `seconds` from now. Reserved turns do not move."""
+        """Make the next free turn due in `seconds` at the earliest. Reserved turns do not move."""
         ...
 
     def scan(

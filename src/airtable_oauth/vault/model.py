@@ -215,7 +215,7 @@ class Connection:
     scopes: tuple[str, ...]
     """The scopes that were granted."""
     expires_at: float
-    """When the access token expires. A use in the last minutes before, or later, refreshes it."""
+    """When the access token expires. It is refreshed if used shortly before that, or later."""
     reconnect_by: float | None
     """When the connection ends if it is not used; None if Airtable does not say."""
     data: Any = field(default=None, repr=False)

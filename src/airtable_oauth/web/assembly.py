@@ -31,7 +31,7 @@ from airtable_oauth.web.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True)
-class WebAssembly:
+class RouteBuilder:
     """What the routes of an integration are built from."""
 
     settings: Settings
