@@ -71,8 +71,8 @@ class Grants:
     ) -> StoredConnection:
         """Store the tokens in the connection of the browser's session, if it has one.
 
-        They go into a new connection if another Airtable user granted access, or if Airtable does
-        not say who did.
+        They go into a new connection if another Airtable user granted access, if Airtable does not
+        say who did, or if that connection was disconnected meanwhile or cannot be read.
         """
         owner = f"session:{base64url(self.random(16))}"
         if connection_id is None:
