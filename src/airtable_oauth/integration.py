@@ -262,7 +262,8 @@ class AirtableOAuth:
     async def access_token(self, connection_id: str) -> str:
         """An access token that stays valid for at least a minute, for use with other libraries.
 
-        If Airtable's tokens live for less than ten minutes, it is only a tenth of their life.
+        If Airtable's tokens live for less than ten minutes, the token stays valid for at least a
+        tenth of that life instead.
 
         Raises:
             errors.NotConnected: there is no such connection.

@@ -144,7 +144,7 @@ class Faults:
         self.planned.clear()
 
     def release(self) -> None:
-        """Release the requests that faults with `held` have stopped."""
+        """Let the requests that wait because of a fault with `held` continue."""
         self._released.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
