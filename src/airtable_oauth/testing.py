@@ -60,7 +60,7 @@ class _GivenSettings(Settings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """See pydantic-settings. Leaves out variables, `.env` and files with secrets."""
+        """See pydantic-settings. Only arguments count, no environment and no files."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 

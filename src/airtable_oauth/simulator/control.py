@@ -6,7 +6,7 @@
 | `POST /_simulator/clock` `{"advance": 3600}` | moves the clock by this number of seconds |
 | `POST /_simulator/faults` | plans a fault: the fields of `simulator.faults.Fault` |
 | `GET /_simulator/faults` | the planned faults, and how often each fired; `DELETE` clears them |
-| `POST /_simulator/faults/release` | lets requests continue that a fault with `held` stopped |
+| `POST /_simulator/faults/release` | ends the wait of requests that a fault with `held` stopped |
 | `POST /_simulator/refusal` `{"error": "access_denied"}` | refuses logins until `DELETE` |
 | `POST /_simulator/revocation` | revokes every grant, as when the user removes the integration |
 | `DELETE /_simulator/access` | ends every access token; the refresh tokens still work |

@@ -144,7 +144,7 @@ class Faults:
         self.planned.clear()
 
     def release(self) -> None:
-        """Let the requests that wait because of a fault with `held` continue."""
+        """End the wait of requests that a fault with `held` stopped."""
         self._released.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

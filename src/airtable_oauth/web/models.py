@@ -64,7 +64,7 @@ class ConnectionHealth(ApiModel):
     missing_scopes: list[str]
     """The scopes that this service asks for and that were not granted."""
     expires_at: datetime
-    """When the access token expires. A call shortly before that, or after it, refreshes it."""
+    """When the access token expires. Calls refresh it from shortly before that time on."""
     reconnect_by: datetime | None
     """When the connection ends if it is not used; null if Airtable does not say."""
 
