@@ -88,9 +88,11 @@ class Store(Protocol):
         Any `window` seconds contain at most `most` turns.
 
         A turn more than `within` seconds away is not reserved. With a negative `within`, nothing is
-        reserved, and the call only returns `Turn.wait`. The stored value is a list of `most`
-        numbers: the times of the last turns, or 0. It is kept until `window` seconds after the last
-        turn, unencrypted. Anything else counts as absent.
+        reserved, and the call only returns `Turn.wait`.
+
+        The value under the key is a list of exactly `most` numbers: the times of the last turns,
+        filled up with zeros. A value of any other form counts as absent. The value is not
+        encrypted, and expires `window` seconds after the last turn.
         """
         ...
 
