@@ -90,9 +90,9 @@ class Store(Protocol):
         A turn more than `within` seconds away is not reserved. With a negative `within`, nothing is
         reserved, and the call only returns `Turn.wait`.
 
-        The value under the key is a list of exactly `most` numbers: the times of the last turns,
-        filled up with zeros. A value of any other form counts as absent. The value is not
-        encrypted, and expires `window` seconds after the last turn.
+        The value under the key is a JSON array of `most` times, oldest first, in seconds since
+        1970, or 0. An array of another length counts as absent. The value is not encrypted, and
+        expires `window` seconds after the last time.
         """
         ...
 

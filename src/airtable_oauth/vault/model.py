@@ -111,7 +111,7 @@ class StoredConnection:
         return Status.CONNECTED if self.marker is None else Status.REFRESHING
 
     def comes_from_the_future(self, now: float) -> bool:
-        """Whether a clock that was ahead has dated its tokens: then their expiry is not known."""
+        """Whether a clock that was ahead has dated the tokens: their expiry is then not known."""
         return self.obtained_at > now + CLOCK_SLACK_SECONDS
 
     def seconds_left(self, now: float) -> float:
