@@ -38,10 +38,11 @@ class Simulator:
     """Simulates Airtable for some integrations and users.
 
     `app` is an ASGI app for any server. `clock` can be moved. `requests` holds the last requests:
-    10,000, or fewer if they exceed 32 MiB together. `faults` plans failures. Each base accepts
-    five requests a second, and each user `user_limit`, if it is set (Airtable's limit is 50, for
-    personal access tokens). `url` is the origin in the URLs of files in cells, by default that of
-    the Web API request.
+    10,000, or fewer if they exceed 32 MiB together. `faults` plans failures.
+
+    Each base accepts five requests a second. If `user_limit` is set, each user may send that many
+    a second (Airtable's own limit is 50, for personal access tokens). The URLs of files in cells
+    begin with `url`, by default with the origin of the Web API request.
 
     `/` is a page for people, and `/_simulator/…` is the control API for programs: see
     `simulator.control`. Both answer a request only if it comes from this machine, or if its

@@ -90,9 +90,8 @@ class Store(Protocol):
         A turn more than `within` seconds away is not reserved. With a negative `within`, nothing is
         reserved, and the call only returns `Turn.wait`.
 
-        The value under the key is a JSON array of `most` times, oldest first, in seconds since
-        1970, or 0. An array of another length counts as absent. The value is not encrypted, and
-        expires `window` seconds after the last time.
+        The value under the key is a JSON array of times in seconds since 1970, oldest first (see
+        `stores/turns.py`). It is not encrypted, and expires `window` seconds after the last time.
         """
         ...
 

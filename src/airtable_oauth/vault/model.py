@@ -215,7 +215,7 @@ class Connection:
     scopes: tuple[str, ...]
     """The scopes that were granted."""
     expires_at: float
-    """When the access token expires. Calls refresh it from shortly before that time on."""
+    """When the access token expires. The service refreshes the token when it is used."""
     reconnect_by: float | None
     """When the connection ends if it is not used; None if Airtable does not say."""
     data: Any = field(default=None, repr=False)

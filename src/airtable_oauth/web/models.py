@@ -64,7 +64,7 @@ class ConnectionHealth(ApiModel):
     missing_scopes: list[str]
     """The scopes that this service asks for and that were not granted."""
     expires_at: datetime
-    """When the access token expires. Calls refresh it from shortly before that time on."""
+    """When the access token expires. The service refreshes the token when it is used."""
     reconnect_by: datetime | None
     """When the connection ends if it is not used; null if Airtable does not say."""
 
