@@ -66,6 +66,11 @@ class Action(StrEnum):
     """The connection to Airtable has ended: the user must grant access again."""
     FIX_CONFIG = "fix_config"
     """The operator of the service, or the author of its client, must change something."""
+    FIX_REQUEST = "fix_request"
+    """Airtable refuses this request each time, for example because the record does not exist.
+
+    Only a `WebApiError` has this action.
+    """
 
 
 class AirtableOAuthError(HTTPException):

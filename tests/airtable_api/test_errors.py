@@ -184,8 +184,8 @@ def test_error_code_is_airtables_type(body: str | bytes, kind: str) -> None:
     ("status", "kind", "action"),
     [
         (401, "AUTHENTICATION_REQUIRED", Action.RECONNECT),
-        (403, "INVALID_PERMISSIONS", Action.FIX_CONFIG),
-        (422, "INVALID_REQUEST_UNKNOWN", Action.FIX_CONFIG),
+        (403, "INVALID_PERMISSIONS", Action.FIX_REQUEST),
+        (422, "INVALID_REQUEST_UNKNOWN", Action.FIX_REQUEST),
         (429, "RATE_LIMIT_REACHED", Action.RETRY),
         (429, "PUBLIC_API_BILLING_LIMIT_EXCEEDED", Action.FIX_CONFIG),
         (302, "FOUND", Action.RETRY),

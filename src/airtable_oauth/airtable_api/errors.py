@@ -86,7 +86,7 @@ def _type(value: Any) -> str | None:
 def _action_for(status: int, kind: str) -> Action:
     if "BILLING_LIMIT" in kind:  # the monthly limit: waiting a moment does not help
         return Action.FIX_CONFIG
-    return _ACTIONS.get(status, Action.FIX_CONFIG if _is_refusal(status) else Action.RETRY)
+    return _ACTIONS.get(status, Action.FIX_REQUEST if _is_refusal(status) else Action.RETRY)
 
 
 def _is_refusal(status: int) -> bool:
