@@ -149,10 +149,10 @@ def parse_token_response(
 ) -> TokenSet:
     """Parse the token endpoint's response to a request with this `grant_type`.
 
-    The code or refresh token is spent now, so only unusable tokens are refused. Unusable optional
-    fields count as absent. Without `scope`, the requested scope was granted (RFC 6749, section
-    5.1). Without `refresh_token` in the response to a refresh, `sent_refresh_token` stays valid
-    (section 6).
+    The code or refresh token is spent now, so tokens are refused only if they cannot be used.
+    Unusable optional fields count as absent. Without `scope`, the requested scope was granted (RFC
+    6749, section 5.1). Without `refresh_token` in the response to a refresh, `sent_refresh_token`
+    stays valid (section 6).
 
     Raises:
         InvalidGrant, ClientRefused, TokenRequestRefused: The error that the endpoint returned

@@ -91,7 +91,8 @@ class Store(Protocol):
         reserved, and the call only returns `Turn.wait`.
 
         The value under the key is a JSON array of times in seconds since 1970, oldest first (see
-        `stores/turns.py`). It is not encrypted, and expires `window` seconds after the last time.
+        `stores/turns.py`). It is not encrypted, and expires `window` seconds after the latest of
+        these times.
         """
         ...
 

@@ -92,7 +92,7 @@ class StoredConnection:
     generation: int = 1
     """Which pair of tokens this is: each new pair makes the next generation."""
     by_force: bool = False
-    """Whether a forced refresh gave these tokens, and Airtable has not accepted them yet."""
+    """Whether a forced refresh gave these tokens, and the Web API has not accepted them yet."""
     user: User | None = None
     marker: Marker | None = None
     reason: Reason | None = None
@@ -187,12 +187,12 @@ class StoredConnection:
 
 
 def ttl_unless_idle(within: float) -> tuple[float, float]:
-    """The range of times to live, in seconds, in which no stored connection is idle.
+    """The times to live, in seconds, that a search for idle connections may skip.
 
     A connection's time to live follows from `reconnect_by`, so a store can leave out most
-    connections without reading their records. The time to live of an idle one is below the
-    range if it ends soon, or above it if its dates come from a clock that was ahead. If all may be
-    idle, the range is empty.
+    connections without reading their records. An idle connection lies below the range, because it
+    ends soon, or above the range, because its dates come from a clock that was ahead. If every
+    connection may be idle, the two numbers are equal.
     """
     kept_longer = _TELL_SECONDS + CLOCK_SLACK_SECONDS
     return min(within, _LIFETIME_SECONDS) + kept_longer, _LIFETIME_SECONDS + kept_longer
