@@ -276,6 +276,13 @@ def test_openapi_describes_the_fields_of_answers(model: str, field: str, words: 
     assert words in fields[field]["description"]
 
 
+@pytest.mark.parametrize("model", ["ErrorBody", "LoginErrorBody"])
+def test_openapi_names_the_actions_that_the_service_sends(model: str) -> None:
+    """`fix_request` is for the errors of Airtable's Web API in a host's own routes."""
+    fields = create_app(make_settings()).openapi()["components"]["schemas"][model]["properties"]
+    assert fields["action"]["enum"] == ["retry", "restart_login", "reconnect", "fix_config"]
+
+
 async def test_docs_come_from_us_alone(browser: httpx.AsyncClient) -> None:
     """They use no CDN and no inline script, and have their own policy."""
     page = await browser.get("/docs")

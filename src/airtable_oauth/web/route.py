@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -93,7 +93,7 @@ class ErrorBody(ApiModel):
     """A code for programs: that of RFC 6749 or of Airtable if there is one."""
     error_description: str
     """A sentence for people."""
-    action: Action
+    action: Literal[Action.RETRY, Action.RESTART_LOGIN, Action.RECONNECT, Action.FIX_CONFIG]
     """What the client should do."""
     request_id: str
     """The id of this request, as in the service's log."""
