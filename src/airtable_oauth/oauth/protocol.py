@@ -149,7 +149,7 @@ def parse_token_response(
 ) -> TokenSet:
     """Parse the token endpoint's response to a request with this `grant_type`.
 
-    The code or refresh token is spent now, so tokens are refused only if they cannot be used.
+    The code or refresh token is spent now, so new tokens are refused only if unusable.
     Unusable optional fields count as absent. Without `scope`, the requested scope was granted (RFC
     6749, section 5.1). Without `refresh_token` in the response to a refresh, `sent_refresh_token`
     stays valid (section 6).

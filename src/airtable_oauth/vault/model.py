@@ -187,12 +187,12 @@ class StoredConnection:
 
 
 def ttl_unless_idle(within: float) -> tuple[float, float]:
-    """The times to live, in seconds, that a search for idle connections may skip.
+    """The range of times to live, in seconds, that a search for idle connections may skip.
 
     A connection's time to live follows from `reconnect_by`, so a store can leave out most
-    connections without reading their records. An idle connection lies below the range, because it
-    ends soon, or above the range, because its dates come from a clock that was ahead. If every
-    connection may be idle, the two numbers are equal.
+    connections without reading their records. An idle connection has less time to live, because it
+    ends soon, or more, because a clock that was ahead dated it. If every connection may be idle,
+    the range is empty.
     """
     kept_longer = _TELL_SECONDS + CLOCK_SLACK_SECONDS
     return min(within, _LIFETIME_SECONDS) + kept_longer, _LIFETIME_SECONDS + kept_longer
