@@ -99,8 +99,9 @@ class AirtableOAuth:
                 `GET /authorization-url` got `?connection=` with the id of one to reconnect.
                 By default an owner has one connection per Airtable user: if a user is connected
                 already, a login gives that connection new tokens.
-            parts: `store`, a store of your own. If it encrypts its data itself, pass
-                `unencrypted=True`. For tests, replacements for `transport`, `webhook_transport`,
+            parts: `store`, a store of your own. If it encrypts the records itself, leave
+                `ENCRYPTION_KEYS` empty and pass `unencrypted=True`: the library then does not
+                encrypt them. For tests, replacements for `transport`, `webhook_transport`,
                 `clock`, `monotonic`, `sleep` and `random`.
 
         Raises:
@@ -241,9 +242,9 @@ class AirtableOAuth:
         Raises:
             errors.UpstreamError: the owner has a connection, and Airtable does not say at the
                 moment whether these tokens belong to the same user. Nothing is stored: try again.
-            errors.Unavailable: a record cannot be read, others keep changing the owner's records,
-                or the store does not answer when the connection is read back. The tokens may or may
-                not be stored.
+            errors.Unavailable: a record cannot be read, other processes keep changing the owner's
+                records, or the store does not answer when the connection is read back. The tokens
+                may or may not be stored.
         """
         return await self._vault.connections.get(
             await self._vault.grants.adopt(owner, tokens, data)

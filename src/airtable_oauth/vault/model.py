@@ -101,7 +101,7 @@ class StoredConnection:
     login: str = ""
     """The id of the login that its tokens come from. Refreshes do not change it."""
     reconnected: bool = False
-    """Whether that login is a later one than the connection's first."""
+    """Whether the login that its tokens come from is not the connection's first."""
 
     @property
     def status(self) -> Status:
