@@ -12,7 +12,7 @@
 | `DELETE /_simulator/access` | ends every access token; the refresh tokens still work |
 | `POST /_simulator/lifetimes` `{"access_token": 5}` | sets how many seconds new tokens live |
 | `POST /_simulator/grants` `{"count": 100}` | makes grants; returns the token answer of each |
-| `GET /_simulator/grants/{code}` | the refresh tokens of the grant that began with this code |
+| `GET /_simulator/grants/{code}` | the refresh tokens of the grant with this authorization code |
 | `DELETE /_simulator/grants/{code}/access` | ends that grant's access tokens, as a refresh would |
 """
 

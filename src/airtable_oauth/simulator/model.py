@@ -199,7 +199,7 @@ class Vault:
         return full and token.attempts[-1] - token.attempts[0] < 1
 
     def expire(self, code: str) -> None:
-        """End the access tokens of the grant that began with this code."""
+        """End the access tokens of the grant with this authorization code."""
         for token, issued in list(self.access_tokens.items()):
             if issued.grant.code == code:
                 del self.access_tokens[token]
@@ -209,7 +209,7 @@ class Vault:
         self.access_tokens.clear()
 
     def tokens_of(self, code: str) -> list[str]:
-        """The refresh tokens of the grant that began with this code, oldest first."""
+        """The refresh tokens of the grant with this authorization code, oldest first."""
         return [token for token, issued in self.refresh_tokens.items() if issued.grant.code == code]
 
     def revoke(self, grant: Grant) -> None:

@@ -116,7 +116,7 @@ def _upsert(table: Table, body: Any) -> list[Record]:
 
 
 def _merge_on(table: Table, upsert: Any) -> list[str]:
-    """The names of the fields whose equal values make two records the same."""
+    """The fields to merge on: an upsert changes the record that has the same values."""
     wanted = upsert.get("fieldsToMergeOn") if isinstance(upsert, dict) else None
     if not isinstance(wanted, list) or not 1 <= len(wanted) <= _MOST_MERGED:
         message = "performUpsert.fieldsToMergeOn must be a list of one to three fields."
