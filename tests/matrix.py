@@ -567,7 +567,7 @@ CELLS: dict[str, tuple[Cell, Outcome]] = {
         blocked,
         Outcome("200", "kept", 1),
     ),
-    "a worker is silent for longer than its supervisor usually waits": (
+    "a worker does not respond for longer than uvicorn's default limit": (
         silent_worker,
         Outcome("200", "kept", 1),
     ),

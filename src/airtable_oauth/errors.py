@@ -203,7 +203,7 @@ class CrossSiteRefused(InvalidRequest):
     status = 403
     error = "cross_site_request"
     description = (
-        "This origin can't make this request. If it's your page's, add it to the setting "
+        "This origin can't make this request. If it is your page's origin, add it to the setting "
         "ALLOWED_ORIGINS."
     )
 

@@ -46,7 +46,7 @@ class Parts(TypedDict, total=False):
     store: Store
     """Instead of the store that `STORE_URL` names. `ENCRYPTION_KEYS` encrypt this one, too."""
     unencrypted: bool
-    """Whether `store` encrypts the records itself, so that no `ENCRYPTION_KEYS` are needed."""
+    """Whether `store` receives the records unencrypted, because it encrypts them itself."""
     transport: httpx.AsyncBaseTransport
     """Sends requests to Airtable."""
     webhook_transport: httpx.AsyncBaseTransport
@@ -169,9 +169,9 @@ class AirtableOAuth:
         self.current_client = _current_client(self, current)
         """A dependency for your own routes: an `httpx.AsyncClient` for Airtable's Web API, which
         acts as the caller. Raises `errors.NotConnected`; `errors.ConnectionNotNamed` if the caller
-        has several connections and sends no header `X-Airtable-Connection`; and without an
-        `owner`, `errors.CrossSiteRefused` for a request with an unsafe method that another site may
-        have caused, or that lacks the header `X-CSRF: 1`."""
+        has several connections and sends no header `X-Airtable-Connection`. Without an
+        `owner` it also raises `errors.CrossSiteRefused` for a request with an unsafe method, if
+        another site may have caused the request or the header `X-CSRF: 1` is missing."""
         self.current_connection = _current_connection(self, current)
         """The same, for the caller's `Connection` instead of a client."""
 
@@ -179,12 +179,13 @@ class AirtableOAuth:
         """Register a coroutine function that is called when a user connects or reconnects.
 
         `Connection.reconnected` says which. The hook is also called, with `reconnected` true, if a
-        connection that was reported as ended works again. This happens if the process that had
-        received the new tokens was suspended before it stored them, or could not reach the store.
+        connection that was reported as ended works again. This happens if a process could not
+        store the tokens of a refresh at once: another process then reports the end.
 
         The tokens are stored before the hook is called. An exception is logged and has no other
-        effect. The user waits for the hook, ten seconds at most. If the process is killed at that
-        moment, the hook is not called later; `connections` always shows the current state.
+        effect. The user waits for the hook, ten seconds at most. If the process is killed before
+        the hook has run, the hook is not called later; `connections` always shows the current
+        state.
         """
         self._hooks.add(Event.CONNECTED, hook)
         return hook
