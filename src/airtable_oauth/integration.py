@@ -46,7 +46,7 @@ class Parts(TypedDict, total=False):
     store: Store
     """Instead of the store that `STORE_URL` names. `ENCRYPTION_KEYS` encrypt this one, too."""
     unencrypted: bool
-    """Whether `store` receives the records unencrypted, because it encrypts them itself."""
+    """Whether `ENCRYPTION_KEYS` may be empty, because `store` encrypts the records."""
     transport: httpx.AsyncBaseTransport
     """Sends requests to Airtable."""
     webhook_transport: httpx.AsyncBaseTransport
@@ -171,7 +171,7 @@ class AirtableOAuth:
         acts as the caller. Raises `errors.NotConnected`; `errors.ConnectionNotNamed` if the caller
         has several connections and sends no header `X-Airtable-Connection`. Without an
         `owner` it also raises `errors.CrossSiteRefused` for a request with an unsafe method, if
-        another site may have caused the request or the header `X-CSRF: 1` is missing."""
+        the header `X-CSRF: 1` is missing or another site may have caused the request."""
         self.current_connection = _current_connection(self, current)
         """The same, for the caller's `Connection` instead of a client."""
 
@@ -179,8 +179,8 @@ class AirtableOAuth:
         """Register a coroutine function that is called when a user connects or reconnects.
 
         `Connection.reconnected` says which. The hook is also called, with `reconnected` true, if a
-        connection that was reported as ended works again. This happens if a process could not
-        store the tokens of a refresh at once: another process then reports the end.
+        connection that was reported as ended works again. This happens if a process stores new
+        tokens late, and another attempt to refresh has meanwhile reported the end.
 
         The tokens are stored before the hook is called. An exception is logged and has no other
         effect. The user waits for the hook, ten seconds at most. If the process is killed before
