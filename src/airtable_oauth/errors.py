@@ -203,8 +203,8 @@ class CrossSiteRefused(InvalidRequest):
     status = 403
     error = "cross_site_request"
     description = (
-        "This origin can't make this request. If it is your page's origin, add it to the setting "
-        "ALLOWED_ORIGINS."
+        "This page can't make this request. Its origin must be in the setting ALLOWED_ORIGINS, and "
+        "on the same site as the service."
     )
 
 
