@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from airtable_oauth.integration import AirtableOAuth, Parts
 from airtable_oauth.settings import Settings
 from airtable_oauth.web.access_log import AccessLog
-from airtable_oauth.web.route import error_response
+from airtable_oauth.web.error_responses import error_response
 from airtable_oauth.web.routers.docs import DocsRoutes
 from airtable_oauth.web.security_headers import SecurityHeaders
 

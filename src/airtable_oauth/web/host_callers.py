@@ -13,7 +13,8 @@ from airtable_oauth.vault.lifecycle import Lifecycle
 from airtable_oauth.vault.model import Connection
 from airtable_oauth.web.access_log import notes_of
 from airtable_oauth.web.dependencies import Dependency, bind
-from airtable_oauth.web.route import CookieRoute, is_ours, with_origins
+from airtable_oauth.web.error_responses import is_ours
+from airtable_oauth.web.route import CookieRoute, with_origins
 
 _MAX_DATA = 4096
 _HOST_ANSWERED = "airtable_oauth.host_answered"

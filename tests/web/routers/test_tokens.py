@@ -10,7 +10,7 @@ from airtable_oauth.app import create_app
 from airtable_oauth.errors import InvalidRequest
 from airtable_oauth.simulator import Fault, Simulator
 from airtable_oauth.stores.memory import MemoryStore
-from airtable_oauth.web.route import read_body
+from airtable_oauth.web.body import read_body
 from tests.helpers import (
     CSRF,
     ORIGIN,

@@ -13,9 +13,9 @@ from airtable_oauth.oauth.login_record import LoginContext
 from airtable_oauth.web.callers import Callers
 from airtable_oauth.web.cookies import LoginCookies
 from airtable_oauth.web.dependencies import bind
+from airtable_oauth.web.error_responses import STORE_ERRORS, documented
 from airtable_oauth.web.models import AuthorizationUrl
 from airtable_oauth.web.return_to import ReturnTo
-from airtable_oauth.web.route import STORE_ERRORS, documented
 
 _ERRORS = (CrossSiteRefused, InvalidInput, *STORE_ERRORS, TooManyLogins)
 

@@ -6,8 +6,8 @@ from airtable_oauth.errors import CrossSiteRefused
 from airtable_oauth.vault.connections import Connections
 from airtable_oauth.web.callers import Callers
 from airtable_oauth.web.dependencies import bind
+from airtable_oauth.web.error_responses import STORE_ERRORS, documented
 from airtable_oauth.web.models import ApiModel, OwnedConnection
-from airtable_oauth.web.route import STORE_ERRORS, documented
 
 
 class OwnedConnections(ApiModel):

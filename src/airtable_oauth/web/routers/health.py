@@ -5,9 +5,10 @@ from typing import Literal
 from fastapi import APIRouter
 
 from airtable_oauth.errors import StoreUnavailable
+from airtable_oauth.web.error_responses import documented
 from airtable_oauth.web.models import ApiModel
 from airtable_oauth.web.readiness import Readiness
-from airtable_oauth.web.route import OAuthRoute, documented
+from airtable_oauth.web.route import OAuthRoute
 
 
 class Health(ApiModel):

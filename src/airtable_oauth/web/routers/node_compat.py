@@ -30,8 +30,9 @@ from airtable_oauth.errors import (
 from airtable_oauth.oauth.protocol import parse_token_response
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.oauth.unbound_login import UnboundLogins
+from airtable_oauth.web.error_responses import documented
 from airtable_oauth.web.models import AuthorizationUrl
-from airtable_oauth.web.route import OAuthRoute, documented
+from airtable_oauth.web.route import OAuthRoute
 
 _UNKNOWN_STATE = {"error": "This request was not from Airtable!"}
 

@@ -32,11 +32,12 @@ from airtable_oauth.errors import (
 )
 from airtable_oauth.vault.access import AccessTokens
 from airtable_oauth.vault.client import send_as
+from airtable_oauth.web.body import read_body, require_json
 from airtable_oauth.web.callers import Callers
 from airtable_oauth.web.dependencies import bind
+from airtable_oauth.web.error_responses import STORE_ERRORS, documented
 from airtable_oauth.web.places import Places, UploadPlaces
 from airtable_oauth.web.relay import Relayed, StopOnDisconnect
-from airtable_oauth.web.route import STORE_ERRORS, documented, read_body, require_json
 
 _METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 _MAX_BODY_BYTES = 2 * 1024 * 1024

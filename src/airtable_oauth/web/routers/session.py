@@ -17,6 +17,13 @@ from airtable_oauth.vault.grants import Grants
 from airtable_oauth.web.callers import Callers
 from airtable_oauth.web.cookies import LoginCookies
 from airtable_oauth.web.dependencies import bind
+from airtable_oauth.web.error_responses import (
+    BODY_ERRORS,
+    LOGIN_ERRORS,
+    STORE_ERRORS,
+    LoginErrorBody,
+    documented,
+)
 from airtable_oauth.web.models import (
     ApiModel,
     CallbackParameters,
@@ -24,13 +31,6 @@ from airtable_oauth.web.models import (
     OwnedConnection,
     SessionHealth,
     utc,
-)
-from airtable_oauth.web.route import (
-    BODY_ERRORS,
-    LOGIN_ERRORS,
-    STORE_ERRORS,
-    LoginErrorBody,
-    documented,
 )
 
 _ERRORS = (NotConnected, CrossSiteRefused, *STORE_ERRORS)

@@ -11,15 +11,15 @@ from airtable_oauth.oauth.protocol import Callback
 from airtable_oauth.oauth.token_endpoint import TokenEndpoint
 from airtable_oauth.web.callers import Callers
 from airtable_oauth.web.cookies import LoginCookies
-from airtable_oauth.web.models import ApiModel, CallbackParameters
-from airtable_oauth.web.route import (
+from airtable_oauth.web.error_responses import (
     BODY_ERRORS,
     LOGIN_ERRORS,
     TOKEN_ERRORS,
     LoginErrorBody,
-    OAuthRoute,
     documented,
 )
+from airtable_oauth.web.models import ApiModel, CallbackParameters
+from airtable_oauth.web.route import OAuthRoute
 
 
 class RefreshParameters(ApiModel):
