@@ -40,8 +40,8 @@ def create_app(settings: Settings | None = None, **parts: Unpack[Parts]) -> Fast
     """The service as an ASGI app. Without `settings` it reads the environment.
 
     `parts` is as for `AirtableOAuth`. `airtable-oauth serve` also applies the `LOG_…` settings,
-    `FORWARDED_ALLOW_IPS` and the limits for clients (docs/deployment.md). With
-    another ASGI server, turn off its access log, because a query may contain a code.
+    `FORWARDED_ALLOW_IPS` and the limits for clients (docs/deployment.md). With another ASGI server,
+    turn off its access log, because a query may contain a code.
 
     Raises:
         ValueError: as for `AirtableOAuth`.

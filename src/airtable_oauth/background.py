@@ -104,8 +104,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     """Return the result of `work`, or cancel it after `seconds`.
 
     `asyncio.timeout` cancels as soon as the time is over, even if the process was blocked and the
-    answer is already in the socket. Before it cancels, this function reads
-    what has arrived.
+    answer is already in the socket. Before it cancels, this function reads what has arrived.
 
     Raises:
         TimeoutError: `work` took longer.

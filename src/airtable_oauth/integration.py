@@ -169,9 +169,9 @@ class AirtableOAuth:
         self.current_client = _current_client(self, current)
         """A dependency for your own routes: an `httpx.AsyncClient` for Airtable's Web API, which
         acts as the caller. Raises `errors.NotConnected`; `errors.ConnectionNotNamed` if the caller
-        has several connections and sends no header `X-Airtable-Connection`. Without an
-        `owner` it also raises `errors.CrossSiteRefused` for a request with an unsafe method, if
-        the header `X-CSRF: 1` is missing or another site may have caused the request."""
+        has several connections and sends no header `X-Airtable-Connection`. Without an `owner` it
+        also raises `errors.CrossSiteRefused` for a request with an unsafe method, if the header
+        `X-CSRF: 1` is missing or another site may have caused the request."""
         self.current_connection = _current_connection(self, current)
         """The same, for the caller's `Connection` instead of a client."""
 
@@ -237,8 +237,9 @@ class AirtableOAuth:
 
         That system must not refresh them any more. If the owner has a connection of the same
         Airtable user, that connection gets these tokens, as after a login. With
-        `separate_connections`, a new connection gets them. Retries while the store does not answer,
-        however long that takes. Calls the `on_connected` hooks.
+        `separate_connections`, a new connection gets them. Repeats the storing while the store does
+        not answer, however long that takes, but not the reading of the connection afterwards. Calls
+        the `on_connected` hooks.
 
         Raises:
             errors.UpstreamError: the owner has a connection, and Airtable does not say at the

@@ -190,9 +190,9 @@ def ttl_unless_idle(within: float) -> tuple[float, float]:
     """The range of times to live, in seconds, that a search for idle connections may skip.
 
     A connection's time to live follows from `reconnect_by`, so a store can leave out most
-    connections without reading their records. An idle connection's time
-    to live is below the range if the connection ends soon, or above if a clock that was ahead set
-    its dates. If every connection may be idle, the range is empty.
+    connections without reading their records. An idle connection's time to live is below the range
+    if the connection ends soon, or above if a clock that was ahead set its dates. If every
+    connection may be idle, the range is empty.
     """
     kept_longer = _TELL_SECONDS + CLOCK_SLACK_SECONDS
     return min(within, _LIFETIME_SECONDS) + kept_longer, _LIFETIME_SECONDS + kept_longer
