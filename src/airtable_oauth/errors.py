@@ -516,7 +516,7 @@ class UnknownEncryptionKey(UnreadableRecord):
 
 
 class DamagedRecord(UnreadableRecord):
-    """A record names a configured encryption key but does not authenticate with it."""
+    """A record cannot be decrypted with the key that it names: it was changed, or moved."""
 
     error = "damaged_record"
     description = (

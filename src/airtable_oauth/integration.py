@@ -237,9 +237,8 @@ class AirtableOAuth:
 
         That system must not refresh them any more. If the owner has a connection of the same
         Airtable user, that connection gets these tokens, as after a login. With
-        `separate_connections`, a new connection gets them. Repeats the storing while the store does
-        not answer, however long that takes, but not the reading of the connection afterwards. Calls
-        the `on_connected` hooks.
+        `separate_connections`, a new connection gets them. While the store does not answer,
+        storing the tokens is repeated, however long that takes. Calls the `on_connected` hooks.
 
         Raises:
             errors.UpstreamError: the owner has a connection, and Airtable does not say at the

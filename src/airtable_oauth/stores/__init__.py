@@ -97,7 +97,7 @@ class Store(Protocol):
         ...
 
     async def delay_turns(self, key: str, *, most: int, window: float, seconds: float) -> None:
-        """Make the next free turn due in `seconds` at the earliest. Reserved turns do not move."""
+        """Let no new turn be due until `seconds` from now. Turns that are reserved do not move."""
         ...
 
     def scan(
