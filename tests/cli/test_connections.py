@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from click.testing import CliRunner
 
 from airtable_oauth.cli.main import main
@@ -30,6 +31,15 @@ def test_connections_are_listed_and_disconnected(persistent: dict[str, str]) -> 
     assert bob in left.output
     for result in (everyone, anns, gone, again, left):
         assert "CANARY" not in result.output
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--owner", "ann"]])
+def test_empty_list_says_so(persistent: dict[str, str], options: list[str]) -> None:
+    """Otherwise it could be mistaken for a list that was cut off. The output itself stays empty."""
+    result = CliRunner().invoke(main, ["connections", "list", *options], env=persistent)
+    assert result.exit_code == 0
+    assert "No connection found under AIRTABLE_OAUTH_NAME=airtable" in result.stderr
+    assert "No connection" not in result.stdout
 
 
 def test_control_characters_of_an_owner_are_escaped(persistent: dict[str, str]) -> None:

@@ -35,7 +35,8 @@ def test_settings_come_from_a_dotenv_file(tmp_path: Path) -> None:
     "arguments", [["refresh-idle"], ["connections", "list"], ["connections", "disconnect", "con_1"]]
 )
 def test_connections_in_memory_are_visible_only_to_their_process(arguments: list[str]) -> None:
-    """The command reports this instead of an empty list."""
+    """The command reports this instead of an empty list, and names a store that would work."""
     result = CliRunner().invoke(main, arguments, env=VALID)
     assert result.exit_code == 1
     assert "memory:// is visible only inside" in result.output
+    assert "such as sqlite:///" in result.output

@@ -8,21 +8,23 @@ from tests.cli.helpers import VALID
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("command", "option"),
     [
-        ["serve"],
-        ["simulator"],
-        ["pages"],
-        ["demo", "--api-port", "3999", "--simulator-port", "3998"],
+        (["serve"], "--port"),
+        (["simulator"], "--port"),
+        (["pages"], "--port"),
+        (["demo", "--api-port", "3999", "--simulator-port", "3998"], "--port"),
+        (["demo", "--port", "3999", "--simulator-port", "3998"], "--api-port"),
+        (["demo", "--port", "3999", "--api-port", "3998"], "--simulator-port"),
     ],
 )
-def test_port_that_is_taken_is_a_clear_error(command: list[str]) -> None:
-    """The error is one line, without the event loop's traceback."""
+def test_port_that_is_taken_is_a_clear_error(command: list[str], option: str) -> None:
+    """The error is one line, without the event loop's traceback, and names the option to change."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        result = CliRunner().invoke(main, [*command, "--port", port], env=VALID)
+        result = CliRunner().invoke(main, [*command, option, port], env=VALID)
     assert result.exit_code == 1
-    assert f":{port}: Address already in use" in result.stderr
+    assert f":{port}: Address already in use. Choose another port with {option}" in result.stderr
     assert isinstance(result.exception, SystemExit)

@@ -44,6 +44,16 @@ async def test_demo_connects_and_leaves_nothing_behind(
     assert [port for port in ports.values() if listens(int(port))] == []
 
 
+def test_demo_logs_requests_if_asked(tmp_path: Path, ports: dict[str, str]) -> None:
+    """An error's `request_id` is then found in the log."""
+    arguments = [part for option in ports.items() for part in option]
+    log = tmp_path / "demo.log"
+    with command(["demo", *arguments, "--log-level", "info"], tmp_path):
+        wait_until(lambda: "Open http" in log.read_text())
+        answer = httpx.get(f"http://localhost:{ports['--api-port']}/session")
+        wait_until(lambda: answer.json()["request_id"] in log.read_text())
+
+
 def test_demo_ends_when_a_part_does(tmp_path: Path, ports: dict[str, str]) -> None:
     """A demo without its service would only confuse."""
     arguments = [part for option in ports.items() for part in option]

@@ -10,6 +10,7 @@ import click
 from airtable_oauth.cli.environment import run_with_integration
 from airtable_oauth.errors import NotConnected
 from airtable_oauth.integration import AirtableOAuth
+from airtable_oauth.settings import PREFIX
 from airtable_oauth.vault.model import Connection
 
 _COLUMNS = "{:<26}  {:<13}  {:<12}  {:<24}  {}"
@@ -29,8 +30,13 @@ def list_connections(owner: str | None, as_json: bool) -> None:  # noqa: FBT001 
     async def show(airtable: AirtableOAuth) -> None:
         if not as_json:
             click.echo(_COLUMNS.format("ID", "STATUS", "RECONNECT BY", "AIRTABLE USER", "OWNER"))
+        found = False
         async for connection in _find(airtable, owner):
+            found = True
             click.echo(_json_line(connection) if as_json else _row(connection))
+        if not found:
+            name = airtable.settings.name
+            click.echo(f"No connection found under {PREFIX}NAME={name}.", err=True)
 
     run_with_integration(show)
 

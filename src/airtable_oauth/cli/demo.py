@@ -61,9 +61,22 @@ def _app_origin(_context: click.Context, _option: click.Parameter, origin: str) 
     help="Origin of your own app, such as http://localhost:5173, to use instead of the pages. Its "
     "callback route is ORIGIN/auth-callback.",
 )
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+    help="What the service logs: at info, each request.",
+)
 @click.pass_context
 def demo(
-    context: click.Context, port: int, api_port: int, simulator_port: int, tokens: str, app: str
+    context: click.Context,
+    port: int,
+    api_port: int,
+    simulator_port: int,
+    tokens: str,
+    app: str,
+    log_level: str,
 ) -> None:
     """Run simulator, service and example pages. Needs no Airtable account and no database.
 
@@ -78,12 +91,12 @@ def demo(
     client_secret = DEMO_SECRET if app else secrets.token_hex(32)
     parts = [
         _simulator_part(simulator_port, spa, client_secret),
-        _service_part(api_port, spa, api, airtable, client_secret),
+        _service_part(api_port, spa, api, airtable, client_secret, log_level),
     ]
     if not app:
         parts.append(_pages_part(port, api, airtable, tokens))
     for part in parts:
-        require_free_port("localhost", part.port)
+        require_free_port("localhost", part.port, part.option)
     ready = _ready_for_app if app else _ready
     _supervise(parts, ready(spa, api, airtable))
 
@@ -102,9 +115,10 @@ def _refuse_same_port(app: str, ports: Mapping[str, int]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A child process: the port that it listens on, and the function that it runs."""
+    """A child process: the port that it listens on, its option, and the function that it runs."""
 
     port: int
+    option: str
     run: Callable[[], None]
 
 
@@ -117,10 +131,12 @@ def _simulator_part(port: int, spa: str, client_secret: str) -> _Part:
         client_secret=client_secret,
         redirect_uris=(_callback(spa),),
     )
-    return _Part(port, run)
+    return _Part(port, "--simulator-port", run)
 
 
-def _service_part(port: int, spa: str, api: str, airtable: str, client_secret: str) -> _Part:
+def _service_part(
+    port: int, spa: str, api: str, airtable: str, client_secret: str, log_level: str
+) -> _Part:
     environment = {
         "CLIENT_ID": DEMO_CLIENT_ID,
         "CLIENT_SECRET": client_secret,
@@ -131,13 +147,14 @@ def _service_part(port: int, spa: str, api: str, airtable: str, client_secret: s
         "AIRTABLE_URL": airtable,
         "AIRTABLE_API_URL": airtable,
         "AIRTABLE_CONTENT_URL": airtable,
+        "LOG_LEVEL": log_level,
     }
-    return _Part(port, partial(_run_service, port, environment))
+    return _Part(port, "--api-port", partial(_run_service, port, environment))
 
 
 def _pages_part(port: int, api: str, airtable: str, tokens: str) -> _Part:
     run = partial(run_pages, port=port, api_url=api, airtable_api_url=airtable, tokens=tokens)
-    return _Part(port, run)
+    return _Part(port, "--port", run)
 
 
 def _callback(spa: str) -> str:
@@ -150,7 +167,7 @@ def _run_service(port: int, environment: dict[str, str]) -> None:
         del os.environ[name]
     os.environ.update({PREFIX + name: value for name, value in environment.items()})
     settings = Settings(_env_file=None)
-    run_server(create_app(settings), host="localhost", port=port, log_level="warning")
+    run_server(create_app(settings), host="localhost", port=port, log_level=settings.log_level)
 
 
 def _ready(spa: str, api: str, airtable: str) -> str:

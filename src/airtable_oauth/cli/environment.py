@@ -42,7 +42,8 @@ def read_shared_settings() -> Settings:
     settings = read_settings()
     if settings.store_url.get_secret_value().startswith("memory:"):
         raise click.ClickException(
-            f"{PREFIX}STORE_URL: memory:// is visible only inside the service's own process"
+            f"{PREFIX}STORE_URL: memory:// is visible only inside the service's own process. Use a "
+            "store that processes share, such as sqlite:////var/lib/airtable-oauth/store.db"
         )
     return settings
 

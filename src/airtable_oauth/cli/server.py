@@ -1,5 +1,6 @@
 """Runs uvicorn for the commands."""
 
+import errno
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +12,11 @@ from airtable_oauth.logs import logging_config
 from airtable_oauth.web.server import LimitedProtocol
 
 
-def require_free_port(host: str, port: int) -> None:
-    """Fail with one line if the port is in use; uvicorn would print a traceback."""
+def require_free_port(host: str, port: int, option: str = "--port") -> None:
+    """Fail with one line if the port is in use; uvicorn would print a traceback.
+
+    `option` is the command's option for this port.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM
@@ -21,7 +25,10 @@ def require_free_port(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        in_use = error.errno == errno.EADDRINUSE
+        advice = f". Choose another port with {option}" if in_use else ""
+        message = f"cannot listen on {host}:{port}: {error.strerror}{advice}"
+        raise click.ClickException(message) from None
 
 
 def run_server(
